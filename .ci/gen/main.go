@@ -1,0 +1,77 @@
+// Command gen writes the generated code of a .proto file beside it, with the generators pinned in go.mod as tools, so that
+// nobody needs protoc.
+//
+//	go run ./.ci/gen DIR FILE.proto GENERATOR…
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/bufbuild/protocompile"
+	"github.com/bufbuild/protocompile/protoutil"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/pluginpb"
+)
+
+func main() {
+	if len(os.Args) < 4 {
+		fmt.Fprintln(os.Stderr, "usage: gen DIR FILE.proto GENERATOR…")
+		os.Exit(2)
+	}
+	if err := generate(os.Args[1], os.Args[2], os.Args[3:]); err != nil {
+		fmt.Fprintln(os.Stderr, "gen:", err)
+		os.Exit(1)
+	}
+}
+
+func generate(dir, file string, generators []string) error {
+	compiler := protocompile.Compiler{
+		Resolver:       protocompile.WithStandardImports(&protocompile.SourceResolver{ImportPaths: []string{dir}}),
+		SourceInfoMode: protocompile.SourceInfoStandard,
+	}
+	compiled, err := compiler.Compile(context.Background(), file)
+	if err != nil {
+		return err
+	}
+	var files []*descriptorpb.FileDescriptorProto
+	for _, f := range compiled {
+		files = append(files, protoutil.ProtoFromFileDescriptor(f))
+	}
+	for _, g := range generators {
+		request, err := proto.Marshal(&pluginpb.CodeGeneratorRequest{
+			FileToGenerate: []string{file}, Parameter: proto.String("paths=source_relative"), ProtoFile: files,
+		})
+		if err != nil {
+			return err
+		}
+		cmd := exec.Command("go", "tool", g)
+		cmd.Stdin, cmd.Stderr = bytes.NewReader(request), os.Stderr
+		out, err := cmd.Output()
+		if err != nil {
+			return fmt.Errorf("%s: %w", g, err)
+		}
+		var response pluginpb.CodeGeneratorResponse
+		if err := proto.Unmarshal(out, &response); err != nil {
+			return err
+		}
+		if response.Error != nil {
+			return fmt.Errorf("%s: %s", g, *response.Error)
+		}
+		for _, f := range response.File {
+			path := filepath.Join(dir, f.GetName())
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				return err
+			}
+			if err := os.WriteFile(path, []byte(f.GetContent()), 0o644); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package plan
+
+import (
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+)
+
+// Desired is what a configuration asks for, decoded, with every default applied and every reference resolved.
+type Desired struct {
+	Settings   Settings
+	Components []*Component // sorted by address
+	Pipelines  []*Pipeline  // one for each way that samples take; sorted by name
+	Groups     []*Group     // of rules, in file order
+	Route      *Route       // nil: nobody is notified
+}
+
+// Settings are the blocks daemon and http.
+type Settings struct {
+	DataDir        string
+	Interval       time.Duration // default of sources and groups
+	Timeout        time.Duration // default of sources; never above the interval
+	ExternalLabels map[string]string
+	ExternalURL    string // where people find this daemon; "": http://<listen>
+	Listen         string
+}
+
+// Component is one configured block of a plugin's type.
+type Component struct {
+	Address  string // source.etcd.main
+	Kind     sdk.Kind
+	Type     string
+	Name     string
+	Plugin   string // that offers the type
+	Config   []byte // JSON for the plugin, secrets in clear: never to be printed
+	Source   sdk.SourceSettings
+	Discover []string // addresses of discoveries, of a source
+	Offers   sdk.Type
+
+	Range hcl.Range // of the block's header
+	Attrs []Attr    // every attribute with its value, for plan and show; sorted by path
+	block hcl.Body  // to find the attribute that a problem's path names
+}
+
+// Attr is one attribute's value as people may see it.
+type Attr struct {
+	Path      string // interval, tls.ca_file, target[0].labels
+	Text      string // as HCL; "(sensitive)" for a secret
+	Sum       string // keyed HMAC of a secret, so that a changed one is seen
+	Default   bool   // nobody wrote it
+	Sensitive bool
+	Change    sdk.Change
+	Range     hcl.Range // where it is written; the header if Default
+}
+
+// Pipeline carries the samples of sources to one sink or store. A pipeline block with two sinks becomes two, as each has a
+// cursor of its own.
+type Pipeline struct {
+	Name    string   // pipeline.metrics, or "default" for what no block names
+	From    []string // addresses of sources, sorted
+	Through []string // addresses of processors, in order
+	To      string   // address of a sink or store
+	Range   hcl.Range
+}
+
+// Key names the pipeline's cursor.
+func (p *Pipeline) Key() string { return p.Name + " -> " + p.To }
+
+// Group is a rules block, or the loose rules of one file.
+type Group struct {
+	Name     string
+	File     string
+	Interval time.Duration
+	Store    string // address
+	Rules    []*Rule
+	Range    hcl.Range
+}
+
+// Rule is an alert or a record block.
+type Rule struct {
+	Alert         string // the alertname; "" for a record
+	Record        string // the name of the recorded series
+	Expr          string
+	For           time.Duration
+	KeepFiringFor time.Duration
+	Labels        map[string]string
+	Annotations   map[string]string
+	Notify        []string // addresses; a route of its own, before all others
+	Range         hcl.Range
+}
+
+// Route is a route block: the first route that matches an alert takes it, its children before itself.
+type Route struct {
+	Match          []Matcher
+	Notify         []string // addresses of notifiers
+	GroupBy        []string // label names; ["..."]: by all labels
+	GroupWait      time.Duration
+	GroupInterval  time.Duration
+	RepeatInterval time.Duration
+	Continue       bool
+	Routes         []*Route
+	Range          hcl.Range
+}
+
+// Matcher is one comparison of a match attribute: team = 'db'.
+type Matcher struct {
+	Label string
+	Op    string // =, !=, =~, !~
+	Value string
+}

@@ -1,0 +1,44 @@
+package sdk
+
+import "time"
+
+// Notification is one message to one receiver: a group of alerts, as Alertmanager groups them.
+type Notification struct {
+	GroupKey       string // names the group; the same in all its notifications
+	IdempotencyKey string // the same when this notification is tried again, or sent by another daemon
+	Status         AlertStatus
+	Receiver       string // address of the notifier
+	GroupLabels    map[string]string
+	CommonLabels   map[string]string
+	CommonAnnots   map[string]string // annotations that all alerts share
+	Alerts         []Alert
+	Truncated      int     // alerts left out
+	ExternalURL    string  // where a person finds this daemon
+	Title          string  // one line, rendered
+	Text           string  // the whole, rendered as plain text
+	Previous       Receipt // what the last notification of this group returned, to thread or update
+}
+
+// AlertStatus is how an alert, or a group of them, is.
+type AlertStatus string
+
+// A group is firing while one of its alerts is.
+const (
+	Firing   AlertStatus = "firing"
+	Resolved AlertStatus = "resolved"
+)
+
+// Alert is one alert of a notification.
+type Alert struct {
+	Status       AlertStatus
+	Labels       map[string]string
+	Annotations  map[string]string
+	StartsAt     time.Time
+	EndsAt       time.Time // zero while it fires
+	GeneratorURL string    // the expression in the console
+	Fingerprint  string    // hash of the labels, 16 hex digits
+	Value        float64
+}
+
+// Receipt is what a notifier remembers of a message, such as the id of a chat thread.
+type Receipt struct{ ID string }

@@ -1,0 +1,289 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/wire"
+)
+
+// Deadlines of the calls. A plugin that does not answer in time is broken, whatever it is doing.
+const (
+	callTimeout   = 5 * time.Second
+	openSilence   = 30 * time.Second // between two signs of progress
+	notifyTimeout = 60 * time.Second
+)
+
+// Conn makes the calls of the contract. An error that is a *sdk.Problem came from the plugin's code; any other means that
+// the pipe or the plugin is broken.
+type Conn struct {
+	rpc  wire.PluginClient
+	conn *grpc.ClientConn
+}
+
+// NewConn makes a Conn over a connection, for the test kit.
+func NewConn(conn *grpc.ClientConn) Conn { return Conn{wire.NewPluginClient(conn), conn} }
+
+// Description is what a plugin offers.
+type Description struct {
+	Name    string
+	Version string
+	SDK     string
+	Types   []sdk.Type
+	Metrics []sdk.Metric
+}
+
+// Describe asks what the plugin offers.
+func (c *Conn) Describe(ctx context.Context) (*Description, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	m, err := c.rpc.Describe(ctx, &wire.DescribeRequest{})
+	if err != nil {
+		return nil, err
+	}
+	d := &Description{Name: m.Name, Version: m.Version, SDK: m.Sdk}
+	for _, t := range m.Types {
+		d.Types = append(d.Types, wire.FromType(t))
+	}
+	for _, w := range m.Metrics {
+		d.Metrics = append(d.Metrics, sdk.Metric{Family: sdk.Family{Name: w.Name, Type: sdk.MetricType(w.Type), Unit: w.Unit, Help: w.Help}, LabelNames: w.Labels})
+	}
+	return d, nil
+}
+
+// Config names a component and its configuration, as JSON by the schema's names.
+type Config struct {
+	Kind    sdk.Kind
+	Type    string
+	Address string
+	JSON    []byte
+}
+
+func (c *Config) request() *wire.ConfigRequest {
+	return &wire.ConfigRequest{Kind: string(c.Kind), Type: c.Type, Address: c.Address, Config: c.JSON}
+}
+
+// Validate checks a configuration offline.
+func (c *Conn) Validate(ctx context.Context, cfg Config) ([]sdk.Diag, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	m, err := c.rpc.Validate(ctx, cfg.request())
+	if err != nil {
+		return nil, err
+	}
+	var diags []sdk.Diag
+	for _, d := range m.Diagnostics {
+		diags = append(diags, sdk.Diag{Warning: d.Warning, Path: wire.FromPath(d.Path), Text: d.Text})
+	}
+	return diags, m.Problem.Err()
+}
+
+// Probe checks a configuration against the outside world.
+func (c *Conn) Probe(ctx context.Context, cfg Config) error {
+	ctx, cancel := context.WithTimeout(ctx, openSilence)
+	defer cancel()
+	m, err := c.rpc.Probe(ctx, cfg.request())
+	if err != nil {
+		return err
+	}
+	return m.Problem.Err()
+}
+
+// Opening is what a component is opened with.
+type Opening struct {
+	Config
+	Component uint32 // a number that was never used before
+	Dir       string
+	Source    sdk.SourceSettings // of a source
+	Instance  string
+	Targets   []sdk.Discovered
+}
+
+// Open opens a component and returns the socket of its HTTP handler, "" if it has none. It gives up when the plugin is
+// silent for long.
+func (c *Conn) Open(ctx context.Context, o Opening, progress func(string)) (socket string, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	silence := time.AfterFunc(openSilence, cancel)
+	defer silence.Stop()
+	stream, err := c.rpc.Open(ctx, &wire.OpenRequest{
+		Component: o.Component, Kind: string(o.Kind), Type: o.Type, Address: o.Address, Config: o.JSON, Dir: o.Dir,
+		Source: &wire.Source{
+			Job: o.Source.Job, Labels: o.Source.Labels, IntervalNs: int64(o.Source.Interval), TimeoutNs: int64(o.Source.Timeout),
+			LimitSeries: uint32(o.Source.LimitSeries), Instance: o.Instance, Targets: wire.ToTargets(o.Targets),
+		},
+	})
+	for err == nil {
+		var e *wire.OpenEvent
+		if e, err = stream.Recv(); err != nil {
+			break
+		}
+		silence.Reset(openSilence)
+		switch {
+		case e.Problem != nil:
+			return "", e.Problem.Err()
+		case e.Opened != nil:
+			return e.Opened.Http, nil
+		case progress != nil && e.Progress != "":
+			progress(e.Progress)
+		}
+	}
+	if ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {
+		return "", fmt.Errorf("%s gave no sign of progress for %s while opening", o.Address, openSilence)
+	}
+	return "", err
+}
+
+// Reconfigure hands a changed configuration to an open component.
+func (c *Conn) Reconfigure(ctx context.Context, component uint32, config []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, openSilence)
+	defer cancel()
+	m, err := c.rpc.Reconfigure(ctx, &wire.ReconfigureRequest{Component: component, Config: config})
+	if err != nil {
+		return err
+	}
+	return m.Problem.Err()
+}
+
+// Close ends a component within a time; lastSeq is the packet with a source's last frame.
+func (c *Conn) Close(ctx context.Context, component uint32, within time.Duration) (lastSeq uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, within+time.Second)
+	defer cancel()
+	m, err := c.rpc.Close(ctx, &wire.CloseRequest{Component: component, TimeoutNs: int64(within)})
+	if err != nil {
+		return 0, err
+	}
+	return m.LastSeq, m.Problem.Err()
+}
+
+// Health asks how the process and its components are.
+func (c *Conn) Health(ctx context.Context) (*wire.HealthReport, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	return c.rpc.Health(ctx, &wire.HealthRequest{})
+}
+
+// MapSeries asks a processor about series; a nil entry in the answer is a dropped one.
+func (c *Conn) MapSeries(ctx context.Context, component uint32, series []sdk.Labels) ([]sdk.Labels, error) {
+	ctx, cancel := context.WithTimeout(ctx, openSilence)
+	defer cancel()
+	r := &wire.MapRequest{Component: component}
+	for _, ls := range series {
+		r.Series = append(r.Series, &wire.Labels{Labels: wire.ToLabels(ls)})
+	}
+	m, err := c.rpc.MapSeries(ctx, r)
+	switch {
+	case err != nil:
+		return nil, err
+	case m.Problem != nil:
+		return nil, m.Problem.Err()
+	case len(m.Series) != len(series):
+		return nil, fmt.Errorf("the processor answered for %d series of %d", len(m.Series), len(series))
+	}
+	out := make([]sdk.Labels, len(series))
+	for i, w := range m.Series {
+		if len(w.Labels) > 0 {
+			out[i] = wire.FromLabels(w.Labels)
+		}
+	}
+	return out, nil
+}
+
+// Query asks a store.
+func (c *Conn) Query(ctx context.Context, component uint32, q sdk.Query) (*sdk.Result, error) {
+	m, err := c.rpc.Query(ctx, wire.ToQuery(component, q))
+	if err != nil {
+		return nil, err
+	}
+	return m.Result()
+}
+
+// CheckQuery parses an expression; a mistake in it is a *sdk.QueryError.
+func (c *Conn) CheckQuery(ctx context.Context, component uint32, expr string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	m, err := c.rpc.CheckQuery(ctx, &wire.CheckQueryRequest{Component: component, Expr: expr})
+	if err != nil {
+		return err
+	}
+	return m.Mistake.Err()
+}
+
+// Notify delivers a notification.
+func (c *Conn) Notify(ctx context.Context, component uint32, n sdk.Notification) (sdk.Receipt, error) {
+	ctx, cancel := context.WithTimeout(ctx, notifyTimeout)
+	defer cancel()
+	b, err := json.Marshal(n)
+	if err != nil {
+		return sdk.Receipt{}, err
+	}
+	m, err := c.rpc.Notify(ctx, &wire.NotifyRequest{Component: component, Notification: b})
+	if err != nil {
+		return sdk.Receipt{}, err
+	}
+	return sdk.Receipt{ID: m.Receipt}, m.Problem.Err()
+}
+
+// Discover calls found at every change until ctx ends or the discovery fails.
+func (c *Conn) Discover(ctx context.Context, component uint32, found func([]sdk.Discovered)) error {
+	stream, err := c.rpc.Discover(ctx, &wire.DiscoverRequest{Component: component})
+	for err == nil {
+		var m *wire.Targets
+		if m, err = stream.Recv(); err != nil {
+			break
+		}
+		if m.Problem != nil {
+			return m.Problem.Err()
+		}
+		found(wire.FromTargets(m.Targets))
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// SetTargets tells a source what its discoveries found.
+func (c *Conn) SetTargets(ctx context.Context, component uint32, targets []sdk.Discovered) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	m, err := c.rpc.SetTargets(ctx, &wire.SetTargetsRequest{Component: component, Targets: wire.ToTargets(targets)})
+	if err != nil {
+		return err
+	}
+	return m.Problem.Err()
+}
+
+// Produce opens the stream of the process' sources.
+func (c *Conn) Produce(ctx context.Context) (grpc.BidiStreamingClient[wire.Down, wire.Packet], error) {
+	return c.rpc.Produce(ctx)
+}
+
+// Consume opens the stream to one sink.
+func (c *Conn) Consume(ctx context.Context, component uint32) (grpc.BidiStreamingClient[wire.Packet, wire.Up], error) {
+	return c.rpc.Consume(metadata.AppendToOutgoingContext(ctx, wire.ComponentKey, strconv.FormatUint(uint64(component), 10)))
+}
+
+// ServeHost answers the plugin's calls until the stream ends.
+func (c *Conn) ServeHost(ctx context.Context, answer func(*wire.HostCall) *wire.HostReply) error {
+	stream, err := c.rpc.Host(ctx)
+	for err == nil {
+		var call *wire.HostCall
+		if call, err = stream.Recv(); err != nil {
+			break
+		}
+		reply := answer(call)
+		reply.Id = call.Id
+		err = stream.Send(reply)
+	}
+	return err
+}

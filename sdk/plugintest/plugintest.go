@@ -1,0 +1,363 @@
+// Package plugintest runs a plugin's component in a test, over real gRPC within the process: what is set in Collect comes
+// back as the samples that a sink would see, with the labels that the SDK adds.
+//
+//	c := plugintest.Open(t, sdk.Source(open), plugintest.Config{"url": server.URL})
+//	samples := c.Cycle()
+//	if got := samples.Value(`up`); got != 1 { … }
+package plugintest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/client"
+	"github.com/magpie-monitoring/magpie/sdk/serve"
+	"github.com/magpie-monitoring/magpie/sdk/wire"
+)
+
+// Config is a block's configuration by the names of its schema. Values are as in the Go struct: a time.Duration, an
+// sdk.Bytes, a list, a Config for a block, a []Config for repeated blocks; a Secret is given as its text.
+type Config map[string]any
+
+// Option changes how a component is opened.
+type Option func(*client.Opening)
+
+// Settings sets a source's core attributes; without it the interval is an hour, so that only the first Collect happens.
+func Settings(s sdk.SourceSettings) Option { return func(o *client.Opening) { o.Source = s } }
+
+// Discovered hands targets to the source when it opens.
+func Discovered(targets ...sdk.Discovered) Option {
+	return func(o *client.Opening) { o.Targets = targets }
+}
+
+// Component is an open component under test; the test's end closes it.
+type Component struct {
+	client.Conn
+	Number  uint32
+	t       testing.TB
+	socket  string
+	packets chan []byte
+	decoder *wire.Decoder
+
+	mu   sync.Mutex
+	sink *sinkStream
+}
+
+// Open opens a component or fails the test.
+func Open(t testing.TB, c sdk.Capability, cfg Config, opts ...Option) *Component {
+	t.Helper()
+	component, err := TryOpen(t, c, cfg, opts...)
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	return component
+}
+
+// TryOpen is Open for tests of the errors: a *sdk.Problem with the path of the attribute to blame.
+func TryOpen(t testing.TB, c sdk.Capability, cfg Config, opts ...Option) (*Component, error) {
+	t.Helper()
+	if c.Type.Name == "" {
+		c.Type.Name = "test"
+	}
+	p := &Component{t: t, Number: 1, packets: make(chan []byte, 64), decoder: wire.NewDecoder()}
+	p.Conn = connect(t, c)
+	if _, _, err := p.decoder.Decode(wire.AppendStream(nil, p.Number, "source.test.main")); err != nil {
+		t.Fatal(err)
+	}
+	p.receive()
+	address := fmt.Sprintf("%s.%s.main", c.Type.Kind, c.Type.Name)
+	o := client.Opening{
+		Config:    client.Config{Kind: c.Type.Kind, Type: c.Type.Name, Address: address, JSON: encode(t, cfg)},
+		Component: p.Number, Dir: t.TempDir(), Instance: "testhost",
+		Source: sdk.SourceSettings{Job: "test", Interval: time.Hour, Timeout: 10 * time.Second, LimitSeries: 100_000},
+	}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	socket, err := p.Conn.Open(t.Context(), o, nil)
+	p.socket = socket
+	return p, err
+}
+
+// Validate asks the capability's Config offline.
+func Validate(t testing.TB, c sdk.Capability, cfg Config) []sdk.Diag {
+	t.Helper()
+	diags, err := c.Validate(encode(t, cfg))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return diags
+}
+
+func encode(t testing.TB, cfg Config) []byte {
+	if cfg == nil {
+		cfg = Config{}
+	}
+	b, err := json.Marshal(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func connect(t testing.TB, c sdk.Capability) client.Conn {
+	server, err := serve.NewServer("test", "0.0.0", slog.New(slog.DiscardHandler), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if server.SocketDir, err = os.MkdirTemp("", "pt"); err != nil { // t.TempDir's paths can be too long for a socket
+		t.Fatal(err)
+	}
+	listener := bufconn.Listen(1 << 20)
+	g := grpc.NewServer(wire.ServerOptions()...)
+	wire.RegisterPluginServer(g, server)
+	go g.Serve(listener)
+	conn, err := grpc.NewClient("passthrough:test", append(wire.DialOptions(),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		server.Stop(context.Background())
+		conn.Close()
+		g.Stop()
+		os.RemoveAll(server.SocketDir)
+	})
+	return client.NewConn(conn)
+}
+
+// receive takes the packets of a source and acknowledges them.
+func (p *Component) receive() {
+	stream, err := p.Conn.Produce(p.t.Context())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	go func() {
+		defer close(p.packets)
+		for {
+			var raw wire.Raw
+			if err := stream.RecvMsg(&raw); err != nil {
+				return
+			}
+			buf := raw.Materialize()
+			packet, err := wire.ParsePacket(slices.Clone(buf.ReadOnlyData()))
+			buf.Free()
+			if err != nil {
+				p.t.Errorf("the source sent what is no packet: %v", err)
+				return
+			}
+			stream.Send(&wire.Down{Message: &wire.Down_Ack{Ack: &wire.Ack{Seq: packet.LastSeq}}})
+			p.packets <- packet.Frames
+		}
+	}()
+}
+
+// Next waits for the next packet and returns its samples.
+func (p *Component) Next() Samples {
+	p.t.Helper()
+	samples, _ := p.next()
+	return samples
+}
+
+// Cycle waits for the end of a Collect and returns everything that came since the last one.
+func (p *Component) Cycle() (all Samples) {
+	p.t.Helper()
+	for {
+		samples, whole := p.next()
+		if all = append(all, samples...); whole {
+			return all
+		}
+	}
+}
+
+func (p *Component) next() (samples Samples, whole bool) {
+	p.t.Helper()
+	select {
+	case frames, ok := <-p.packets:
+		if !ok {
+			p.t.Fatal("the source's stream has ended")
+		}
+		runs, forgotten, err := p.decoder.Decode(frames)
+		if err != nil {
+			p.t.Fatalf("the source sent what cannot be decoded: %v", err)
+		}
+		for _, s := range sdk.ReadBatch(0, runs).Samples() {
+			samples = append(samples, Sample{s.Labels, s.Family, s.Value, s.Time})
+		}
+		wire.Forget(forgotten)
+		for r := wire.Read(frames); r.Next(); {
+			whole = whole || r.Flags&wire.FlagCycle != 0
+		}
+		return samples, whole
+	case <-time.After(30 * time.Second):
+		p.t.Fatal("nothing came for 30 s")
+		return nil, false
+	}
+}
+
+// Health reports the component's health and counts.
+func (p *Component) Health() *wire.ComponentHealth {
+	p.t.Helper()
+	r, err := p.Conn.Health(p.t.Context())
+	if err != nil || len(r.Components) != 1 {
+		p.t.Fatalf("health: %v, %v", r, err)
+	}
+	return r.Components[0]
+}
+
+// Client speaks to the component's HTTP handler; the host in the URL does not matter.
+func (p *Component) Client() *http.Client {
+	return &http.Client{Transport: &prefixed{p.Number, &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", p.socket)
+		},
+	}}}
+}
+
+type prefixed struct {
+	number uint32
+	next   http.RoundTripper
+}
+
+func (p *prefixed) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	prefix := fmt.Sprintf("/%d", p.number)
+	r.URL.Path = prefix + r.URL.Path
+	if r.URL.RawPath != "" {
+		r.URL.RawPath = prefix + r.URL.RawPath
+	}
+	return p.next.RoundTrip(r)
+}
+
+// Sample is a sample as a sink sees it.
+type Sample struct {
+	Labels sdk.Labels
+	Family *sdk.Family
+	Value  float64
+	Time   time.Time
+}
+
+// Samples are in the order in which they came.
+type Samples []Sample
+
+// Names lists the metric names, sorted, each once.
+func (s Samples) Names() (names []string) {
+	for _, x := range s {
+		names = append(names, x.Labels.Get(sdk.NameLabel))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// String writes a line for each sample, sorted: name{labels} value.
+func (s Samples) String() string {
+	var lines []string
+	for _, x := range s {
+		lines = append(lines, fmt.Sprintf("%s %v", x.Labels, x.Value))
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+// Find returns the samples of a name whose labels include the given names and values.
+func (s Samples) Find(name string, pairs ...string) (found Samples) {
+next:
+	for _, x := range s {
+		if x.Labels.Get(sdk.NameLabel) != name {
+			continue
+		}
+		for i := 0; i+1 < len(pairs); i += 2 {
+			if x.Labels.Get(pairs[i]) != pairs[i+1] {
+				continue next
+			}
+		}
+		found = append(found, x)
+	}
+	return found
+}
+
+// sinkStream is the test's end of Consume.
+type sinkStream struct {
+	stream  grpc.BidiStreamingClient[wire.Packet, wire.Up]
+	scope   *sdk.Scope
+	batch   *sdk.Batch
+	encoder *wire.Encoder
+	packer  *wire.Packer
+}
+
+// Batch returns a batch to be filled for Write: its series carry only the labels that they are defined with.
+func (p *Component) Batch() *sdk.Batch {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sink == nil {
+		stream, err := p.Conn.Consume(p.t.Context(), p.Number)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		scope := sdk.NewScope(sdk.SourceSettings{}, "", true)
+		p.sink = &sinkStream{stream, scope, scope.Batch(), wire.NewEncoder(7), wire.NewPacker(1, time.Hour, 1<<30)}
+		p.sink.packer.Fill(p.t.Context(), true, false, func(k *wire.Packer) { k.Add(wire.AppendStream(nil, 7, "source.test.main")) })
+	}
+	return p.sink.batch
+}
+
+// Write sends the batch that Batch returned to the sink and waits for the acknowledgement of all of it.
+func (p *Component) Write() *wire.SinkAck {
+	p.t.Helper()
+	b := p.Batch()
+	s := p.sink
+	s.packer.Fill(p.t.Context(), true, false, func(k *wire.Packer) {
+		b.Seal(func(c *sdk.Columns) { s.encoder.Encode(k, c) })
+	})
+	total := &wire.SinkAck{Dropped: map[string]uint64{}}
+	last := s.packer.Cut()
+	for sent := uint64(0); sent < last; sent++ {
+		raw, err := s.packer.Next(p.t.Context())
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		packet := raw.Materialize()
+		view, err := wire.ParsePacket(packet.ReadOnlyData())
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		sent = view.LastSeq - 1
+		if err := s.stream.SendMsg(&wire.Raw{Data: mem.BufferSlice{packet}}); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	for total.Position < last {
+		up, err := s.stream.Recv()
+		if err != nil {
+			p.t.Fatalf("the sink ended its stream: %v", err)
+		}
+		if ack := up.GetAck(); ack != nil {
+			total.Position = ack.Position
+			total.Stored += ack.Stored
+			for reason, n := range ack.Dropped {
+				total.Dropped[reason] += n
+			}
+		}
+	}
+	s.packer.Ack(last)
+	return total
+}

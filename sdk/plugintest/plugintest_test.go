@@ -1,0 +1,144 @@
+package plugintest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+)
+
+type config struct {
+	Fail  string        `hcl:"fail,optional" doc:"How to fail."`
+	Wait  time.Duration `hcl:"wait,optional" default:"1s" doc:"A wait."`
+	Items []item        `hcl:"item,block" doc:"Items."`
+}
+
+type item struct {
+	Name string `hcl:"name,label" doc:"Name."`
+	Port int    `hcl:"port" doc:"Port."`
+}
+
+func (c *config) Validate(d *sdk.Diags) {
+	for i := range c.Items {
+		if c.Items[i].Port > 65535 {
+			d.Errorf(&c.Items[i].Port, "port %d is too high", c.Items[i].Port)
+		}
+	}
+}
+
+var gauge = sdk.Gauge("test_items", "Items.", "name")
+
+type source struct{ cfg *config }
+
+func open(_ context.Context, cfg *config, _ sdk.Host) (*source, error) {
+	if cfg.Fail == "open" {
+		return nil, sdk.At(&cfg.Fail, errors.New("told to"))
+	}
+	return &source{cfg}, nil
+}
+
+func (s *source) Collect(_ context.Context, out *sdk.Batch) error {
+	for _, i := range s.cfg.Items {
+		out.Set(gauge, float64(i.Port), i.Name)
+	}
+	switch s.cfg.Fail {
+	case "target":
+		return sdk.Target(errors.New("no answer"))
+	case "panic":
+		panic("ouch")
+	case "labels":
+		out.Set(gauge, 1)
+	}
+	return nil
+}
+
+func items(fail string) Config {
+	return Config{"fail": fail, "item": []Config{{"name": "a", "port": 1}, {"name": "b", "port": 2}}}
+}
+
+func TestACollectorsSamplesArriveWithUp(t *testing.T) {
+	for fail, up := range map[string]int{"": 1, "target": 0, "panic": 0, "labels": 0} {
+		c := Open(t, sdk.Source(open), items(fail))
+		got := c.Cycle().String()
+		want := fmt.Sprintf(`test_items{instance="testhost", job="test", name="a"} 1
+test_items{instance="testhost", job="test", name="b"} 2
+up{instance="testhost", job="test"} %d`, up)
+		if !strings.HasSuffix(got, want) {
+			t.Errorf("fail %q: got\n%s\nwant at its end\n%s", fail, got, want)
+		}
+	}
+}
+
+func TestErrorsAreCountedByBlame(t *testing.T) {
+	for fail, blame := range map[string]string{"target": "target", "panic": "plugin", "labels": "plugin"} {
+		c := Open(t, sdk.Source(open), items(fail))
+		c.Cycle()
+		if h := c.Health(); h.Errors[blame] != 1 || h.LastError == nil {
+			t.Errorf("fail %q: %v", fail, h)
+		}
+	}
+}
+
+func TestErrorsLeadToTheAttribute(t *testing.T) {
+	_, err := TryOpen(t, sdk.Source(open), Config{"fail": "open"})
+	if p := sdk.AsProblem(err); p == nil || p.Path.String() != "fail" || p.Error() != "told to" {
+		t.Errorf("%#v", p)
+	}
+	_, err = TryOpen(t, sdk.Source(open), Config{"item": []Config{{"name": "a", "port": 1}, {"name": "b", "port": 99999}}})
+	if p := sdk.AsProblem(err); p == nil || p.Path.String() != "item[1].port" || p.Error() != "port 99999 is too high" {
+		t.Errorf("%#v", p)
+	}
+}
+
+type memory struct {
+	lines []string
+	fails int
+}
+
+type none struct{}
+
+func (m *memory) Write(_ context.Context, in *sdk.Batch) error {
+	if m.fails > 0 {
+		m.fails--
+		return errors.New("not now")
+	}
+	for i, s := range in.Samples() {
+		if s.Value < 0 {
+			in.Drop(i, "negative")
+			continue
+		}
+		m.lines = append(m.lines, fmt.Sprintf("%s %v", s.Labels, s.Value))
+	}
+	return nil
+}
+
+func (m *memory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	fmt.Fprint(w, r.URL.EscapedPath())
+}
+
+func TestASinkRetriesDropsAndIsCounted(t *testing.T) {
+	m := &memory{fails: 2}
+	c := Open(t, sdk.Sink(func(context.Context, *none, sdk.Host) (*memory, error) { return m, nil }), nil)
+	b := c.Batch()
+	a, z := b.Define(sdk.Series{Labels: sdk.NewLabels("__name__", "a")}), b.Define(sdk.Series{Labels: sdk.NewLabels("__name__", "z")})
+	b.Put(a, 1)
+	b.Put(z, -1)
+	ack := c.Write()
+	if ack.Stored != 1 || ack.Dropped["negative"] != 1 || len(m.lines) != 1 || m.lines[0] != "a 1" {
+		t.Errorf("%v, %q", ack, m.lines)
+	}
+	response, err := c.Client().Get("http://x/some%2Fpath/y")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var body [64]byte
+	n, _ := response.Body.Read(body[:])
+	if got := string(body[:n]); got != "/some%2Fpath/y" {
+		t.Errorf("the handler saw %q", got)
+	}
+}

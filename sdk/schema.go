@@ -1,0 +1,299 @@
+package sdk
+
+import (
+	"fmt"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Schema is what a block takes: made from the struct tags of a Config, the only place where an author declares it.
+//
+//	URL     string        `hcl:"url" check:"url" doc:"Address to request."`
+//	Method  string        `hcl:"method,optional" default:"GET" check:"oneof=GET HEAD" doc:"HTTP method."`
+//	Wait    time.Duration `hcl:"wait,optional" default:"5s" check:"min=100ms,max=1m" doc:"…" change:"live"`
+//	Token   sdk.Secret    `hcl:"token,optional" doc:"…"`
+//	TLS     *TLS          `hcl:"tls,block" doc:"…"`              // at most one block
+//	Rules   []Rule        `hcl:"rule,block" doc:"…"`             // any number, in order
+//	Name    string        `hcl:"name,label" doc:"…"`             // in a block's struct: its label
+//
+// Field types: string, bool, integers, float64, time.Duration, Bytes, Secret, pointers to them (nil: not written), slices
+// and maps of them. An embedded struct adds its fields. Tags: default, check (url, hostport, regexp, oneof=…, min=…,
+// max=…, separated by commas), doc (required), was (an old name, still taken), change (live, replace, exclusive; default
+// replace), deprecated.
+type Schema struct {
+	Attributes []Attribute
+	Blocks     []Block
+}
+
+// Attribute is a name = value line of a block.
+type Attribute struct {
+	Name       string
+	Type       string   // in HCL's type syntax: string, number, list(string), …
+	Unit       Unit     // how text is read and what the plugin is sent
+	Checks     []string // url, hostport, regexp, oneof=a b, min=…, max=…
+	Default    string   // as written in HCL without quotes; "" with HasDefault: the empty value
+	HasDefault bool
+	Required   bool
+	Sensitive  bool
+	Doc        string
+	Was        string
+	Deprecated string
+	Change     Change
+}
+
+// Unit is the meaning of a string or a number.
+type Unit string
+
+// The units: a duration is sent in nanoseconds, a size in bytes.
+const (
+	Plain        Unit = ""
+	DurationUnit Unit = "duration"
+	BytesUnit    Unit = "bytes"
+	IntegerUnit  Unit = "integer"
+)
+
+// Change is what a changed attribute costs.
+type Change string
+
+// Live: Reconfigure. Replace: the new component opens before the old one closes. Exclusive: the old one closes first, for
+// what only one can hold (a directory, a device).
+const (
+	Live      Change = "live"
+	Replace   Change = "replace"
+	Exclusive Change = "exclusive"
+)
+
+// Block is a nested block of a schema.
+type Block struct {
+	Name     string
+	Many     bool     // any number; otherwise at most one
+	Required bool     // at least one
+	Labels   []string // names of its labels
+	Body     Schema
+	Doc      string
+}
+
+// Reserved are the core attributes, which a Config may not declare.
+var Reserved = []string{"labels", "job", "interval", "timeout", "limit_series", "enabled", "for_each", "isolate", "discover", "plugin", "queue", "dynamic", "content"}
+
+// SchemaOf reads the tags of a struct type.
+func SchemaOf(t reflect.Type) (Schema, error) {
+	s, _, err := schemaOf(t)
+	if err != nil {
+		return s, err
+	}
+	for _, name := range s.names() {
+		for _, r := range Reserved {
+			if name == r {
+				return s, fmt.Errorf("%s declares %q, which is a core attribute of every block: rename it", t, name)
+			}
+		}
+	}
+	return s, nil
+}
+
+func (s Schema) names() (all []string) {
+	for _, a := range s.Attributes {
+		all = append(all, a.Name)
+	}
+	for _, b := range s.Blocks {
+		all = append(all, b.Name)
+	}
+	return all
+}
+
+var validName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+
+func schemaOf(t reflect.Type) (s Schema, labels []string, err error) {
+	if t.Kind() != reflect.Struct {
+		return s, nil, fmt.Errorf("%s is not a struct", t)
+	}
+	for f := range fieldsOf(t) {
+		wrong := func(format string, args ...any) error {
+			return fmt.Errorf("%s.%s: "+format, append([]any{t, f.Name}, args...)...)
+		}
+		if !validName.MatchString(f.hcl) {
+			return s, nil, wrong("%q is not a name of lower-case letters, digits and underscores", f.hcl)
+		}
+		doc := f.Tag.Get("doc")
+		if doc == "" {
+			return s, nil, wrong("needs a doc tag")
+		}
+		switch f.option {
+		case "label":
+			labels = append(labels, f.hcl)
+		case "block":
+			b := Block{Name: f.hcl, Doc: doc, Required: f.Type.Kind() == reflect.Struct}
+			elem := f.Type
+			switch elem.Kind() {
+			case reflect.Slice:
+				b.Many, elem = true, elem.Elem()
+			case reflect.Pointer:
+				elem = elem.Elem()
+			}
+			if b.Body, b.Labels, err = schemaOf(elem); err != nil {
+				return s, nil, err
+			}
+			s.Blocks = append(s.Blocks, b)
+		case "", "optional":
+			a := Attribute{Name: f.hcl, Doc: doc, Was: f.Tag.Get("was"), Deprecated: f.Tag.Get("deprecated"), Required: f.option == ""}
+			if a.Type, a.Unit, a.Sensitive, err = typeOf(f.Type); err != nil {
+				return s, nil, wrong("%w", err)
+			}
+			if a.Default, a.HasDefault = f.Tag.Lookup("default"); a.HasDefault {
+				a.Required = false
+				if err := setText(reflect.New(f.Type).Elem(), a.Default); err != nil {
+					return s, nil, wrong("default: %w", err)
+				}
+			}
+			if a.Checks, err = parseChecks(f.Tag.Get("check")); err != nil {
+				return s, nil, wrong("%w", err)
+			}
+			switch a.Change = Change(f.Tag.Get("change")); a.Change {
+			case "":
+				a.Change = Replace
+			case Live, Replace, Exclusive:
+			default:
+				return s, nil, wrong("change is %q, and can be live, replace or exclusive", a.Change)
+			}
+			s.Attributes = append(s.Attributes, a)
+		default:
+			return s, nil, wrong("unknown option %q in its hcl tag", f.option)
+		}
+	}
+	return s, labels, nil
+}
+
+type field struct {
+	reflect.StructField
+	hcl    string
+	option string
+	index  []int
+}
+
+// fieldsOf ranges over the fields with an hcl tag, those of embedded structs among them.
+func fieldsOf(t reflect.Type) func(func(field) bool) {
+	return func(yield func(field) bool) {
+		for _, f := range reflect.VisibleFields(t) {
+			tag, ok := f.Tag.Lookup("hcl")
+			if !ok {
+				continue
+			}
+			name, option, _ := strings.Cut(tag, ",")
+			if !yield(field{f, name, option, f.Index}) {
+				return
+			}
+		}
+	}
+}
+
+var (
+	durationType = reflect.TypeFor[time.Duration]()
+	bytesType    = reflect.TypeFor[Bytes]()
+	secretType   = reflect.TypeFor[Secret]()
+)
+
+func typeOf(t reflect.Type) (hcl string, unit Unit, sensitive bool, err error) {
+	switch t {
+	case durationType:
+		return "string", DurationUnit, false, nil
+	case bytesType:
+		return "string", BytesUnit, false, nil
+	case secretType:
+		return "string", Plain, true, nil
+	}
+	switch t.Kind() {
+	case reflect.Pointer:
+		return typeOf(t.Elem())
+	case reflect.String:
+		return "string", Plain, false, nil
+	case reflect.Bool:
+		return "bool", Plain, false, nil
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return "number", IntegerUnit, false, nil
+	case reflect.Float64:
+		return "number", Plain, false, nil
+	case reflect.Slice:
+		hcl, unit, sensitive, err = typeOf(t.Elem())
+		return "list(" + hcl + ")", unit, sensitive, err
+	case reflect.Map:
+		if t.Key().Kind() == reflect.String {
+			hcl, unit, sensitive, err = typeOf(t.Elem())
+			return "map(" + hcl + ")", unit, sensitive, err
+		}
+	}
+	return "", Plain, false, fmt.Errorf("the type %s cannot be written in HCL", t)
+}
+
+func parseChecks(tag string) (checks []string, err error) {
+	if tag == "" {
+		return nil, nil
+	}
+	for _, c := range strings.Split(tag, ",") {
+		switch name, _, _ := strings.Cut(c, "="); name {
+		case "url", "hostport", "regexp", "oneof", "min", "max":
+			checks = append(checks, c)
+		default:
+			return nil, fmt.Errorf("unknown check %q", c)
+		}
+	}
+	return checks, nil
+}
+
+// setText sets a field from a default's text. Lists and maps take the empty text only.
+func setText(v reflect.Value, text string) error {
+	switch v.Type() {
+	case durationType:
+		d, err := ParseDuration(text)
+		v.SetInt(int64(d))
+		return err
+	case bytesType:
+		n, err := ParseBytes(text)
+		v.SetInt(int64(n))
+		return err
+	case secretType:
+		v.Set(reflect.ValueOf(Secret{text}))
+		return nil
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		return setText(v.Elem(), text)
+	case reflect.String:
+		v.SetString(text)
+		return nil
+	case reflect.Bool:
+		b, err := strconv.ParseBool(text)
+		v.SetBool(b)
+		return err
+	case reflect.Float64:
+		f, err := strconv.ParseFloat(text, 64)
+		v.SetFloat(f)
+		return err
+	case reflect.Slice:
+		if text != "" {
+			elem := reflect.New(v.Type().Elem()).Elem()
+			for _, part := range strings.Split(text, " ") {
+				if err := setText(elem, part); err != nil {
+					return err
+				}
+				v.Set(reflect.Append(v, elem))
+			}
+		}
+		return nil
+	}
+	if v.CanInt() {
+		n, err := strconv.ParseInt(text, 10, v.Type().Bits())
+		v.SetInt(n)
+		return err
+	}
+	if v.CanUint() {
+		n, err := strconv.ParseUint(text, 10, v.Type().Bits())
+		v.SetUint(n)
+		return err
+	}
+	return fmt.Errorf("a %s takes no default", v.Type())
+}

@@ -1,0 +1,209 @@
+// Package sdk is the vocabulary of a Magpie plugin: every interface that a plugin author may implement is on this page.
+//
+// A plugin is one binary. Its main function hands capabilities to serve.Main:
+//
+//	func main() { serve.Main("http_check", "0.1.0", sdk.Source(open)) }
+//
+// A capability is made from an open function. The type of its second parameter, a pointer to a struct with `hcl` tags,
+// is the schema of the block that an ops team writes; the value that it returns is the running component:
+//
+//	func open(ctx context.Context, cfg *Config, host sdk.Host) (*check, error)
+//
+// Any number of components of a type live in one process. The SDK keeps their clock, fills their configuration, recovers
+// their panics, and gives each target `up`, `scrape_duration_seconds` and `scrape_samples_scraped`.
+//
+// What a component may do beyond its kind it says by implementing one of the optional interfaces at the end of this page;
+// close your file with a guard such as
+//
+//	var _ sdk.Prober = (*check)(nil)
+//
+// This package needs the standard library only.
+package sdk
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"time"
+)
+
+// Kind says what a component is for. The names are those of the blocks in HCL.
+type Kind string
+
+// The kinds that a plugin can offer today.
+const (
+	KindSource    Kind = "source"
+	KindProcessor Kind = "processor"
+	KindSink      Kind = "sink"
+	KindStore     Kind = "store"
+	KindNotifier  Kind = "notifier"
+	KindDiscovery Kind = "discovery"
+	KindService   Kind = "service"
+)
+
+// Kinds whose names are reserved: a configuration that uses them is told that they are not there yet.
+const (
+	KindDiagnoser   Kind = "diagnoser"
+	KindCoordinator Kind = "coordinator"
+)
+
+// Collector is a source on the SDK's clock.
+//
+// Collect is called once when the component opens and then every interval; it never overlaps itself, and a tick that
+// comes while it still runs is skipped and counted. ctx ends at the component's timeout. What was set before an error is
+// still sent, with `up` at 0. A series that the next Collect does not set again goes stale.
+type Collector interface {
+	Collect(ctx context.Context, out *Batch) error
+}
+
+// Streamer is a source with a rhythm of its own: a scheduler, a listener, a follower of a log.
+//
+// Stream is called once and blocks until ctx ends. An error that it returns before that is reported, and Stream is called
+// again after a pause (full jitter, 100 ms to 30 s).
+type Streamer interface {
+	Stream(ctx context.Context, out Emitter) error
+}
+
+// Emitter carries a Streamer's batches away. It is safe for use by several goroutines, each with batches of its own.
+type Emitter interface {
+	// Batch makes a batch with a dictionary of its own, to be filled and emitted again and again by one goroutine.
+	Batch() *Batch
+	// Emit sends what the batch holds and empties it; its series stay defined. It waits for credit while the daemon has
+	// no room, until ctx ends.
+	Emit(ctx context.Context, b *Batch) error
+	// Flush returns when everything emitted before it is durable: what a push source answers its client after.
+	Flush(ctx context.Context) error
+}
+
+// Mapper is a processor of series: it is asked once per series, never per sample, and must give the same answer for the
+// same series (a replay asks again). false drops the series.
+type Mapper interface {
+	MapSeries(Series) (Series, bool)
+}
+
+// Writer is a sink. nil acknowledges the batch but for the samples that were dropped with in.Drop(i, reason). A Permanent
+// error drops the whole batch, counted; any other error makes the SDK call Write again with the same batch (same in.ID())
+// after a pause. The batch is valid only during the call.
+type Writer interface {
+	Write(ctx context.Context, in *Batch) error
+}
+
+// Storer is a store: a sink that answers queries.
+type Storer interface {
+	Writer
+	// Query evaluates an expression; an error of the expression is a *QueryError.
+	Query(ctx context.Context, q Query) (*Result, error)
+	// CheckQuery parses without evaluating; it returns a *QueryError with the offset of the mistake.
+	CheckQuery(expr string) error
+}
+
+// Messenger is a notifier. The notification is rendered already; an error other than Permanent is retried by the daemon
+// with the same idempotency key.
+type Messenger interface {
+	Notify(ctx context.Context, n Notification) (Receipt, error)
+}
+
+// Finder is a discovery: it calls found with the whole list whenever the list changes, and blocks until ctx ends.
+type Finder interface {
+	Discover(ctx context.Context, found func([]Discovered) error) error
+}
+
+// Runner is a service: it blocks until ctx ends. A service that only serves HTTP implements http.Handler and waits.
+type Runner interface {
+	Run(ctx context.Context) error
+}
+
+// Host is what the daemon gives a component.
+type Host interface {
+	// Address is the component's address, such as source.etcd.main.
+	Address() string
+	// Log writes to the daemon's log under the component's address.
+	Log() *slog.Logger
+	// Dir is a directory of the component's own that outlives it; made on first call.
+	Dir() (string, error)
+	// Get reads what an earlier Put of this address stored; found is false where there is nothing.
+	Get(ctx context.Context, key string) (value []byte, found bool, err error)
+	// Put stores a small value (at most 1 MiB) durably under the component's address.
+	Put(ctx context.Context, key string, value []byte) error
+	// Status says in a line how the component is, for `magpie status` and the console.
+	Status(s Status, text string)
+	// Listen binds with SO_REUSEPORT, so that a successor binds before this component closes.
+	Listen(network, address string) (net.Listener, error)
+	// Source gives the core attributes of a source; the zero value for other kinds.
+	Source() SourceSettings
+}
+
+// SourceSettings are the core attributes of a source block, which every source has without declaring them.
+type SourceSettings struct {
+	Job         string            // the value of the job label
+	Labels      map[string]string // labels of every series of the component
+	Interval    time.Duration
+	Timeout     time.Duration // of one Collect
+	LimitSeries int           // live series; more are dropped and counted
+}
+
+// Progress says how far a long open is, such as replaying a log: the daemon's deadline is on silence, not on the whole.
+func Progress(ctx context.Context, text string) {
+	if say, ok := ctx.Value(progressKey{}).(func(string)); ok {
+		say(text)
+	}
+}
+
+// WithProgress makes a context whose Progress calls say.
+func WithProgress(ctx context.Context, say func(string)) context.Context {
+	return context.WithValue(ctx, progressKey{}, say)
+}
+
+type progressKey struct{}
+
+// Status is how a component says it is.
+type Status int
+
+// The states of a component.
+const (
+	OK Status = iota
+	Degraded
+	Failed
+)
+
+// Discovered is one target that a discovery found.
+type Discovered struct {
+	Address string
+	Labels  map[string]string // __meta_… and others, for relabelling
+}
+
+// Validator is implemented by a Config: it checks offline what no tag can say. Point at fields:
+// d.Errorf(&c.Port, "port %d is reserved", c.Port).
+type Validator interface {
+	Validate(d *Diags)
+}
+
+// Prober checks a component's configuration against the outside world, for `magpie check -online`.
+type Prober interface {
+	Probe(ctx context.Context) error
+}
+
+// Healther is asked every few seconds, and must answer from memory.
+type Healther interface {
+	Health() (Status, string)
+}
+
+// Reconfigurer takes a changed configuration in place; it is called when only attributes with `change:"live"` differ. An
+// error keeps the old configuration running.
+type Reconfigurer[C any] interface {
+	Reconfigure(ctx context.Context, cfg *C) error
+}
+
+// Closer is called last, after everything that was collected or written is acknowledged or the deadline in ctx passed.
+type Closer interface {
+	Close(ctx context.Context) error
+}
+
+// TargetSetter is a source that takes targets from discoveries: its block gets the core attribute `discover`. The whole
+// list comes at Open and again whenever it changes.
+type TargetSetter interface {
+	SetTargets(ctx context.Context, targets []Discovered) error
+}
+
+// A component may implement http.Handler: the daemon mounts it at /plugins/<address>/ with that prefix stripped, or where
+// the option Mount says.

@@ -1,0 +1,138 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+
+	"google.golang.org/grpc"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/wire"
+)
+
+// host is what one component asks the daemon through.
+type host struct {
+	server    *Server
+	component *component
+	number    uint32
+	address   string
+	dir       string
+	log       *slog.Logger
+	source    sdk.SourceSettings
+}
+
+func (h *host) Address() string            { return h.address }
+func (h *host) Source() sdk.SourceSettings { return h.source }
+
+func (h *host) Log() *slog.Logger {
+	if h.log == nil {
+		return h.server.log
+	}
+	return h.log
+}
+
+func (h *host) Status(s sdk.Status, text string) {
+	if h.component != nil {
+		h.component.setStatus(s, text)
+	}
+}
+
+func (h *host) Dir() (string, error) {
+	if h.dir == "" {
+		return "", errors.New("the daemon gave this component no directory")
+	}
+	return h.dir, os.MkdirAll(h.dir, 0o700)
+}
+
+func (h *host) Listen(network, address string) (net.Listener, error) {
+	config := net.ListenConfig{Control: func(_, _ string, conn syscall.RawConn) error {
+		var err error
+		return errors.Join(conn.Control(func(fd uintptr) { err = reusePort(fd) }), err)
+	}}
+	return config.Listen(context.Background(), network, address)
+}
+
+func (h *host) Get(ctx context.Context, key string) ([]byte, bool, error) {
+	r, err := h.server.host.ask(ctx, &wire.HostCall{Component: h.number, Call: &wire.HostCall_Get{Get: &wire.StateGet{Key: key}}})
+	if err != nil {
+		return nil, false, err
+	}
+	return r.Value, r.Found, nil
+}
+
+func (h *host) Put(ctx context.Context, key string, value []byte) error {
+	_, err := h.server.host.ask(ctx, &wire.HostCall{Component: h.number, Call: &wire.HostCall_Put{Put: &wire.StatePut{Key: key, Value: value}}})
+	return err
+}
+
+// hostCalls multiplexes the calls of all components over the one Host stream.
+type hostCalls struct {
+	mu      sync.Mutex
+	stream  grpc.BidiStreamingServer[wire.HostReply, wire.HostCall]
+	next    uint64
+	waiting map[uint64]chan *wire.HostReply
+}
+
+var errNoHost = errors.New("the daemon does not answer calls of this plugin")
+
+func (h *hostCalls) ask(ctx context.Context, call *wire.HostCall) (*wire.HostReply, error) {
+	answer := make(chan *wire.HostReply, 1)
+	h.mu.Lock()
+	if h.stream == nil {
+		h.mu.Unlock()
+		return nil, errNoHost
+	}
+	h.next++
+	call.Id = h.next
+	h.waiting[call.Id] = answer
+	err := h.stream.Send(call)
+	h.mu.Unlock()
+	defer func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.waiting, call.Id)
+	}()
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case r := <-answer:
+		return r, r.Problem.Err()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Host carries the calls until the daemon ends it.
+func (s *Server) Host(stream grpc.BidiStreamingServer[wire.HostReply, wire.HostCall]) error {
+	h := &s.host
+	h.mu.Lock()
+	h.stream = stream
+	h.mu.Unlock()
+	defer func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.stream = nil
+		for _, w := range h.waiting {
+			w <- &wire.HostReply{Problem: wire.ToProblem(errNoHost)}
+		}
+		clear(h.waiting)
+	}()
+	for {
+		r, err := stream.Recv()
+		if err != nil {
+			return nil
+		}
+		h.mu.Lock()
+		if w := h.waiting[r.Id]; w != nil {
+			delete(h.waiting, r.Id)
+			w <- r
+		}
+		h.mu.Unlock()
+	}
+}

@@ -1,0 +1,151 @@
+package serve
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strconv"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/wire"
+)
+
+// Consume feeds one Writer from one pipeline. One packet is read ahead while another is written; the daemon's window bounds
+// what is on the way.
+func (s *Server) Consume(stream grpc.BidiStreamingServer[wire.Packet, wire.Up]) error {
+	md, _ := metadata.FromIncomingContext(stream.Context())
+	if len(md[wire.ComponentKey]) != 1 {
+		return status.Error(codes.InvalidArgument, "the metadata lacks "+wire.ComponentKey)
+	}
+	number, err := strconv.ParseUint(md[wire.ComponentKey][0], 10, 32)
+	if err != nil {
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+	c, err := s.component(uint32(number))
+	if err != nil {
+		return status.Error(codes.NotFound, err.Error())
+	}
+	writer, ok := c.open.Impl.(sdk.Writer)
+	if !ok {
+		return status.Error(codes.Unimplemented, "not a sink")
+	}
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	f := &feed{stream: stream, component: c, writer: writer, decoder: wire.NewDecoder()}
+	packets := make(chan *wire.Raw, 1)
+	failed := make(chan error, 1)
+	go func() {
+		defer close(packets)
+		for {
+			raw := new(wire.Raw)
+			if err := stream.RecvMsg(raw); err != nil {
+				failed <- err
+				return
+			}
+			select {
+			case packets <- raw:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	for raw := range packets {
+		if err := f.take(ctx, raw, len(packets) > 0); err != nil {
+			return err
+		}
+	}
+	if err := <-failed; !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
+}
+
+// feed is the state of one Consume.
+type feed struct {
+	stream    grpc.BidiStreamingServer[wire.Packet, wire.Up]
+	component *component
+	writer    sdk.Writer
+	decoder   *wire.Decoder
+	pending   wire.SinkAck // counted since the last ack was sent
+	unsent    int
+}
+
+// take writes a packet and acknowledges it; with more coming, the ack may wait for a few.
+func (f *feed) take(ctx context.Context, raw *wire.Raw, more bool) error {
+	buf := raw.Materialize()
+	defer buf.Free()
+	packet, err := wire.ParsePacket(buf.ReadOnlyData())
+	if err != nil {
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+	runs, forgotten, err := f.decoder.Decode(packet.Frames)
+	if err != nil {
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+	if len(runs) > 0 {
+		batch := sdk.ReadBatch(packet.LastSeq, runs)
+		if err := f.write(ctx, batch); err != nil {
+			return err
+		}
+	}
+	if forgetter, ok := f.writer.(sdk.Forgetter); ok {
+		for _, gone := range forgotten {
+			forgetter.Forget(gone.Origin, gone.Refs)
+		}
+	}
+	wire.Forget(forgotten)
+	f.pending.Position = packet.LastSeq
+	if f.unsent++; more && f.unsent < 8 {
+		return nil
+	}
+	f.unsent = 0
+	err = f.stream.Send(&wire.Up{Message: &wire.Up_Ack{Ack: &f.pending}})
+	f.pending = wire.SinkAck{}
+	return err
+}
+
+// write hands a batch to the Writer until it is stored or refused for good, and counts.
+func (f *feed) write(ctx context.Context, batch *sdk.Batch) error {
+	var pause backoff
+	for troubled := false; ; {
+		err := sdk.Recover("Write", func() error { return f.writer.Write(ctx, batch) })
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		dropped := batch.Dropped()
+		if err == nil || sdk.AsProblem(err).Permanent {
+			if err != nil {
+				f.component.fail(err)
+				dropped = map[string]uint64{"rejected": uint64(batch.Len())}
+			}
+			f.count(batch.Len(), dropped)
+			if troubled {
+				return f.stream.Send(&wire.Up{Message: &wire.Up_Trouble{Trouble: &wire.Problem{}}})
+			}
+			return nil
+		}
+		f.component.fail(err)
+		troubled = true
+		if err := f.stream.Send(&wire.Up{Message: &wire.Up_Trouble{Trouble: wire.ToProblem(err)}}); err != nil {
+			return err
+		}
+		pause.wait(ctx, err)
+	}
+}
+
+func (f *feed) count(n int, dropped map[string]uint64) {
+	stored := uint64(n)
+	for reason, k := range dropped {
+		if f.pending.Dropped == nil {
+			f.pending.Dropped = map[string]uint64{}
+		}
+		f.pending.Dropped[reason] += k
+		stored -= k
+	}
+	f.pending.Stored += stored
+}

@@ -1,0 +1,43 @@
+package wire
+
+import (
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+)
+
+// Protocol is the major version of the contract; go-plugin's handshake negotiates it.
+const Protocol = 1
+
+// Version is the version of the SDK.
+const Version = "0.1.0"
+
+// PluginName is the name of the one plugin in go-plugin's set.
+const PluginName = "magpie"
+
+// Handshake is go-plugin's: the cookie says that a daemon started this binary.
+var Handshake = plugin.HandshakeConfig{ProtocolVersion: Protocol, MagicCookieKey: "MAGPIE_PLUGIN", MagicCookieValue: "喜鹊"}
+
+// MaxMessage bounds a message in either direction.
+const MaxMessage = 4 << 20
+
+// window is HTTP/2's flow control window: large enough for a few packets on the way.
+const window = 4 << 20
+
+// ComponentKey is the metadata key of Consume: the number of the sink.
+const ComponentKey = "magpie-component"
+
+// ServerOptions are a plugin's.
+func ServerOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.ForceServerCodecV2(Codec()), grpc.MaxRecvMsgSize(MaxMessage), grpc.MaxSendMsgSize(MaxMessage),
+		grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window), grpc.SharedWriteBuffer(true),
+	}
+}
+
+// DialOptions are the daemon's.
+func DialOptions() []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(Codec()), grpc.MaxCallRecvMsgSize(MaxMessage), grpc.MaxCallSendMsgSize(MaxMessage)),
+		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window), grpc.WithSharedWriteBuffer(true), grpc.WithDisableRetry(),
+	}
+}
