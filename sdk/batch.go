@@ -104,7 +104,7 @@ func (b *Batch) setFirst(m *Metric, values []string) *entry {
 
 // Series returns the ref of a series, defining it on first use. Where the caller can remember the ref, Define is cheaper.
 func (b *Batch) Series(s Series) Ref {
-	h := s.Labels.hash()
+	h := s.Labels.Hash()
 	for _, e := range b.byHash[h] {
 		if e.labels.Compare(s.Labels) == 0 {
 			e.cycle = b.cycle

@@ -80,8 +80,8 @@ func (ls Labels) find(name string) (int, bool) {
 	return slices.BinarySearchFunc(ls, name, func(l Label, n string) int { return strings.Compare(l.Name, n) })
 }
 
-// hash is FNV-1a over names and values, each ended by 0xff, which UTF-8 text cannot hold.
-func (ls Labels) hash() uint64 {
+// Hash is FNV-1a over names and values, each ended by 0xff, which UTF-8 text cannot hold.
+func (ls Labels) Hash() uint64 {
 	const prime = 1099511628211
 	h := uint64(14695981039346656037)
 	for _, l := range ls {

@@ -177,6 +177,22 @@ func (f *Frame) parts() (values []float64, times []uint32, absent []uint64) {
 	return values, times, absent
 }
 
+// PutRefs writes the refs of a frame over those in a copy of its body.
+func PutRefs(body []byte, refs []uint32) {
+	for i, ref := range refs {
+		le.PutUint32(body[4*i:], ref)
+	}
+}
+
+// Absent reports whether entry i of a VALUES frame is marked as absent.
+func (f *Frame) Absent(i int) bool {
+	if f.Flags&FlagAbsent == 0 {
+		return false
+	}
+	_, _, absent := f.parts()
+	return absent[i/64]>>(i%64)&1 != 0
+}
+
 // Samples is how many samples a frame holds, staleness markers among them.
 func (f *Frame) Samples() int {
 	switch f.Kind {

@@ -75,15 +75,13 @@ func putPacketHeader(b []byte, epoch, lastSeq uint64, samples uint32, frames int
 	protowire.AppendVarint(protowire.AppendTag(b, 15, protowire.BytesType), uint64(frames))
 }
 
-// NewPacket wraps frames, in one or more pieces that are passed on without being copied.
-func NewPacket(epoch, lastSeq uint64, samples uint32, frames ...mem.Buffer) *Raw {
-	size := 0
-	for _, f := range frames {
-		size += f.Len()
-	}
-	head := make([]byte, packetHeader)
-	putPacketHeader(head, epoch, lastSeq, samples, size)
-	return &Raw{append(mem.BufferSlice{mem.SliceBuffer(head)}, frames...)}
+// PacketHeader is how many bytes before its frames a packet that SealPacket makes needs.
+const PacketHeader = packetHeader
+
+// SealPacket makes a packet of a pooled buffer whose frames begin at PacketHeader.
+func SealPacket(buf *[]byte, epoch, lastSeq uint64, samples int) *Raw {
+	putPacketHeader(*buf, epoch, lastSeq, uint32(samples), len(*buf)-packetHeader)
+	return &Raw{mem.BufferSlice{mem.NewBuffer(buf, mem.DefaultBufferPool())}}
 }
 
 // Raw is a message that is passed through as bytes.

@@ -1,0 +1,342 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/mem"
+
+	"github.com/magpie-monitoring/magpie/daemon/internal/buffer"
+	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/wire"
+)
+
+// sinkWindow is how many bytes may be on the way to one sink without an acknowledgement.
+const sinkWindow = 4 << 20
+
+// Consumed is the daemon's end of a Consume stream.
+type Consumed interface {
+	SendMsg(m any) error
+	Recv() (*wire.Up, error)
+}
+
+// MapSeries asks a processor; a nil entry in the answer drops the series.
+type MapSeries func(ctx context.Context, series []sdk.Labels) ([]sdk.Labels, error)
+
+// Route says what a delivery carries, and where.
+type Route struct {
+	Key      string // names the cursor
+	Wants    func(address string) bool
+	Through  []MapSeries
+	External sdk.Labels                                  // added where a series has none of the name
+	Connect  func(ctx context.Context) (Consumed, error) // waits until the sink is there; the stream ends with ctx
+	Log      func(text string, err error)
+}
+
+// Delivery carries one cursor's records to one sink.
+type Delivery struct {
+	Route
+	cursor *buffer.Cursor
+	id     uint64
+
+	mu        sync.Mutex
+	changed   chan struct{} // closed and replaced when something is acknowledged
+	inFlight  []sent
+	bytes     int
+	last      uint64 // position of the last packet sent
+	behind    time.Time
+	connected bool
+	trouble   string
+	stats     DeliveryStats
+}
+
+// sent is a packet that waits for its acknowledgement; then everything up to upto is done.
+type sent struct {
+	position, upto uint64
+	bytes          int
+}
+
+// DeliveryStats count samples since the daemon started.
+type DeliveryStats struct {
+	Delivered uint64 // handed to the sink, repetitions included
+	Stored    uint64
+	Dropped   map[string]uint64 // by the sink and by processors, by reason
+}
+
+// NewDelivery makes a delivery at its cursor's place.
+func NewDelivery(log *buffer.Log, r Route) *Delivery {
+	return &Delivery{
+		Route: r, cursor: log.Cursor(r.Key), id: log.ID(), changed: make(chan struct{}), behind: time.Now(),
+		stats: DeliveryStats{Dropped: map[string]uint64{}},
+	}
+}
+
+// Run delivers until ctx ends. Whatever fails is tried again, after a pause with full jitter, from what is not acknowledged.
+func (d *Delivery) Run(ctx context.Context) {
+	for pause := 100 * time.Millisecond; ctx.Err() == nil; {
+		began := time.Now()
+		err := d.connectAndDeliver(ctx)
+		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if time.Since(began) > time.Minute {
+			pause = 100 * time.Millisecond
+		}
+		d.setTrouble(fmt.Sprint(err))
+		d.Log("delivery to the sink broke off: it goes on from the last acknowledgement", err)
+		t := time.NewTimer(rand.N(pause))
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+		}
+		pause = min(2*pause, 30*time.Second)
+	}
+}
+
+func (d *Delivery) connectAndDeliver(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stream, err := d.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.connected, d.trouble = true, ""
+	d.inFlight, d.bytes, d.last = nil, 0, 0
+	d.mu.Unlock()
+	defer func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.connected, d.behind = false, time.Now()
+	}()
+	var receiving sync.WaitGroup
+	receiving.Go(func() {
+		err := d.receive(stream)
+		cancel(err)
+	})
+	defer receiving.Wait()
+	defer cancel(nil) // before waiting
+	d.cursor.Rewind()
+	err = d.send(ctx, stream)
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	return err
+}
+
+// send reads records, translates them, and sends what is left of them.
+func (d *Delivery) send(ctx context.Context, stream Consumed) error {
+	pool := mem.DefaultBufferPool()
+	t := translator{route: &d.Route, views: map[uint32]*view{}}
+	for {
+		var buf *[]byte
+		record, err := d.cursor.Next(ctx, func(n int) []byte {
+			if buf != nil {
+				pool.Put(buf)
+			}
+			buf = pool.Get(wire.PacketHeader + n)
+			return (*buf)[wire.PacketHeader:]
+		})
+		if err != nil {
+			return err
+		}
+		out, err := t.record(ctx, record)
+		if err != nil {
+			pool.Put(buf)
+			return err
+		}
+		d.dropped(out.dropped)
+		if out.same {
+			err = d.transmit(ctx, stream, buf, record.Position, record.Position, out.samples)
+		} else {
+			pool.Put(buf)
+			err = d.transmitParts(ctx, stream, record.Position, out)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// transmitParts sends translated frames, in as many packets as they need. All but the last bear the position before, so
+// that only the last acknowledges the record.
+func (d *Delivery) transmitParts(ctx context.Context, stream Consumed, position uint64, out translated) error {
+	if len(out.frames) == 0 {
+		d.skip(position)
+		return nil
+	}
+	pool := mem.DefaultBufferPool()
+	rest := out.frames
+	for len(rest) > 0 {
+		n := packetful(rest)
+		part := rest[:n]
+		rest = rest[n:]
+		buf := pool.Get(wire.PacketHeader + n)
+		copy((*buf)[wire.PacketHeader:], part)
+		at, samples := position, out.samples
+		if len(rest) > 0 {
+			at, samples = position-1, 0
+		}
+		if err := d.transmit(ctx, stream, buf, at, at, samples); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// packetful is the length of the frames that fit into a packet.
+func packetful(frames []byte) (n int) {
+	for r := wire.Read(frames); r.Next(); n += len(r.Raw) {
+		if n > 0 && n+len(r.Raw) > wire.MaxFrame {
+			return n
+		}
+	}
+	return n
+}
+
+// transmit sends one packet when the window has room.
+func (d *Delivery) transmit(ctx context.Context, stream Consumed, buf *[]byte, position, upto uint64, samples int) error {
+	size := len(*buf)
+	d.mu.Lock()
+	for d.bytes > 0 && d.bytes+size > sinkWindow {
+		changed := d.changed
+		d.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			mem.DefaultBufferPool().Put(buf)
+			return ctx.Err()
+		}
+		d.mu.Lock()
+	}
+	if len(d.inFlight) == 0 {
+		d.behind = time.Now()
+	}
+	d.inFlight = append(d.inFlight, sent{position, upto, size})
+	d.bytes += size
+	d.last = position
+	d.stats.Delivered += uint64(samples)
+	d.mu.Unlock()
+	return stream.SendMsg(wire.SealPacket(buf, d.id, position, samples))
+}
+
+// skip passes a record that holds nothing for this sink.
+func (d *Delivery) skip(position uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if n := len(d.inFlight); n > 0 {
+		d.inFlight[n-1].upto = max(d.inFlight[n-1].upto, position)
+		return
+	}
+	d.finish(position)
+}
+
+func (d *Delivery) finish(position uint64) {
+	d.cursor.Commit(position)
+	close(d.changed)
+	d.changed = make(chan struct{})
+}
+
+// receive takes the sink's acknowledgements until the stream ends.
+func (d *Delivery) receive(stream Consumed) error {
+	for {
+		up, err := stream.Recv()
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				return errors.New("the sink ended its stream")
+			}
+			return err
+		}
+		if p := up.GetTrouble(); p != nil {
+			d.setTrouble(p.Text)
+		}
+		if ack := up.GetAck(); ack != nil {
+			if err := d.acknowledge(ack); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (d *Delivery) acknowledge(ack *wire.SinkAck) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stats.Stored += ack.Stored
+	for reason, n := range ack.Dropped {
+		d.stats.Dropped[reason] += n
+	}
+	d.trouble = ""
+	if ack.Position > d.last {
+		return fmt.Errorf("the sink acknowledges position %d, which it was not sent", ack.Position)
+	}
+	for len(d.inFlight) > 0 && d.inFlight[0].position <= ack.Position {
+		s := d.inFlight[0]
+		d.inFlight = d.inFlight[1:]
+		d.bytes -= s.bytes
+		d.finish(s.upto)
+	}
+	d.behind = time.Now()
+	return nil
+}
+
+func (d *Delivery) dropped(n int) {
+	if n == 0 {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stats.Dropped["processor"] += uint64(n)
+}
+
+func (d *Delivery) setTrouble(text string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.trouble = text
+}
+
+// Wait returns when everything up to a position of the log is acknowledged by the sink.
+func (d *Delivery) Wait(ctx context.Context, position uint64) error {
+	for {
+		d.mu.Lock()
+		changed := d.changed
+		d.mu.Unlock()
+		if d.cursor.Committed() >= position {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("%s has not acknowledged in time", d.Key)
+		}
+	}
+}
+
+// DeliveryState is how a delivery is.
+type DeliveryState struct {
+	DeliveryStats
+	Connected bool
+	Trouble   string        // of the sink, "" if there is none
+	Lag       uint64        // durable records that are not acknowledged
+	Age       time.Duration // since when the sink has acknowledged nothing although there was something
+}
+
+// State reports how the delivery is.
+func (d *Delivery) State() DeliveryState {
+	lag := d.cursor.Lag()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := DeliveryState{DeliveryStats: d.stats, Connected: d.connected, Trouble: d.trouble, Lag: lag}
+	s.Dropped = maps.Clone(d.stats.Dropped)
+	if len(d.inFlight) > 0 || !d.connected && lag > 0 {
+		s.Age = time.Since(d.behind)
+	}
+	return s
+}

@@ -1,0 +1,320 @@
+// Package pipeline carries samples from sources through the log to sinks and stores.
+//
+//	ingest.go    what sources send: checked, appended to the log, acknowledged once durable
+//	stream.go    the definitions of one opening of a component
+//	handover.go  staleness when a component is opened anew, or ends
+//	delivery.go  from one cursor of the log to one sink, with acknowledgements
+//	translate.go definitions mapped by processors; sample columns as they are
+//	recorder.go  the daemon's own source: the output of rules
+//
+// Packets pass as they came; only definitions are decoded, once at the door and once for each delivery that maps them.
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/magpie-monitoring/magpie/daemon/internal/buffer"
+	"github.com/magpie-monitoring/magpie/sdk/wire"
+)
+
+const (
+	sourceWindow = 8 << 20          // bytes of one process that may wait for durability
+	maxFuture    = 10 * time.Minute // samples later than this are refused: they would poison a store's head
+)
+
+// Ingest is the door: it knows every open stream.
+type Ingest struct {
+	log *buffer.Log
+
+	mu      sync.Mutex
+	streams map[uint32]*stream
+	dropped map[string]uint64 // samples refused at the door, by reason
+
+	trouble    error // the log's, when it last refused
+	troubledAt time.Time
+}
+
+// NewIngest makes the door of a log. The log's Carry must be the door's Carry.
+func NewIngest() *Ingest {
+	return &Ingest{streams: map[uint32]*stream{}, dropped: map[string]uint64{}}
+}
+
+// Start takes the log and finds the streams that the last run of the daemon left open.
+func (in *Ingest) Start(log *buffer.Log) {
+	in.log = log
+	log.Definitions(func(payload []byte) {
+		r := wire.Read(payload)
+		for r.Next() {
+			in.recover(&r.Frame)
+		}
+	})
+}
+
+func (in *Ingest) recover(f *wire.Frame) {
+	s := in.streams[f.Stream]
+	switch {
+	case f.Kind == wire.Stream && s == nil:
+		s = newStream(f.Stream, f.Address(), 0, 0)
+		s.orphaned = time.Now()
+		in.streams[f.Stream] = s
+	case s == nil:
+	case f.Kind == wire.End:
+		delete(in.streams, f.Stream)
+	case f.Kind == wire.Retire:
+		s.retire(f.Refs())
+	case f.Kind == wire.Families, f.Kind == wire.Defs, f.Kind == wire.Layout:
+		s.define(f)
+	}
+}
+
+// Carry adds the definitions of all streams, for the start of a segment.
+func (in *Ingest) Carry(add func(frames []byte)) {
+	in.mu.Lock()
+	all := make([]*stream, 0, len(in.streams))
+	for _, s := range in.streams {
+		all = append(all, s)
+	}
+	in.mu.Unlock()
+	for _, s := range all {
+		s.carry(add)
+	}
+}
+
+// Open announces a component under a fresh number, before the plugin opens it: whatever it sends finds its stream.
+func (in *Ingest) Open(number uint32, address string, limit int, grace time.Duration) {
+	s := newStream(number, address, limit, grace)
+	in.mu.Lock()
+	in.streams[number] = s
+	in.mu.Unlock()
+	in.append(wire.AppendStream(nil, number, address), 0)
+}
+
+// append writes frames of the daemon's own; if they do not become durable, the next packet will not either.
+func (in *Ingest) append(frames []byte, samples int) {
+	if len(frames) > 0 {
+		if err := in.log.Append(frames, samples, true, func(error) {}); err != nil {
+			in.setTrouble(err)
+		}
+	}
+}
+
+// Produced is the daemon's end of a process' Produce stream.
+type Produced interface {
+	SendMsg(m any) error
+	RecvMsg(m any) error
+}
+
+// Serve takes what the sources of one process send, until the stream ends. connect opens the stream under the context that
+// it is given. An error is a violation of the contract, which names the component, or that the log cannot keep what came.
+func (in *Ingest) Serve(ctx context.Context, connect func(context.Context) (Produced, error)) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	from, err := connect(ctx)
+	if err != nil {
+		return err
+	}
+	if err := from.SendMsg(&wire.Down{Message: &wire.Down_Credit{Credit: &wire.Credit{Bytes: sourceWindow}}}); err != nil {
+		return err
+	}
+	acks := newAcker(ctx, from, cancel)
+	var epoch, last uint64
+	for {
+		var raw wire.Raw
+		if err := from.RecvMsg(&raw); err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return errors.Join(context.Cause(ctx), err)
+		}
+		buf := raw.Materialize()
+		packet, err := wire.ParsePacket(buf.ReadOnlyData())
+		if epoch == 0 {
+			epoch = packet.Epoch
+		}
+		switch {
+		case err != nil:
+		case packet.Epoch != epoch || packet.LastSeq != last+1:
+			err = fmt.Errorf("packet %d of epoch %x came after packet %d of epoch %x", packet.LastSeq, packet.Epoch, last, epoch)
+		default:
+			last = packet.LastSeq
+			err = in.take(ctx, packet, acks)
+		}
+		buf.Free()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// take checks a packet and appends it.
+func (in *Ingest) take(ctx context.Context, packet wire.PacketView, acks *acker) error {
+	c := checked{in: in, packet: packet.Frames}
+	r := wire.Read(packet.Frames)
+	for r.Next() {
+		if err := c.frame(&r.Frame); err != nil {
+			return err
+		}
+	}
+	if r.Err != nil {
+		return r.Err
+	}
+	frames := packet.Frames
+	if c.refused {
+		frames = c.kept
+	}
+	seq := packet.LastSeq
+	if len(frames) == 0 {
+		acks.durable(seq, nil)
+		return nil
+	}
+	if err := in.appendPatiently(ctx, frames, &c, func(err error) { acks.durable(seq, err) }); err != nil {
+		return err
+	}
+	for _, retired := range c.retired {
+		retired.s.retire(retired.refs)
+	}
+	for _, s := range c.cycled {
+		in.handOver(s)
+	}
+	return nil
+}
+
+// appendPatiently waits while the log has no room: the source is not read meanwhile, and its credit ends.
+func (in *Ingest) appendPatiently(ctx context.Context, frames []byte, c *checked, done func(error)) error {
+	for {
+		err := in.log.Append(frames, c.samples, c.defines, done)
+		if err == nil || errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		in.setTrouble(err)
+		select {
+		case <-time.After(500 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (in *Ingest) setTrouble(err error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.trouble, in.troubledAt = err, time.Now()
+}
+
+// Trouble is why the log takes nothing, nil if it does.
+func (in *Ingest) Trouble() error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if time.Since(in.troubledAt) > 2*time.Second {
+		return nil
+	}
+	return in.trouble
+}
+
+// checked is the state of checking one packet.
+type checked struct {
+	in      *Ingest
+	packet  []byte
+	at      int    // how far it is checked
+	refused bool   // some frame was: kept holds the others
+	kept    []byte // all frames that pass, once one was refused
+	samples int
+	defines bool
+	retired []retiredRefs
+	cycled  []*stream
+}
+
+type retiredRefs struct {
+	s    *stream
+	refs []uint32
+}
+
+func (c *checked) frame(f *wire.Frame) error {
+	in := c.in
+	in.mu.Lock()
+	s := in.streams[f.Stream]
+	in.mu.Unlock()
+	if s == nil {
+		return fmt.Errorf("it sends for component %d, which is not open", f.Stream)
+	}
+	if s.isClosed() {
+		return c.refuse(f, "closed")
+	}
+	switch f.Kind {
+	case wire.Families, wire.Defs, wire.Layout:
+		c.defines = true
+		if err := s.define(f); err != nil {
+			return err
+		}
+	case wire.Values, wire.Cols, wire.Stale:
+		if err := s.check(f); err != nil {
+			return err
+		}
+		if f.Base+int64(f.Span) > time.Now().Add(maxFuture).UnixMilli() {
+			return c.refuse(f, "future")
+		}
+		c.samples += f.Samples()
+	case wire.Retire:
+		c.defines = true
+		c.retired = append(c.retired, retiredRefs{s, append([]uint32(nil), f.Refs()...)})
+	case wire.Checkpoint:
+	default:
+		return c.refuse(f, "unsupported")
+	}
+	if f.Flags&wire.FlagCycle != 0 {
+		c.cycled = append(c.cycled, s)
+	}
+	if c.refused {
+		c.kept = append(c.kept, f.Raw...)
+	}
+	c.at += len(f.Raw)
+	return nil
+}
+
+// refuse leaves a frame out and counts its samples.
+func (c *checked) refuse(f *wire.Frame, reason string) error {
+	if !c.refused {
+		c.refused, c.kept = true, append([]byte(nil), c.packet[:c.at]...)
+	}
+	c.at += len(f.Raw)
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	c.in.dropped[reason] += uint64(max(f.Samples(), 1))
+	return nil
+}
+
+// Dropped counts the samples that were refused at the door, by reason.
+func (in *Ingest) Dropped() map[string]uint64 {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	out := map[string]uint64{}
+	for k, v := range in.dropped {
+		out[k] = v
+	}
+	return out
+}
+
+// StreamStats is what came of one component since it opened.
+type StreamStats struct {
+	Samples uint64
+	Series  int
+}
+
+// Stats reports what came in under a number.
+func (in *Ingest) Stats(number uint32) (st StreamStats) {
+	in.mu.Lock()
+	s := in.streams[number]
+	in.mu.Unlock()
+	if s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		st.Samples, st.Series = s.samples, s.series.Len()
+	}
+	return st
+}
