@@ -79,11 +79,11 @@ func Launch(ctx context.Context, o Options) (p *Process, err error) {
 	p = &Process{run: r, client: plugin.NewClient(config), done: make(chan struct{})}
 	conn, err := p.connect(ctx)
 	if err != nil {
-		r.kill()
-		go p.client.Kill() // frees what go-plugin holds; may wait for the process
 		if cause := r.cause(time.Second); cause != nil {
 			err = cause
 		}
+		r.kill()
+		go p.client.Kill() // frees what go-plugin holds; may wait for the process
 		return nil, fmt.Errorf("plugin %s did not start: %w", filepath.Base(o.Path), err)
 	}
 	p.Conn = Conn{rpc: wire.NewPluginClient(conn), conn: conn}
@@ -147,7 +147,7 @@ func (p *Process) Done() <-chan struct{} { return p.done }
 func (p *Process) Exited() <-chan struct{} { return p.run.exited }
 
 // Cause says why the process died: exit code or signal, and the last lines that it printed. nil while it lives, and
-// after a Stop.
+// after a Stop or Kill.
 func (p *Process) Cause() error {
 	select {
 	case <-p.run.exited:
@@ -161,7 +161,7 @@ func (p *Process) Cause() error {
 // the process is dead.
 func (p *Process) Stop(ctx context.Context) {
 	p.stop.Do(func() {
-		p.run.stopping.Store(true)
+		p.run.ours.Store(true)
 		go p.client.Kill() // a Shutdown call, and SIGKILL after 2 s if the plugin answers but does not end
 	})
 	select {
@@ -216,6 +216,7 @@ func (r *run) owns(socket string) bool {
 // kill ends the whole process group.
 func (r *run) kill() {
 	if r.pid > 0 {
+		r.ours.Store(true)
 		syscall.Kill(-r.pid, syscall.SIGKILL)
 		syscall.Kill(r.pid, syscall.SIGKILL)
 	}

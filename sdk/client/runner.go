@@ -19,17 +19,18 @@ import (
 
 // run is a plugin's process, as go-plugin's runner.Runner.
 type run struct {
-	o        Options
-	cmd      *exec.Cmd
-	dir      string // of its sockets
-	socket   string // that it announced
-	pid      int
-	output   *output
-	hello    *io.PipeReader // the handshake line and nothing else
-	quiet    *io.PipeReader // an empty stderr for go-plugin; ours is read in output
-	exited   chan struct{}
-	status   error // of Wait, set when exited
-	stopping atomic.Bool
+	o      Options
+	cmd    *exec.Cmd
+	dir    string // of its sockets
+	socket string // that it announced
+	pid    int
+	output *output
+	hello  *io.PipeReader // the handshake line and nothing else
+	quiet  *io.PipeReader // an empty stderr for go-plugin; ours is read in output
+	exited chan struct{}
+	status error       // of Wait, set when exited
+	ours   atomic.Bool // we have ended it
+	ended  bool        // it was us who did; set when exited
 }
 
 func newRun(o Options) *run {
@@ -91,6 +92,7 @@ func (r *run) Start(context.Context) error {
 	go r.output.stderr(stderr)
 	go func() {
 		status := r.cmd.Wait()
+		r.ended = r.ours.Load()
 		syscall.Kill(-r.pid, syscall.SIGKILL) // what it left behind in its group
 		if r.o.Ended != nil {
 			r.o.Ended(r.pid)
@@ -135,14 +137,14 @@ func (r *run) HostToPlugin(network, address string) (string, string, error) {
 	return network, address, nil
 }
 
-// cause says why the process died, with the last lines that it printed; nil if it lives on for patience, or was stopped.
+// cause says why the process died, with the last lines that it printed; nil if it lives on for patience, or we ended it.
 func (r *run) cause(patience time.Duration) error {
 	select {
 	case <-r.exited:
 	case <-time.After(patience):
 		return nil
 	}
-	if r.stopping.Load() {
+	if r.ended {
 		return nil
 	}
 	return &Death{Status: r.status, Output: r.output.last()}

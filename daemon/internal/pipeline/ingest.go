@@ -111,8 +111,9 @@ type Produced interface {
 }
 
 // Serve takes what the sources of one process send, until the stream ends. connect opens the stream under the context that
-// it is given. An error is a violation of the contract, which names the component, or that the log cannot keep what came.
-func (in *Ingest) Serve(ctx context.Context, connect func(context.Context) (Produced, error)) error {
+// it is given; received is told the number of each packet that was taken. An error is a violation of the contract, which
+// names the component, or that the log cannot keep what came.
+func (in *Ingest) Serve(ctx context.Context, connect func(context.Context) (Produced, error), received func(seq uint64)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	from, err := connect(ctx)
@@ -149,6 +150,7 @@ func (in *Ingest) Serve(ctx context.Context, connect func(context.Context) (Prod
 		if err != nil {
 			return err
 		}
+		received(last)
 	}
 }
 

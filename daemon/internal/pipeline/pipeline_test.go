@@ -61,7 +61,7 @@ func (r *rig) source(number uint32, address string) *source {
 	s.batch.Whole = true
 	r.in.Open(number, address, 1000, time.Hour)
 	go func() {
-		s.ended <- r.in.Serve(r.ctx, func(ctx context.Context) (Produced, error) { return &produced{ctx, s.packer}, nil })
+		s.ended <- r.in.Serve(r.ctx, func(ctx context.Context) (Produced, error) { return &produced{ctx, s.packer}, nil }, func(uint64) {})
 	}()
 	return s
 }
@@ -257,6 +257,9 @@ func TestOnlyWantedStreamsAndNotWhatAProcessorDrops(t *testing.T) {
 	a.emit(2000, "drop1", 1, "old", 4, "keep", 5)
 	a.emit(3000, "keep", 6) // the others go stale: so does not what was dropped
 	k.expect("new i 1000 2", "keep i 1000 3", "new i 2000 4", "keep i 2000 5", "keep i 3000 6", "new i 3000 NaN")
+	if err := d.Wait(r.ctx, r.log.Durable()); err != nil {
+		t.Fatal(err)
+	}
 	if st := d.State(); st.Dropped["processor"] != 3 || st.Stored != 6 {
 		t.Errorf("%+v", st)
 	}

@@ -1,0 +1,180 @@
+// Package supervisor runs plugins: it knows which there are, keeps their processes and the components in them, and is not
+// harmed by one that crashes, hangs or lies.
+//
+//	catalogue.go  the plugins in the plugin directories and what they offer
+//	process.go    one plugin's process: start, watch, restart
+//	component.go  a component from Open to Close, across restarts of its process
+//	guard.go      the guardian, who outlives the daemon by a moment
+//	usage.go      what a process costs
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/client"
+	"github.com/magpie-monitoring/magpie/sdk/wire"
+)
+
+// Options are what the supervisor is handed.
+type Options struct {
+	Run   string   // directory for sockets
+	Env   []string // of plugins: nothing else is inherited
+	Guard *Guard
+	Log   hclog.Logger
+
+	Number  func() (uint32, error)       // a component number that was never used
+	Opening func(number uint32, s *Spec) // before a source is opened
+	Gone    func(numbers ...uint32)      // its process is gone, or it is closed
+	Answer  func(address string, call *wire.HostCall) *wire.HostReply
+	Produce func(ctx context.Context, connect func(context.Context) (ProduceStream, error), received func(seq uint64)) error
+}
+
+// ProduceStream is a process' Produce stream.
+type ProduceStream interface {
+	SendMsg(m any) error
+	RecvMsg(m any) error
+}
+
+// Spec is a component as it is to be opened.
+type Spec struct {
+	Plugin   Plugin
+	Kind     sdk.Kind
+	Type     string
+	Address  string
+	Config   []byte
+	Dir      string
+	Source   sdk.SourceSettings
+	Instance string
+	Targets  func() []sdk.Discovered // of a source: what its discoveries have found so far
+}
+
+// Supervisor keeps processes, one for each plugin that has components.
+type Supervisor struct {
+	o         Options
+	mu        sync.Mutex
+	processes map[string]*process // by path
+	stopped   bool
+}
+
+// New makes a supervisor that runs nothing yet.
+func New(o Options) *Supervisor {
+	return &Supervisor{o: o, processes: map[string]*process{}}
+}
+
+// PrepareRun makes the directory for sockets and sweeps what a dead daemon left in it. The caller holds the data
+// directory's lock.
+func PrepareRun(dir string) error {
+	if len(dir) > 60 { // a socket's path has 108 bytes, and go-plugin adds some 40
+		return fmt.Errorf("the directory for sockets has too long a path (%d bytes, 60 are possible): %s", len(dir), dir)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() || info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("%s must be a directory that nobody else can enter (mode 0700)", dir)
+	}
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "plugin-dir") {
+			os.RemoveAll(filepath.Join(dir, e.Name()))
+		}
+	}
+	return err
+}
+
+// Open opens a component, starting its plugin if need be. With keep, a component that fails to open stays and is tried
+// again with back-off; the error says why it is not open yet.
+func (s *Supervisor) Open(ctx context.Context, spec Spec, keep bool) (*Component, error) {
+	p := s.process(spec.Plugin)
+	if p == nil {
+		return nil, fmt.Errorf("the daemon is stopping")
+	}
+	c := &Component{Spec: spec, process: p, state: StateOpening, since: time.Now(), changed: make(chan struct{})}
+	p.add(c)
+	err := c.firstResult(ctx)
+	if err != nil && !keep {
+		c.Close(ctx, time.Second)
+		return nil, err
+	}
+	return c, err
+}
+
+func (s *Supervisor) process(plugin Plugin) *process {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return nil
+	}
+	p := s.processes[plugin.Path+plugin.SHA256]
+	if p == nil {
+		p = newProcess(plugin, &s.o)
+		s.processes[plugin.Path+plugin.SHA256] = p
+	}
+	return p
+}
+
+// Validate asks a plugin's own checks about a configuration, in its running process or in one for the occasion.
+func (s *Supervisor) Validate(ctx context.Context, spec Spec) ([]sdk.Diag, error) {
+	cfg := client.Config{Kind: spec.Kind, Type: spec.Type, Address: spec.Address, JSON: spec.Config}
+	s.mu.Lock()
+	p := s.processes[spec.Plugin.Path+spec.Plugin.SHA256]
+	s.mu.Unlock()
+	if p != nil {
+		if running := p.current(); running != nil {
+			return running.Validate(ctx, cfg)
+		}
+	}
+	process, err := client.Launch(ctx, client.Options{Path: spec.Plugin.Path, Env: s.o.Env, SocketDir: s.o.Run, Started: s.o.Guard.Add, Ended: s.o.Guard.Remove})
+	if err != nil {
+		return nil, err
+	}
+	defer process.Stop(ctx)
+	return process.Validate(ctx, cfg)
+}
+
+// Stop ends all processes, side by side, by the end of ctx at the latest.
+func (s *Supervisor) Stop(ctx context.Context) {
+	s.mu.Lock()
+	s.stopped = true
+	all := make([]*process, 0, len(s.processes))
+	for _, p := range s.processes {
+		all = append(all, p)
+	}
+	s.mu.Unlock()
+	var stopping sync.WaitGroup
+	for _, p := range all {
+		stopping.Go(func() { p.stop(ctx) })
+	}
+	stopping.Wait()
+}
+
+// Processes reports on all processes that have components, by plugin name.
+func (s *Supervisor) Processes() (out []ProcessState) {
+	s.mu.Lock()
+	all := make([]*process, 0, len(s.processes))
+	for _, p := range s.processes {
+		all = append(all, p)
+	}
+	s.mu.Unlock()
+	for _, p := range all {
+		if st := p.report(); len(st.Components) > 0 {
+			out = append(out, st)
+		}
+	}
+	slices.SortFunc(out, func(a, b ProcessState) int { return strings.Compare(a.Plugin, b.Plugin) })
+	return out
+}
