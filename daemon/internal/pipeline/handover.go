@@ -40,6 +40,21 @@ func (in *Ingest) Retire(address string) {
 	}
 }
 
+// RetireOthers ends the streams that an earlier run left open for what is no longer configured.
+func (in *Ingest) RetireOthers(configured func(address string) bool) {
+	in.mu.Lock()
+	var gone []*stream
+	for _, s := range in.streams {
+		if !configured(s.address) {
+			gone = append(gone, s)
+		}
+	}
+	in.mu.Unlock()
+	for _, s := range gone {
+		in.end(s, nil)
+	}
+}
+
 func (in *Ingest) of(address string) (all []*stream) {
 	in.mu.Lock()
 	defer in.mu.Unlock()

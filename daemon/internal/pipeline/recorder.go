@@ -18,9 +18,10 @@ type Recorder struct {
 	number  uint32
 }
 
-// Record opens a source of the daemon's own under an address and a fresh number.
-func (in *Ingest) Record(number uint32, address string) *Recorder {
-	in.Open(number, address, 0, 0)
+// Record opens a source of the daemon's own under an address and a fresh number. What an earlier run recorded there and
+// this one has not after grace goes stale.
+func (in *Ingest) Record(number uint32, address string, grace time.Duration) *Recorder {
+	in.Open(number, address, 0, grace)
 	scope := sdk.NewScope(sdk.SourceSettings{}, "", true)
 	return &Recorder{
 		in: in, scope: scope, batch: scope.Batch(), packer: wire.NewPacker(0, time.Hour, 1<<40), encoder: wire.NewEncoder(number), number: number,

@@ -1,3 +1,22 @@
+// Package plan turns blocks and the schemas of plugins into what should run, and compares that with what runs.
+//
+// No process is started and no plugin is asked here: schemas come as data. Build collects all mistakes at once; Diff says
+// what a change costs, component by component.
+//
+//	desired.go     what a configuration asks for: components, pipelines, groups, the route
+//	language.go    the blocks and core attributes that need no plugin, declared as plugins declare theirs
+//	build.go       blocks become components
+//	decode.go      a body and its schema become values with their places
+//	value.go       one attribute: type, unit, secrets
+//	check.go       one attribute: url, hostport, regexp, oneof, min, max
+//	references.go  from, through, to, notify, discover, store
+//	settings.go    daemon and http; pipelines and their defaults; what is connected to nothing
+//	rules.go       groups and rules
+//	text.go        PromQL and templates inside HCL texts: where their mistakes stand
+//	route.go       routes and their matchers
+//	diff.go        desired against running: steps and changes
+//	print.go       a plan for people
+//	show.go        the effective configuration, without its secrets
 package plan
 
 import (
@@ -15,6 +34,8 @@ type Desired struct {
 	Pipelines  []*Pipeline  // one for each way that samples take; sorted by name
 	Groups     []*Group     // of rules, in file order
 	Route      *Route       // nil: nobody is notified
+
+	blocks []*body // but components, for show and diff
 }
 
 // Settings are the blocks daemon and http.
@@ -41,7 +62,15 @@ type Component struct {
 
 	Range hcl.Range // of the block's header
 	Attrs []Attr    // every attribute with its value, for plan and show; sorted by path
-	block hcl.Body  // to find the attribute that a problem's path names
+	body  *body     // to find the attribute that a problem's path names
+}
+
+// RangeOf is where the attribute stands that a plugin's problem names, or else the nearest thing around it.
+func (c *Component) RangeOf(path sdk.Path) hcl.Range {
+	if c.body == nil {
+		return c.Range
+	}
+	return c.body.rangeOf(path)
 }
 
 // Attr is one attribute's value as people may see it.

@@ -86,8 +86,8 @@ func (c *Component) change(f func()) {
 	c.changed = make(chan struct{})
 }
 
-// firstResult waits until the component is open, or could not be opened for a reason of its own.
-func (c *Component) firstResult(ctx context.Context) error {
+// Opened waits until the component is open, or a first try has failed: the error says why.
+func (c *Component) Opened(ctx context.Context) error {
 	for {
 		c.mu.Lock()
 		h, tried, err, changed := c.handle, c.tried, c.err, c.changed

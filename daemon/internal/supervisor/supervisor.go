@@ -10,6 +10,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -96,21 +97,16 @@ func PrepareRun(dir string) error {
 	return err
 }
 
-// Open opens a component, starting its plugin if need be. With keep, a component that fails to open stays and is tried
-// again with back-off; the error says why it is not open yet.
-func (s *Supervisor) Open(ctx context.Context, spec Spec, keep bool) (*Component, error) {
+// Add takes a component in and begins to open it, starting its plugin if need be. Whatever fails is tried again, with
+// back-off, until the component is closed; Opened tells how it went at first.
+func (s *Supervisor) Add(spec Spec) (*Component, error) {
 	p := s.process(spec.Plugin)
 	if p == nil {
-		return nil, fmt.Errorf("the daemon is stopping")
+		return nil, errors.New("the daemon is stopping")
 	}
 	c := &Component{Spec: spec, process: p, state: StateOpening, since: time.Now(), changed: make(chan struct{})}
 	p.add(c)
-	err := c.firstResult(ctx)
-	if err != nil && !keep {
-		c.Close(ctx, time.Second)
-		return nil, err
-	}
-	return c, err
+	return c, nil
 }
 
 func (s *Supervisor) process(plugin Plugin) *process {

@@ -186,11 +186,19 @@ func (h *house) spec(name, json string) Spec {
 
 func (h *house) open(name, json string) *Component {
 	h.Helper()
-	c, err := h.Open(h.Context(), h.spec(name, json), false)
+	c, err := h.tryOpen(name, json)
 	if err != nil {
 		h.Fatal(err)
 	}
 	return c
+}
+
+func (h *house) tryOpen(name, json string) (*Component, error) {
+	c, err := h.Add(h.spec(name, json))
+	if err == nil {
+		err = c.Opened(h.Context())
+	}
+	return c, err
 }
 
 // eventually polls until a condition holds.
@@ -295,13 +303,12 @@ func TestAHangingPluginIsReplaced(t *testing.T) {
 func TestAFailingOpenLeadsToTheAttribute(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, "probe")
-	_, err := h.Open(t.Context(), h.spec("a", `{"fail":"no such thing"}`), false)
+	c, err := h.tryOpen("a", `{"fail":"no such thing"}`)
 	if p := sdk.AsProblem(err); p == nil || p.Path.String() != "fail" || p.Error() != "no such thing" {
 		t.Errorf("%v", err)
 	}
-	c, err := h.Open(t.Context(), h.spec("b", `{"fail":"kept"}`), true)
-	if err == nil || c == nil || c.Report().State != StateFailed || c.Report().Text != "kept" {
-		t.Errorf("%v, %+v", err, c.Report())
+	if st := c.Report(); st.State != StateFailed || st.Text != "no such thing" {
+		t.Errorf("%+v", st)
 	}
 }
 
@@ -343,7 +350,7 @@ func TestComponentsComeAndGoSideBySide(t *testing.T) {
 	for i := range 8 {
 		all.Go(func() {
 			for range 5 {
-				c, err := h.Open(t.Context(), h.spec(fmt.Sprint(i), "{}"), false)
+				c, err := h.tryOpen(fmt.Sprint(i), "{}")
 				if err != nil {
 					t.Error(err)
 					return

@@ -1,7 +1,7 @@
 // Command gen writes the generated code of a .proto file beside it, with the generators pinned in go.mod as tools, so that
 // nobody needs protoc.
 //
-//	go run ./.ci/gen DIR FILE.proto GENERATOR…
+//	go run ./daemon/internal/gen DIR FILE.proto GENERATOR…
 package main
 
 import (

@@ -1,0 +1,197 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/magpie-monitoring/magpie/daemon/internal/engine"
+	"github.com/magpie-monitoring/magpie/sdk"
+)
+
+// prometheusAPI answers those routes of Prometheus' HTTP API whose state lives in the daemon; the store answers the others.
+// https://prometheus.io/docs/prometheus/latest/querying/api/
+type prometheusAPI struct {
+	engine  *engine.Engine
+	started time.Time
+}
+
+// answerFunc gives the data of an answer.
+type answerFunc func(r *http.Request) (any, error)
+
+func (f answerFunc) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	data, err := f(r)
+	w.Header().Set("Content-Type", "application/json")
+	if err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		json.NewEncoder(w).Encode(map[string]any{"status": "error", "errorType": "unavailable", "error": err.Error()})
+		return
+	}
+	json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": data})
+}
+
+// target is what is known of a target from its own series: who it is, whether it was up, and when.
+type target struct {
+	DiscoveredLabels   map[string]string `json:"discoveredLabels"`
+	Labels             map[string]string `json:"labels"`
+	ScrapePool         string            `json:"scrapePool"`
+	ScrapeURL          string            `json:"scrapeUrl"`
+	GlobalURL          string            `json:"globalUrl"`
+	LastError          string            `json:"lastError"`
+	LastScrape         time.Time         `json:"lastScrape"`
+	LastScrapeDuration float64           `json:"lastScrapeDuration"`
+	Health             string            `json:"health"`
+	ScrapeInterval     string            `json:"scrapeInterval"`
+	ScrapeTimeout      string            `json:"scrapeTimeout"`
+}
+
+// targets are those whose `up` the default store knows now. Plugins keep their targets to themselves; what a dashboard
+// wants of them is in their series.
+func (p *prometheusAPI) targets(r *http.Request) (any, error) {
+	out := map[string]any{"activeTargets": []target{}, "droppedTargets": []target{}, "droppedTargetCounts": map[string]int{}}
+	switch state := r.FormValue("state"); state {
+	case "", "any", "active":
+	case "dropped":
+		return out, nil
+	default:
+		return nil, fmt.Errorf("state %q is not one of any, active, dropped", state)
+	}
+	active, err := p.active(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	if pool := r.FormValue("scrapePool"); pool != "" {
+		active = slices.DeleteFunc(active, func(t target) bool { return t.ScrapePool != pool })
+	}
+	out["activeTargets"] = active
+	return out, nil
+}
+
+func (p *prometheusAPI) active(ctx context.Context) ([]target, error) {
+	store := p.engine.DefaultStore()
+	if store == "" {
+		return []target{}, nil
+	}
+	now := time.Now()
+	up, err := p.engine.Query(ctx, store, sdk.Query{Expr: "up", Start: now})
+	if err != nil {
+		return nil, err
+	}
+	durations, err := p.engine.Query(ctx, store, sdk.Query{Expr: "scrape_duration_seconds", Start: now})
+	if err != nil {
+		return nil, err
+	}
+	when, err := p.engine.Query(ctx, store, sdk.Query{Expr: "timestamp(up)", Start: now})
+	if err != nil {
+		return nil, err
+	}
+	took, at := byTarget(durations), byTarget(when)
+	jobs := p.jobs()
+	all := make([]target, 0, len(up.Series))
+	for _, s := range up.Series {
+		key := targetKey(s.Labels)
+		t := target{DiscoveredLabels: map[string]string{}, Labels: map[string]string{}, Health: "down", LastScrapeDuration: took[key]}
+		for _, l := range s.Labels {
+			if l.Name != sdk.NameLabel {
+				t.Labels[l.Name] = l.Value
+			}
+		}
+		t.ScrapePool, t.ScrapeURL = t.Labels["job"], t.Labels["instance"]
+		t.GlobalURL = t.ScrapeURL
+		t.LastScrape = time.UnixMilli(int64(at[key] * 1000)).UTC()
+		if len(s.Points) > 0 && s.Points[0].Value == 1 {
+			t.Health = "up"
+		} else {
+			t.LastError = jobs[t.ScrapePool].err
+		}
+		t.ScrapeInterval, t.ScrapeTimeout = jobs[t.ScrapePool].interval, jobs[t.ScrapePool].timeout
+		all = append(all, t)
+	}
+	slices.SortFunc(all, func(a, b target) int {
+		return strings.Compare(a.ScrapePool+"\x00"+a.ScrapeURL, b.ScrapePool+"\x00"+b.ScrapeURL)
+	})
+	return all, nil
+}
+
+type job struct{ interval, timeout, err string }
+
+// jobs tells of each job what its source says.
+func (p *prometheusAPI) jobs() map[string]job {
+	out := map[string]job{}
+	for _, c := range p.engine.Status().Components {
+		if c.Kind != sdk.KindSource {
+			continue
+		}
+		j := job{interval: c.Source.Interval.String(), timeout: c.Source.Timeout.String()}
+		if c.Health != nil {
+			j.err = c.Health.LastError.GetText()
+		}
+		out[c.Source.Job] = j
+	}
+	return out
+}
+
+// targetKey names a target by its labels without the metric's name.
+func targetKey(ls sdk.Labels) string {
+	return slices.Clone(ls).Set(sdk.NameLabel, "").String()
+}
+
+func byTarget(r *sdk.Result) map[string]float64 {
+	m := map[string]float64{}
+	for _, s := range r.Series {
+		if len(s.Points) > 0 {
+			m[targetKey(s.Labels)] = s.Points[0].Value
+		}
+	}
+	return m
+}
+
+func (p *prometheusAPI) scrapePools(*http.Request) (any, error) {
+	pools := []string{}
+	for name := range p.jobs() {
+		pools = append(pools, name)
+	}
+	slices.Sort(pools)
+	return map[string]any{"scrapePools": pools}, nil
+}
+
+// alertmanagers are none: the daemon notifies itself.
+func (p *prometheusAPI) alertmanagers(*http.Request) (any, error) {
+	return map[string]any{"activeAlertmanagers": []string{}, "droppedAlertmanagers": []string{}}, nil
+}
+
+func (p *prometheusAPI) config(*http.Request) (any, error) {
+	return map[string]string{"yaml": "# HCL: the configuration that runs, secrets masked\n" + p.engine.Show()}, nil
+}
+
+func (p *prometheusAPI) flags(*http.Request) (any, error) {
+	s := p.engine.Settings()
+	return map[string]string{"data-dir": s.DataDir, "listen": s.Listen}, nil
+}
+
+func (p *prometheusAPI) runtime(*http.Request) (any, error) {
+	s := p.engine.Status()
+	return map[string]any{
+		"startTime": s.Started.UTC(), "CWD": "", "hostname": s.Hostname, "serverTime": time.Now().UTC(),
+		"reloadConfigSuccess": s.Config.Problem == "", "lastConfigTime": s.Config.AppliedAt.UTC(), "corruptionCount": s.Buffer.Damaged,
+		"goroutineCount": runtime.NumGoroutine(), "GOMAXPROCS": runtime.GOMAXPROCS(0), "GOMEMLIMIT": 0, "GOGC": "", "GODEBUG": "", "storageRetention": "",
+	}, nil
+}
+
+func (p *prometheusAPI) build(*http.Request) (any, error) {
+	return map[string]string{
+		"version": p.engine.Status().Version, "revision": "", "branch": "", "buildUser": "", "buildDate": "", "goVersion": runtime.Version(), "application": "magpie",
+	}, nil
+}
+
+func (p *prometheusAPI) rules(*http.Request) (any, error) {
+	return map[string]any{"groups": []any{}}, nil
+}
+func (p *prometheusAPI) alerts(*http.Request) (any, error) {
+	return map[string]any{"alerts": []any{}}, nil
+}

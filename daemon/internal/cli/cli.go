@@ -1,0 +1,215 @@
+// Package cli is the command line: one file for each command.
+//
+// Exit codes: 0 fine, 1 errors, 2 a plan has changes, 3 no daemon was reached. Output for people is aligned, and coloured
+// only on a terminal; -json is for programs.
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/magpie-monitoring/magpie/daemon/internal/config"
+	"github.com/magpie-monitoring/magpie/daemon/internal/engine"
+	"github.com/magpie-monitoring/magpie/daemon/internal/supervisor"
+)
+
+// Version is set by the linker for releases.
+var Version = "0.1.0"
+
+// Exit codes.
+const (
+	exitOK          = 0
+	exitErrors      = 1
+	exitChanges     = 2
+	exitUnreachable = 3
+)
+
+// IO is where a command writes.
+type IO struct {
+	Out, Err io.Writer
+	Colour   bool // of Out and Err
+}
+
+// Terminal is the process' own output.
+func Terminal() IO {
+	colour := os.Getenv("NO_COLOR") == "" && isTerminal(os.Stdout) && isTerminal(os.Stderr)
+	return IO{Out: os.Stdout, Err: os.Stderr, Colour: colour}
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// command is one word of the command line.
+type command struct {
+	name  string
+	args  string // of its usage
+	about string
+	flags func(*flag.FlagSet, *options) // of its own; may be nil
+	run   func(ctx context.Context, o *options, args []string) int
+}
+
+// options are the flags that several commands share.
+type options struct {
+	IO
+	config     string
+	dataDir    string
+	listen     string
+	pluginDirs list
+	logLevel   string
+	logFormat  string
+	json       bool
+	addr       string
+	query      queryFlags
+}
+
+type list []string
+
+func (l *list) String() string     { return strings.Join(*l, ",") }
+func (l *list) Set(v string) error { *l = append(*l, v); return nil }
+
+func commands() []command {
+	return []command{
+		{"run", "[PATH]", "run the daemon with a configuration", nil, run},
+		{"check", "[PATH]", "check a configuration without a daemon", nil, check},
+		{"plan", "[PATH]", "show what applying a configuration would change in the running daemon", nil, planCommand},
+		{"show", "", "show the configuration that runs, with every default", nil, show},
+		{"status", "", "show how the components, plugins and pipelines of the running daemon are", nil, status},
+		{"query", "EXPR", "ask the running daemon with PromQL", queryFlagsOf, query},
+		{"plugin", "list | describe NAME", "show the plugins that there are and what they offer", nil, plugin},
+		{"version", "", "print the version", nil, version},
+	}
+}
+
+// Main runs a command line and returns its exit code.
+func Main(args []string, to IO) int {
+	if len(args) > 0 && args[0] == supervisor.GuardCommand {
+		supervisor.RunGuard(os.Stdin)
+		return exitOK
+	}
+	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" {
+		usage(to.Out)
+		return exitOK
+	}
+	for _, c := range commands() {
+		if c.name == args[0] {
+			return start(c, args[1:], to)
+		}
+	}
+	var names []string
+	for _, c := range commands() {
+		names = append(names, c.name)
+	}
+	fmt.Fprintf(to.Err, "magpie: there is no command %q.%s Run magpie help for all of them.\n", args[0], config.DidYouMean(args[0], names))
+	return exitErrors
+}
+
+func start(c command, args []string, to IO) int {
+	o := &options{IO: to}
+	f := flag.NewFlagSet("magpie "+c.name, flag.ContinueOnError)
+	f.SetOutput(to.Err)
+	f.StringVar(&o.config, "config", "config.hcl", "configuration: a file, or a directory of *.hcl files")
+	f.StringVar(&o.dataDir, "data-dir", "", "data directory; default: as the configuration says")
+	f.StringVar(&o.listen, "listen", "", "address to serve on; default: as the configuration says")
+	f.Var(&o.pluginDirs, "plugin-dir", "plugin directory, repeatable; default: plugins beside the binary, then /usr/lib/magpie/plugins")
+	f.StringVar(&o.logLevel, "log-level", "info", "least level to log: debug, info, warn, error")
+	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
+	f.BoolVar(&o.json, "json", false, "output for programs")
+	f.StringVar(&o.addr, "addr", os.Getenv("MAGPIE_ADDR"), "URL of the running daemon; default: its socket, else http://127.0.0.1:9470 (MAGPIE_ADDR)")
+	if c.flags != nil {
+		c.flags(f, o)
+	}
+	f.Usage = func() {
+		fmt.Fprintf(to.Err, "Usage: magpie %s [-flag value] %s\n\n%s.\n\n", c.name, c.args, strings.ToUpper(c.about[:1])+c.about[1:])
+		f.PrintDefaults()
+	}
+	args, err := interleaved(f, args)
+	if errors.Is(err, flag.ErrHelp) {
+		return exitOK
+	}
+	if err != nil {
+		return exitErrors
+	}
+	if len(o.pluginDirs) == 0 {
+		o.pluginDirs = defaultPluginDirs()
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return c.run(ctx, o, args)
+}
+
+// interleaved parses flags wherever they stand among the arguments.
+func interleaved(f *flag.FlagSet, args []string) (rest []string, err error) {
+	for {
+		if err := f.Parse(args); err != nil {
+			return nil, err
+		}
+		if f.NArg() == 0 {
+			return rest, nil
+		}
+		rest, args = append(rest, f.Arg(0)), f.Args()[1:]
+	}
+}
+
+func usage(w io.Writer) {
+	fmt.Fprintf(w, "Magpie %s watches servers, middleware, networks and applications, and brings the news.\n\nUsage: magpie COMMAND [-flag value] [PATH]\n\n", Version)
+	for _, c := range commands() {
+		fmt.Fprintf(w, "  %-8s %s\n", c.name, c.about)
+	}
+	fmt.Fprintf(w, "\nmagpie COMMAND -help says more.\n")
+}
+
+func defaultPluginDirs() []string {
+	var dirs []string
+	if self, err := os.Executable(); err == nil {
+		if real, err := filepath.EvalSymlinks(self); err == nil {
+			self = real
+		}
+		dirs = append(dirs, filepath.Join(filepath.Dir(self), "plugins"))
+	}
+	return append(dirs, "/usr/lib/magpie/plugins")
+}
+
+// fail prints an error and what to do next.
+func (o *options) fail(err error) int {
+	fmt.Fprintf(o.Err, "magpie: %v\n", err)
+	return exitErrors
+}
+
+// path is the configuration's: the argument, or the flag.
+func (o *options) path(args []string) (string, error) {
+	switch len(args) {
+	case 0:
+		return o.config, nil
+	case 1:
+		return args[0], nil
+	}
+	return "", fmt.Errorf("one configuration at a time, and these are %d: %s (a directory is read as a whole)", len(args), strings.Join(args, " "))
+}
+
+// catalogue is the plugins', with what is known of them kept in the user's cache.
+func (o *options) catalogue() (*supervisor.Catalogue, error) {
+	cache := ""
+	if dir, err := os.UserCacheDir(); err == nil {
+		cache = filepath.Join(dir, "magpie", "schemas")
+	}
+	run, err := os.MkdirTemp("", "magpie-")
+	if err != nil {
+		return nil, err
+	}
+	return &supervisor.Catalogue{Dirs: o.pluginDirs, Cache: cache, Run: run}, nil
+}
+
+// report writes diagnostics.
+func (o *options) report(b *engine.Built) {
+	config.WriteDiagnostics(o.Err, b.Config, b.Diags, o.Colour)
+}

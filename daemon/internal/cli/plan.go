@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"connectrpc.com/connect"
+
+	"github.com/magpie-monitoring/magpie/daemon/internal/api/control"
+	"github.com/magpie-monitoring/magpie/daemon/internal/config"
+)
+
+func planCommand(ctx context.Context, o *options, args []string) int {
+	path, err := o.path(args)
+	if err != nil {
+		return o.fail(err)
+	}
+	sources, err := config.Read(path)
+	if err != nil {
+		return o.fail(err)
+	}
+	r := &control.PlanRequest{Colour: o.Colour}
+	for _, s := range sources {
+		r.Files = append(r.Files, &control.File{Name: s.Name, Content: s.Bytes})
+	}
+	d := o.daemon(path)
+	answer, err := d.control().Plan(ctx, connect.NewRequest(r))
+	if err != nil {
+		return o.failed(d, err)
+	}
+	m := answer.Msg
+	switch {
+	case o.json && m.Valid:
+		fmt.Fprintf(o.Out, "%s\n", m.Json)
+	case o.json:
+		fmt.Fprintf(o.Out, "%s\n", m.Diagnostics)
+	case m.Valid:
+		fmt.Fprint(o.Err, m.Warnings)
+		fmt.Fprint(o.Out, m.Text)
+	default:
+		fmt.Fprint(o.Err, m.Text)
+	}
+	switch {
+	case !m.Valid:
+		return exitErrors
+	case m.Changes:
+		return exitChanges
+	}
+	return exitOK
+}
+
+func show(ctx context.Context, o *options, _ []string) int {
+	d := o.daemon(o.config)
+	answer, err := d.control().Show(ctx, connect.NewRequest(&control.ShowRequest{}))
+	if err != nil {
+		return o.failed(d, err)
+	}
+	fmt.Fprint(o.Out, answer.Msg.Hcl)
+	return exitOK
+}

@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/magpie-monitoring/magpie/daemon/internal/config"
+	"github.com/magpie-monitoring/magpie/daemon/internal/supervisor"
+	"github.com/magpie-monitoring/magpie/sdk"
+)
+
+func plugin(ctx context.Context, o *options, args []string) int {
+	catalogue, err := o.catalogue()
+	if err != nil {
+		return o.fail(err)
+	}
+	defer os.RemoveAll(catalogue.Run)
+	plugins, err := catalogue.Plugins(ctx)
+	if err != nil {
+		return o.fail(err)
+	}
+	switch {
+	case len(args) == 1 && args[0] == "list":
+		return o.listPlugins(plugins)
+	case len(args) == 2 && args[0] == "describe":
+		return o.describePlugin(plugins, args[1])
+	}
+	return o.fail(fmt.Errorf("say magpie plugin list, or magpie plugin describe NAME"))
+}
+
+func (o *options) listPlugins(plugins []supervisor.Plugin) int {
+	if o.json {
+		return o.writeJSON(plugins)
+	}
+	if len(plugins) == 0 {
+		fmt.Fprintf(o.Err, "there are no plugins in %s: give their directory with -plugin-dir\n", strings.Join(o.pluginDirs, " or "))
+	}
+	t := table{w: o.Out, colour: o.Colour}
+	t.head("PLUGIN", "VERSION", "OFFERS", "NOTE")
+	code := exitOK
+	for _, p := range plugins {
+		var offers []string
+		for _, x := range p.Types {
+			offers = append(offers, fmt.Sprintf("%s %q", x.Kind, x.Name))
+		}
+		problem := ""
+		if p.Err != nil {
+			problem, code = p.Err.Error(), exitErrors
+		}
+		t.row("", p.Name, p.Version, strings.Join(offers, ", "), firstLine(problem))
+	}
+	t.flush()
+	return code
+}
+
+func (o *options) writeJSON(v any) int {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return o.fail(err)
+	}
+	fmt.Fprintf(o.Out, "%s\n", b)
+	return exitOK
+}
+
+func (o *options) describePlugin(plugins []supervisor.Plugin, name string) int {
+	var names []string
+	for _, p := range plugins {
+		if p.Name != name {
+			names = append(names, p.Name)
+			continue
+		}
+		if p.Err != nil {
+			return o.fail(p.Err)
+		}
+		if o.json {
+			return o.writeJSON(p)
+		}
+		fmt.Fprintf(o.Out, "%s %s (%s)\n", p.Name, p.Version, p.Path)
+		for _, t := range p.Types {
+			fmt.Fprintf(o.Out, "\n%s %q \"NAME\"\n", paint(o.Colour, bold, string(t.Kind)), t.Name)
+			if t.Doc != "" {
+				fmt.Fprintf(o.Out, "  %s\n", t.Doc)
+			}
+			o.describeSchema(t.Config, "  ")
+		}
+		if len(p.Metrics) > 0 {
+			fmt.Fprintf(o.Out, "\n%s\n", paint(o.Colour, bold, "metrics"))
+		}
+		for _, m := range p.Metrics {
+			fmt.Fprintf(o.Out, "  %s %s {%s}\n      %s\n", m.Name, m.Type, strings.Join(m.LabelNames, ", "), m.Help)
+		}
+		return exitOK
+	}
+	return o.fail(fmt.Errorf("there is no plugin %q in %s.%s", name, strings.Join(o.pluginDirs, " or "), config.DidYouMean(name, names)))
+}
+
+func (o *options) describeSchema(s sdk.Schema, indent string) {
+	for _, a := range s.Attributes {
+		note := a.Type
+		if a.Unit != sdk.Plain {
+			note = string(a.Unit)
+			if strings.HasPrefix(a.Type, "list") {
+				note = "list of " + note
+			}
+		}
+		switch {
+		case a.Required:
+			note += ", required"
+		case a.HasDefault && a.Default != "":
+			note += ", default " + a.Default
+		}
+		fmt.Fprintf(o.Out, "%s%s (%s)\n%s    %s\n", indent, a.Name, note, indent, a.Doc)
+	}
+	for _, b := range s.Blocks {
+		title := b.Name
+		for _, l := range b.Labels {
+			title += fmt.Sprintf(" %q", strings.ToUpper(l))
+		}
+		fmt.Fprintf(o.Out, "%s%s { … }\n%s    %s\n", indent, title, indent, b.Doc)
+		o.describeSchema(b.Body, indent+"    ")
+	}
+}
+
+func version(_ context.Context, o *options, _ []string) int {
+	fmt.Fprintln(o.Out, "magpie", Version)
+	return exitOK
+}

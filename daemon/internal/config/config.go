@@ -1,0 +1,185 @@
+// Package config reads the configuration language: HCL files become blocks with their places, expressions become values,
+// and mistakes become diagnostics that point at the line.
+//
+// It knows the language and not what the blocks mean: which arguments a block takes is told by a schema, in room plan.
+//
+//	read.go       a path becomes sources: one file, or the *.hcl and *.hcl.json files of a directory
+//	limits.go     size and nesting, checked on tokens, before a parser that recurses sees them
+//	config.go     sources become blocks and locals
+//	syntax.go     what HCL's parser reports, in words that say what to write
+//	content.go    the arguments and blocks of a body, and those that its schema does not know
+//	scope.go      locals and expressions become values; what one expression may cost
+//	functions.go  env, secret and the functions of values
+//	secrets.go    what no diagnostic shows
+//	write.go      diagnostics as text with a caret, and as data
+//	suggest.go    did you mean
+//
+// A file with a mistake of syntax is left out as a whole and Config.Partial is set: what it would declare is not known, so
+// nobody reports that it is missing.
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/hashicorp/hcl/v2/json"
+)
+
+// Source is one file of a configuration. A name that ends in .json is HCL's JSON syntax.
+type Source struct {
+	Name  string
+	Bytes []byte
+}
+
+// Config is a parsed configuration: nothing in it is evaluated.
+type Config struct {
+	Blocks  []*hcl.Block // but locals, in file order
+	Partial bool         // a file could not be parsed: what it declares is not known
+
+	order  map[string]int // of files
+	files  map[string][]byte
+	locals map[string]*local
+	broken map[string]bool        // files that could not be parsed
+	hidden map[string][]hcl.Range // of each file: what no snippet shows
+}
+
+// grammar names the labels of each block at the top of a file.
+var grammar = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
+	{Type: "daemon"}, {Type: "http"}, {Type: "locals"}, {Type: "route"},
+	{Type: "pipeline", LabelNames: []string{"name"}}, {Type: "rules", LabelNames: []string{"name"}},
+	{Type: "alert", LabelNames: []string{"name"}}, {Type: "record", LabelNames: []string{"name"}},
+	{Type: "source", LabelNames: typeAndName}, {Type: "processor", LabelNames: typeAndName}, {Type: "sink", LabelNames: typeAndName},
+	{Type: "store", LabelNames: typeAndName}, {Type: "notifier", LabelNames: typeAndName}, {Type: "discovery", LabelNames: typeAndName},
+	{Type: "service", LabelNames: typeAndName},
+}}
+
+var typeAndName = []string{"type", "name"}
+
+// notYet says what to write instead of the blocks that this version does not have.
+var notYet = map[string]string{
+	"variable":    `Use locals, and env("NAME", "default") for what differs between machines.`,
+	"pack":        "Write its sources and rules in files of the same directory: all *.hcl files of a directory are read as one.",
+	"test":        "Test rules with promtool test rules.",
+	"moved":       "A renamed component starts anew.",
+	"plugin":      "Plugins are found by their file name in the plugin directories: remove the block.",
+	"cluster":     "Each daemon works alone: remove the block.",
+	"coordinator": "Each daemon works alone: remove the block.",
+	"diagnoser":   "Remove the block.",
+}
+
+// Parse reads sources as one body. The Config is usable whatever the diagnostics say: it lacks the files that have
+// mistakes of syntax.
+func Parse(sources []Source) (*Config, hcl.Diagnostics) {
+	c := &Config{order: map[string]int{}, files: map[string][]byte{}, locals: map[string]*local{}, broken: map[string]bool{}, hidden: map[string][]hcl.Range{}}
+	var r Report
+	total := 0
+	for i, s := range sources {
+		if total += len(s.Bytes); i >= maxFiles || total > maxBytes {
+			c.Partial = true
+			r.Error(hcl.Range{Filename: s.Name, Start: hcl.InitialPos, End: hcl.InitialPos}, "Too much configuration",
+				"A configuration is at most %d files and %d MiB.", maxFiles, maxBytes>>20)
+			break
+		}
+		c.order[s.Name], c.files[s.Name] = i, s.Bytes
+		if body := parse(&r, s); body != nil {
+			c.collect(&r, body)
+		} else {
+			c.Partial, c.broken[s.Name] = true, true
+		}
+	}
+	return c, r.Diags
+}
+
+// parse gives the body of a file, nil if it could not be parsed.
+func parse(r *Report, s Source) hcl.Body {
+	inJSON := strings.HasSuffix(s.Name, ".json")
+	if !checkLimits(r, s, inJSON) {
+		return nil
+	}
+	var f *hcl.File
+	var diags hcl.Diagnostics
+	if inJSON {
+		f, diags = json.Parse(s.Bytes, s.Name)
+	} else {
+		f, diags = hclsyntax.ParseConfig(s.Bytes, s.Name, hcl.InitialPos)
+	}
+	if !diags.HasErrors() {
+		return f.Body
+	}
+	r.Diags = append(r.Diags, explainSyntax(diags, s.Bytes)...)
+	return nil
+}
+
+// collect sorts the blocks at the top of a file.
+func (c *Config) collect(r *Report, body hcl.Body) {
+	content, strays, diags := Content(body, grammar)
+	r.Diags = append(r.Diags, diags...)
+	for _, s := range strays {
+		if s.IsBlock || SoundsSecret(s.Name) {
+			c.Hide(s.Range)
+		}
+		switch instead, later := notYet[s.Name]; {
+		case later:
+			r.Error(s.NameRange, "Not in this version yet", "This version does not have the block %q. %s", s.Name, instead)
+		case !s.IsBlock && s.Native:
+			r.Error(s.NameRange, "Argument outside of a block", "%q stands at the top of the file, where only blocks are: put it into the block that it belongs to, or into locals { … }.", s.Name)
+		default:
+			r.Error(s.NameRange, "Unknown block", "There is no block %q.%s", s.Name, DidYouMean(s.Name, blockNames()))
+		}
+	}
+	for _, b := range content.Blocks {
+		if b.Type == "locals" {
+			c.addLocals(r, b)
+		} else {
+			c.Blocks = append(c.Blocks, b)
+		}
+	}
+}
+
+func blockNames() (names []string) {
+	for _, b := range grammar.Blocks {
+		names = append(names, b.Type)
+	}
+	return names
+}
+
+func (c *Config) addLocals(r *Report, b *hcl.Block) {
+	attrs, diags := b.Body.JustAttributes()
+	r.Diags = append(r.Diags, diags...)
+	sorted := make([]*hcl.Attribute, 0, len(attrs))
+	for _, a := range attrs {
+		sorted = append(sorted, a)
+	}
+	slices.SortFunc(sorted, func(a, b *hcl.Attribute) int { return a.Range.Start.Byte - b.Range.Start.Byte })
+	for _, a := range sorted {
+		if other := c.locals[a.Name]; other != nil {
+			r.Error(a.NameRange, "Duplicate local", "local.%s is declared at %s already.", a.Name, Place(other.at))
+			continue
+		}
+		c.locals[a.Name] = &local{name: a.Name, expr: a.Expr, at: a.NameRange}
+	}
+}
+
+// Bytes is the text of a file.
+func (c *Config) Bytes(file string) []byte { return c.files[file] }
+
+// Place writes where a range begins, as people and editors read it: config.hcl:6:17.
+func Place(r hcl.Range) string {
+	return fmt.Sprintf("%s:%d:%d", r.Filename, r.Start.Line, r.Start.Column)
+}
+
+// Report collects diagnostics.
+type Report struct{ Diags hcl.Diagnostics }
+
+// Error adds an error: what is wrong, and in the detail what to write instead.
+func (r *Report) Error(at hcl.Range, summary, format string, args ...any) {
+	r.Diags = append(r.Diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(format, args...), Subject: &at})
+}
+
+// Warn adds what is allowed but probably not meant.
+func (r *Report) Warn(at hcl.Range, summary, format string, args ...any) {
+	r.Diags = append(r.Diags, &hcl.Diagnostic{Severity: hcl.DiagWarning, Summary: summary, Detail: fmt.Sprintf(format, args...), Subject: &at})
+}

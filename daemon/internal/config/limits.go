@@ -1,0 +1,194 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// What a configuration may be. HCL's parser and evaluator recurse, so that 100 KB of "(" or a million of "!" would end the
+// process: depth is bounded by maxNesting times maxChain before they run.
+const (
+	maxFile    = 1 << 20
+	maxFiles   = 1000
+	maxBytes   = 32 << 20
+	maxNesting = 64
+	maxChain   = 500 // operators and indexes in a row
+)
+
+// checkLimits reports whether a file may be parsed.
+func checkLimits(r *Report, s Source, inJSON bool) bool {
+	valid := 0
+	for valid < len(s.Bytes) && s.Bytes[valid] != 0 {
+		c, size := utf8.DecodeRune(s.Bytes[valid:])
+		if c == utf8.RuneError && size == 1 {
+			break
+		}
+		valid += size
+	}
+	switch at := RangeAt(s.Bytes, s.Name, valid, valid+1); {
+	case len(s.Bytes) > maxFile:
+		r.Error(RangeAt(s.Bytes, s.Name, 0, 1), "File too large", "A configuration file is at most %d MiB: split it into files of one directory.", maxFile>>20)
+		return false
+	case valid < len(s.Bytes):
+		r.Error(at, "Not a text file", "The byte 0x%02x here is not text in UTF-8. Is this a configuration file?", s.Bytes[valid])
+		return false
+	case inJSON:
+		return checkJSON(r, s)
+	}
+	tokens, _ := hclsyntax.LexConfig(s.Bytes, s.Name, hcl.InitialPos)
+	return checkTokens(r, tokens, false)
+}
+
+// opening is what a bracket, a brace, a quote or a template opened.
+type opening struct {
+	kind       hclsyntax.TokenType // 0: the file
+	chain      int                 // operators and indexes since the last comma
+	directives int                 // %{ if and %{ for that are open
+}
+
+var (
+	nesting   = []hclsyntax.TokenType{hclsyntax.TokenOParen, hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl}
+	quoting   = []hclsyntax.TokenType{hclsyntax.TokenOQuote, hclsyntax.TokenOHeredoc}
+	closing   = []hclsyntax.TokenType{hclsyntax.TokenCParen, hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenTemplateSeqEnd, hclsyntax.TokenCQuote, hclsyntax.TokenCHeredoc}
+	operators = []hclsyntax.TokenType{hclsyntax.TokenBang, hclsyntax.TokenMinus, hclsyntax.TokenPlus, hclsyntax.TokenStar, hclsyntax.TokenSlash, hclsyntax.TokenPercent, hclsyntax.TokenQuestion, hclsyntax.TokenAnd, hclsyntax.TokenOr, hclsyntax.TokenEqualOp, hclsyntax.TokenNotEqual, hclsyntax.TokenLessThan, hclsyntax.TokenLessThanEq, hclsyntax.TokenGreaterThan, hclsyntax.TokenGreaterThanEq, hclsyntax.TokenOBrack}
+)
+
+// checkTokens counts what nests, and lints numbers in templates on the way.
+func checkTokens(r *Report, tokens hclsyntax.Tokens, inJSON bool) bool {
+	stack, depth := []opening{{}}, 0
+	for i, t := range tokens {
+		top := &stack[len(stack)-1]
+		if slices.Contains(operators, t.Type) {
+			top.chain++
+		}
+		switch {
+		case slices.Contains(nesting, t.Type):
+			depth++
+			stack = append(stack, opening{kind: t.Type})
+			lintRegexGroup(r, tokens[i:])
+		case slices.Contains(quoting, t.Type):
+			stack = append(stack, opening{kind: t.Type})
+		case slices.Contains(closing, t.Type) && len(stack) > 1:
+			if slices.Contains(nesting, top.kind) {
+				depth--
+			}
+			stack = stack[:len(stack)-1]
+		case t.Type == hclsyntax.TokenComma, bytes.HasSuffix(t.Bytes, []byte("\n")) && (top.kind == 0 || top.kind == hclsyntax.TokenOBrace): // a comment has its line end
+			top.chain = 0
+		case t.Type == hclsyntax.TokenIdent && top.kind == hclsyntax.TokenTemplateControl:
+			countDirective(&stack[len(stack)-2], string(t.Bytes))
+		case t.Type == hclsyntax.TokenIdent && inJSON && string(t.Bytes) == "for" && slices.Contains(nesting, top.kind):
+			r.Error(t.Range, "No for in JSON", "A for expression is not available in JSON: write out the list, or use HCL's native syntax.")
+			return false
+		case t.Type == hclsyntax.TokenNumberLit && tooLarge(string(t.Bytes)):
+			r.Error(t.Range, "Number too large", "No number is larger than 1.8e308.")
+			return false
+		}
+		if depth > maxNesting || top.directives > maxNesting || len(stack) > 1 && stack[len(stack)-2].directives > maxNesting {
+			r.Error(t.Range, "Nested too deep", "Brackets, braces and templates nest at most %d deep. Is one not closed?", maxNesting)
+			return false
+		} else if top.chain > maxChain {
+			r.Error(t.Range, "Expression too long", "An expression has at most %d operators.", maxChain)
+			return false
+		}
+	}
+	return true
+}
+
+// countDirective counts %{ if … }: its end is a directive of its own, not the closing brace.
+func countDirective(around *opening, word string) {
+	switch word {
+	case "if", "for":
+		around.directives++
+	case "endif", "endfor":
+		around.directives = max(0, around.directives-1)
+	}
+}
+
+// lintRegexGroup refuses "${1}", which HCL reads as the number 1 and not as a regular expression's group.
+func lintRegexGroup(r *Report, t hclsyntax.Tokens) {
+	if len(t) > 2 && t[0].Type == hclsyntax.TokenTemplateInterp && t[1].Type == hclsyntax.TokenNumberLit && t[2].Type == hclsyntax.TokenTemplateSeqEnd {
+		n := t[1].Bytes
+		r.Error(hcl.RangeBetween(t[0].Range, t[2].Range), "Regex group written as a template",
+			"${%s} is the text %q here. For a group of a regular expression write $%s, or double the dollar: $${%s}.", n, n, n, n)
+	}
+}
+
+// tooLarge: written out in a text, 1e999999999 takes a gigabyte.
+func tooLarge(number string) bool {
+	f, _ := strconv.ParseFloat(number, 64)
+	return math.IsInf(f, 0)
+}
+
+// checkJSON does the same for JSON, whose strings are templates. What is no JSON never reaches HCL's parser.
+func checkJSON(r *Report, s Source) bool {
+	dec, depth := json.NewDecoder(bytes.NewReader(s.Bytes)), 0
+	dec.UseNumber()
+	for {
+		token, err := dec.Token()
+		end := int(dec.InputOffset())
+		var wrong *json.SyntaxError
+		switch t := token.(type) {
+		case nil:
+			if err == io.EOF && depth == 0 {
+				return true
+			} else if err == io.EOF {
+				err = errors.New("the file ends before its last brace")
+			} else if errors.As(err, &wrong) {
+				end = int(wrong.Offset)
+			}
+			if err != nil {
+				r.Error(RangeAt(s.Bytes, s.Name, end-1, end), "Invalid JSON", "%s.", err)
+				return false
+			}
+		case json.Delim:
+			if depth++; t == '}' || t == ']' {
+				depth -= 2
+			}
+			if depth > maxNesting {
+				r.Error(RangeAt(s.Bytes, s.Name, end-1, end), "Nested too deep", "Brackets and braces nest at most %d deep.", maxNesting)
+				return false
+			}
+		case json.Number:
+			if tooLarge(t.String()) {
+				r.Error(RangeAt(s.Bytes, s.Name, end-len(t), end), "Number too large", "No number is larger than 1.8e308.")
+				return false
+			}
+		case string:
+			if bytes.ContainsAny([]byte(t), "$%") && !checkTemplate(r, s, t, end) {
+				return false
+			}
+		}
+	}
+}
+
+// checkTemplate checks the string that ends at a place.
+func checkTemplate(r *Report, s Source, text string, end int) bool {
+	start := max(0, end-2-len(text)) // of a string without escapes: good enough to find it
+	tokens, _ := hclsyntax.LexTemplate([]byte(text), s.Name, hcl.Pos{Byte: start})
+	found := len(r.Diags)
+	ok := checkTokens(r, tokens, true)
+	for _, d := range r.Diags[found:] {
+		*d.Subject = RangeAt(s.Bytes, s.Name, start, end)
+	}
+	return ok
+}
+
+// RangeAt makes a range of the byte offsets from and to of a file.
+func RangeAt(src []byte, file string, from, to int) hcl.Range {
+	pos := func(i int) hcl.Pos {
+		i = max(0, min(i, len(src)))
+		start := bytes.LastIndexByte(src[:i], '\n') + 1
+		return hcl.Pos{Line: 1 + bytes.Count(src[:i], []byte("\n")), Column: 1 + utf8.RuneCount(src[start:i]), Byte: i}
+	}
+	return hcl.Range{Filename: file, Start: pos(from), End: pos(to)}
+}

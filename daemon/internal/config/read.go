@@ -1,0 +1,62 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Read reads a file, or the *.hcl and *.hcl.json files of a directory in name order. The errors are for people.
+func Read(path string) ([]Source, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s does not exist: give the path of a .hcl file, or of a directory that holds some", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the configuration cannot be read: %w", err)
+	}
+	if !info.IsDir() {
+		s, err := readFile(path)
+		return []Source{s}, err
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, fmt.Errorf("the configuration cannot be read: %w", err)
+	}
+	var sources []Source
+	for _, e := range entries {
+		if name := e.Name(); e.IsDir() || strings.HasPrefix(name, ".") || !(strings.HasSuffix(name, ".hcl") || strings.HasSuffix(name, ".hcl.json")) {
+			continue
+		}
+		if len(sources) == maxFiles {
+			return nil, fmt.Errorf("%s holds more than %d configuration files", path, maxFiles)
+		}
+		s, err := readFile(filepath.Join(path, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, s)
+	}
+	if sources == nil {
+		return nil, fmt.Errorf("%s is a directory without *.hcl files: write one, or give another path", path)
+	}
+	return sources, nil
+}
+
+// readFile reads no more than tells Parse that the file is too large.
+func readFile(path string) (Source, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Source{}, fmt.Errorf("the configuration cannot be read: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return Source{}, fmt.Errorf("the configuration cannot be read: %w", err)
+	}
+	return Source{Name: path, Bytes: b}, nil
+}

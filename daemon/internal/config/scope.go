@@ -1,0 +1,240 @@
+package config
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+)
+
+// What expressions may make, in bytes of text and elements of collections: without a bound, twenty locals that double each
+// other fill the memory. A for expression makes at most the product of what it works on.
+const (
+	maxValue   = 2 << 20
+	maxProduct = 1e9
+	maxTotal   = 64 << 20 // all values together
+)
+
+// Scope evaluates expressions. Every expression gets a context of its own that holds only the locals it names: one context
+// with everything, made for every block, takes time by the square of the blocks.
+type Scope struct {
+	Report
+	cfg      *Config
+	env      Env
+	funcs    map[string]function.Function
+	plain    *hcl.EvalContext // of expressions that name no local
+	evaluate []*local         // those being evaluated, to find cycles
+	spent    float64
+	secrets  map[string]bool // that no message may repeat
+}
+
+// Env is what a configuration may ask of the machine.
+type Env struct {
+	Getenv   func(name string) (string, bool)
+	ReadFile func(path string) ([]byte, error)
+	Offline  bool // secrets are not read: their values are unknown
+}
+
+// local is one value of a locals block.
+type local struct {
+	name   string
+	expr   hcl.Expression
+	at     hcl.Range
+	state  int // 0: not looked at, 1: being evaluated, 2: done
+	ok     bool
+	value  cty.Value
+	size   float64
+	hidden bool
+}
+
+// NewScope makes the scope of a configuration and evaluates its locals.
+func NewScope(c *Config, env Env) *Scope {
+	s := &Scope{cfg: c, env: env, secrets: map[string]bool{}}
+	s.funcs = s.functions()
+	s.plain = &hcl.EvalContext{Functions: s.funcs}
+	for _, name := range sortedKeys(c.locals) {
+		s.local(c.locals[name])
+	}
+	return s
+}
+
+// Value evaluates an expression. false means that it has no value: the reason is reported, once.
+func (s *Scope) Value(expr hcl.Expression) (cty.Value, bool) {
+	ctx, ok := s.context(expr)
+	if !ok {
+		return cty.NilVal, false
+	}
+	if !s.afford(expr) {
+		return s.tooLarge(expr, maxValue)
+	}
+	v, diags := expr.Value(ctx)
+	for _, d := range diags {
+		if d.Summary == "Call to unknown function" && d.Subject != nil {
+			name := string(d.Subject.SliceBytes(s.cfg.files[d.Subject.Filename]))
+			d.Detail = "There is no function " + name + "." + DidYouMean(name, sortedKeys(s.funcs))
+		}
+		d.Expression, d.EvalContext = nil, nil // they hold values, secrets among them
+	}
+	s.Diags = append(s.Diags, diags...)
+	if diags.HasErrors() {
+		return v, false
+	}
+	switch size := sizeOf(v); {
+	case size > maxValue:
+		return s.tooLarge(expr, maxValue)
+	case s.spent+size > maxTotal:
+		return s.tooLarge(expr, maxTotal)
+	default:
+		s.spent += size
+		return v, true
+	}
+}
+
+func (s *Scope) tooLarge(expr hcl.Expression, limit int) (cty.Value, bool) {
+	s.Error(expr.Range(), "Value too large", "An expression makes at most %d MiB, and all together %d; this one goes beyond %d MiB.", maxValue>>20, maxTotal>>20, limit>>20)
+	return cty.NilVal, false
+}
+
+// context makes the context of an expression: the locals that it names, evaluated.
+func (s *Scope) context(expr hcl.Expression) (*hcl.EvalContext, bool) {
+	variables := expr.Variables()
+	if len(variables) == 0 {
+		return s.plain, true
+	}
+	ok, values := true, map[string]cty.Value{}
+	for _, t := range variables {
+		l := s.cfg.localOf(t)
+		if l == nil {
+			ok = s.strange(t)
+			continue
+		}
+		if s.local(l); !l.ok {
+			ok = false
+		}
+		values[l.name] = l.value
+	}
+	if !ok {
+		return nil, false
+	}
+	return &hcl.EvalContext{Functions: s.funcs, Variables: map[string]cty.Value{"local": cty.ObjectVal(values)}}, true
+}
+
+// localOf gives the local that a traversal names, nil if it names none.
+func (c *Config) localOf(t hcl.Traversal) *local {
+	if len(t) < 2 || t.RootName() != "local" {
+		return nil
+	}
+	name, _ := t[1].(hcl.TraverseAttr)
+	return c.locals[name.Name]
+}
+
+// strange reports a name that is no local; it gives false, for its caller's ok.
+func (s *Scope) strange(t hcl.Traversal) bool {
+	root, at := t.RootName(), t.SourceRange()
+	switch {
+	case root == "local" && s.cfg.Partial: // perhaps declared in the file that could not be read
+	case root == "local" && len(t) == 1:
+		s.Error(at, "Incomplete reference", "Write local and a name, such as local.site.")
+	case root == "local":
+		name, _ := t[1].(hcl.TraverseAttr)
+		s.Error(at, "Undeclared local", "No locals block declares %q.%s", name.Name, DidYouMean(name.Name, sortedKeys(s.cfg.locals)))
+	case root == "each" || root == "var":
+		s.Error(at, "Not in this version yet", "This version has neither for_each nor variable. For values that are used more than once there are locals { … }.")
+	case slices.ContainsFunc(grammar.Blocks, func(b hcl.BlockHeaderSchema) bool { return b.Type == root && len(t) > 1 }):
+		s.Error(at, "A component is no value", "References to components are taken by from, through, to, notify, discover and store only.")
+	case len(t) == 1:
+		s.Error(at, "Unknown name", "There is no variable %q. If it is a text, put it in quotes: %q.", root, root)
+	default:
+		s.Error(at, "Unknown name", "There is no variable %q. Values come from local.NAME, env(\"NAME\") and secret(\"file:…\").", root)
+	}
+	return false
+}
+
+// local evaluates a local, once.
+func (s *Scope) local(l *local) {
+	if l.state == 1 {
+		s.cycle(l)
+	}
+	if l.state != 0 {
+		return
+	}
+	l.state, s.evaluate = 1, append(s.evaluate, l)
+	l.value, l.ok = s.Value(l.expr)
+	if l.ok {
+		l.size = sizeOf(l.value)
+	} else {
+		l.value = cty.DynamicVal
+	}
+	l.state, s.evaluate = 2, s.evaluate[:len(s.evaluate)-1]
+}
+
+func (s *Scope) cycle(l *local) {
+	from := slices.Index(s.evaluate, l)
+	var path strings.Builder
+	for i, in := range s.evaluate[from:] {
+		next := l
+		if from+i+1 < len(s.evaluate) {
+			next = s.evaluate[from+i+1]
+		}
+		for _, t := range in.expr.Variables() {
+			if s.cfg.localOf(t) == next {
+				path.WriteString("\n  local." + in.name + " uses local." + next.name + " at " + Place(t.SourceRange()))
+				break
+			}
+		}
+	}
+	s.Error(l.at, "Cycle", "local.%s needs its own value:%s", l.name, path.String())
+}
+
+// afford reports whether the scope may evaluate an expression, whose locals have their values.
+func (s *Scope) afford(expr hcl.Expression) bool {
+	r := expr.Range()
+	size, loops := float64(r.End.Byte-r.Start.Byte), 0.0
+	for _, t := range expr.Variables() {
+		if l := s.cfg.localOf(t); l != nil {
+			size += l.size
+		}
+	}
+	if native, ok := expr.(hclsyntax.Expression); ok {
+		_ = hclsyntax.VisitAll(native, func(n hclsyntax.Node) hcl.Diagnostics {
+			if _, is := n.(*hclsyntax.ForExpr); is {
+				loops++
+			}
+			return nil
+		})
+	}
+	return size <= maxValue && (loops == 0 || math.Pow(size, 1+loops) <= maxProduct)
+}
+
+// sizeOf counts the bytes and elements of a value. A number beyond float64 is as large as can be: written out as text, it
+// would be.
+func sizeOf(v cty.Value) (size float64) {
+	_ = cty.Walk(v, func(_ cty.Path, v cty.Value) (bool, error) {
+		size++
+		if v, _ = v.Unmark(); v.IsKnown() && !v.IsNull() {
+			switch v.Type() {
+			case cty.String:
+				size += float64(len(v.AsString()))
+			case cty.Number:
+				if f, _ := v.AsBigFloat().Float64(); math.IsInf(f, 0) {
+					size = math.Inf(1)
+				}
+			}
+		}
+		return true, nil
+	})
+	return size
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

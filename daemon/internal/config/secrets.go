@@ -1,0 +1,55 @@
+package config
+
+import (
+	"bytes"
+	"regexp"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// Hide keeps a range of a file out of every snippet.
+func (c *Config) Hide(r hcl.Range) { c.hidden[r.Filename] = append(c.hidden[r.Filename], r) }
+
+// HideSecret hides the expression of a sensitive argument, and the locals that it uses. What only names a secret, as
+// secret("env:TOKEN") does, is shown.
+func (c *Config) HideSecret(expr hcl.Expression) {
+	call, isCall := expr.(*hclsyntax.FunctionCallExpr)
+	if !isCall || call.Name != "secret" && (call.Name != "env" || len(call.Args) != 1) {
+		c.Hide(expr.Range())
+	}
+	for _, t := range expr.Variables() {
+		if l := c.localOf(t); l != nil && !l.hidden {
+			l.hidden = true
+			c.HideSecret(l.expr)
+		}
+	}
+}
+
+// HideBody hides what is in a block, where nobody knows what of it is secret.
+func (c *Config) HideBody(b *hcl.Block) {
+	r := hcl.Range{Filename: Header(b).Filename, Start: Header(b).End, End: b.Body.MissingItemRange().End}
+	if native, ok := b.Body.(*hclsyntax.Body); ok {
+		r.Start.Byte = native.SrcRange.Start.Byte + 1
+	}
+	c.Hide(r)
+}
+
+var (
+	secretName = regexp.MustCompile(`(?i)pass|pwd|secret|token|credential|private|key|auth`)
+	valueStart = regexp.MustCompile(`[=:]\s*`)
+)
+
+// SoundsSecret reports whether an argument of this name probably holds a secret.
+func SoundsSecret(name string) bool { return secretName.MatchString(name) }
+
+// hiddenIn gives what is hidden of a line that begins at a byte. In a file that cannot be parsed nobody knows what is
+// secret, and the words of the line have to do.
+func (c *Config) hiddenIn(file string, line []byte, at int) []hcl.Range {
+	hidden := slices.DeleteFunc(slices.Clone(c.hidden[file]), func(h hcl.Range) bool { return h.End.Byte <= at || h.Start.Byte >= at+len(line) })
+	if value := valueStart.FindIndex(line); c.broken[file] && value != nil && secretName.Match(line) && !bytes.HasPrefix(line[value[1]:], []byte("secret(")) {
+		hidden = append(hidden, hcl.Range{Start: hcl.Pos{Byte: at + value[1]}, End: hcl.Pos{Byte: at + len(line)}})
+	}
+	return hidden
+}

@@ -1,0 +1,451 @@
+// Package engine applies configurations: it is the only room that knows the others, and joins them with functions.
+//
+//	engine.go    start and stop; what is open for the whole life of the daemon
+//	build.go     files → what is desired
+//	apply.go     what is desired → steps → what runs
+//	flow.go      deliveries from the log to sinks; discoveries to sources
+//	alerting.go  rules to the store and to notifiers
+//	facts.go     the data directory: lock, keys, numbers, the last configuration
+//	status.go    how everything is
+//	metrics.go   the same as metrics
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/magpie-monitoring/magpie/daemon/internal/buffer"
+	"github.com/magpie-monitoring/magpie/daemon/internal/config"
+	"github.com/magpie-monitoring/magpie/daemon/internal/pipeline"
+	"github.com/magpie-monitoring/magpie/daemon/internal/plan"
+	"github.com/magpie-monitoring/magpie/daemon/internal/state"
+	"github.com/magpie-monitoring/magpie/daemon/internal/supervisor"
+	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/wire"
+)
+
+// Options come from the command line.
+type Options struct {
+	Version    string
+	Read       func() ([]config.Source, error) // the configuration's files, again at each reload
+	PluginDirs []string
+	DataDir    string // "": as the configuration says
+	Listen     string // "": as the configuration says
+	Log        hclog.Logger
+}
+
+// Engine is a running daemon but for its HTTP.
+type Engine struct {
+	o          Options
+	started    time.Time
+	hostname   string
+	dataDir    string
+	lock       *os.File
+	state      *state.Store
+	hmacKey    []byte
+	first      *Built // what Boot applies
+	numbers    *numbers
+	guard      *supervisor.Guard
+	catalogue  *supervisor.Catalogue
+	supervisor *supervisor.Supervisor
+	log        *buffer.Log
+	ingest     *pipeline.Ingest
+	alerting   *alerting
+	life       context.Context
+	end        context.CancelFunc
+	running    sync.WaitGroup
+
+	applying sync.Mutex // one apply at a time
+
+	mu         sync.Mutex
+	booted     bool
+	desired    *plan.Desired
+	components map[string]*supervisor.Component
+	deliveries map[string]*delivery
+	finders    map[string]*finder
+	origin     ConfigState
+	reloads    struct{ good, bad int }
+	lost       map[string]uint64 // samples that had to go for want of room, by cursor
+}
+
+// ConfigState says which configuration runs.
+type ConfigState struct {
+	LastApplied bool   // the files are invalid: what was applied last runs
+	Problem     string // why the files were not applied
+	AppliedAt   time.Time
+	Files       []string
+}
+
+// InvalidError is a configuration with mistakes.
+type InvalidError struct{ *Built }
+
+func (e *InvalidError) Error() string { return "the configuration is invalid" }
+
+// Open reads the configuration and opens the data directory; Boot then starts what is configured. If the configuration is
+// invalid, the last one that was applied is taken; without one, the error is an *InvalidError.
+func Open(ctx context.Context, o Options) (*Engine, error) {
+	e := &Engine{
+		o: o, started: time.Now(), components: map[string]*supervisor.Component{}, deliveries: map[string]*delivery{},
+		finders: map[string]*finder{}, lost: map[string]uint64{}, desired: &plan.Desired{},
+	}
+	e.life, e.end = context.WithCancel(context.Background())
+	e.hostname, _ = os.Hostname()
+	e.catalogue = &supervisor.Catalogue{Dirs: o.PluginDirs, Env: pluginEnv()}
+	built, err := e.start(ctx)
+	if err != nil {
+		e.Stop(ctx)
+		return nil, err
+	}
+	e.first = built
+	return e, nil
+}
+
+// Boot starts everything that is configured and waits for nothing: what fails to open is tried again.
+func (e *Engine) Boot(ctx context.Context) error {
+	e.applying.Lock()
+	defer e.applying.Unlock()
+	return e.apply(ctx, e.first, true)
+}
+
+func (e *Engine) start(ctx context.Context) (*Built, error) {
+	sources, err := e.o.Read()
+	if err != nil {
+		return nil, err
+	}
+	if e.dataDir = e.o.DataDir; e.dataDir == "" {
+		e.dataDir = DataDir(sources)
+	}
+	if e.dataDir, err = filepath.Abs(e.dataDir); err != nil {
+		return nil, err
+	}
+	if err := e.open(); err != nil {
+		return nil, err
+	}
+	built, err := Build(ctx, e.catalogue, sources, e.hmacKey, false)
+	if err != nil || !built.Diags.HasErrors() {
+		return built, err
+	}
+	last, err := loadApplied(e.state)
+	if err != nil || last == nil {
+		return nil, &InvalidError{built}
+	}
+	again, err := Build(ctx, e.catalogue, last.Sources, e.hmacKey, false)
+	if err != nil || again.Diags.HasErrors() {
+		return nil, &InvalidError{built}
+	}
+	e.origin = ConfigState{LastApplied: true, Problem: describe(built)}
+	e.o.Log.Error("the configuration is invalid: the one that was applied last runs", "applied", last.Time.Format(time.RFC3339), "errors", "\n"+e.origin.Problem)
+	return again, nil
+}
+
+// DataDir is the data directory that a configuration names, as far as it can be read.
+func DataDir(sources []config.Source) string {
+	c, _ := config.Parse(sources)
+	d, _ := plan.Build(c, nil, plan.Env{Getenv: os.LookupEnv, ReadFile: os.ReadFile, Offline: true})
+	return d.Settings.DataDir
+}
+
+func describe(b *Built) string {
+	var text strings.Builder
+	config.WriteDiagnostics(&text, b.Config, b.Diags, false)
+	return text.String()
+}
+
+// open opens what lives as long as the daemon.
+func (e *Engine) open() (err error) {
+	if e.lock, err = lockDataDir(e.dataDir); err != nil {
+		return err
+	}
+	log := e.o.Log
+	e.state, err = state.Open(filepath.Join(e.dataDir, "state"), func(bucket, key string, err error) {
+		log.Error("a fact was damaged on disk, and is forgotten", "bucket", bucket, "key", key, "error", err)
+	})
+	if err != nil {
+		return err
+	}
+	if e.hmacKey, err = secretKey(e.state, "plan"); err != nil {
+		return err
+	}
+	e.numbers = &numbers{state: e.state}
+	e.catalogue.Cache = filepath.Join(e.dataDir, "schemas")
+	run := runDir(e.dataDir)
+	if err := supervisor.PrepareRun(run); err != nil {
+		return err
+	}
+	e.catalogue.Run = run
+	if e.guard, err = supervisor.StartGuard(); err != nil {
+		return err
+	}
+	e.ingest = pipeline.NewIngest()
+	e.log, err = buffer.Open(filepath.Join(e.dataDir, "buffer"), buffer.Options{Sync: 20 * time.Millisecond, Carry: e.ingest.Carry, Lost: e.countLost})
+	if err != nil {
+		return err
+	}
+	e.ingest.Start(e.log)
+	e.running.Go(func() { e.ingest.Watch(e.life) })
+	e.supervisor = supervisor.New(supervisor.Options{
+		Run: run, Env: pluginEnv(), Guard: e.guard, Log: log, Number: e.numbers.take,
+		Opening: func(number uint32, s *supervisor.Spec) {
+			e.ingest.Open(number, s.Address, s.Source.LimitSeries, graceOf(s))
+		},
+		Gone:   e.ingest.Gone,
+		Answer: e.answer,
+		Produce: func(ctx context.Context, connect func(context.Context) (supervisor.ProduceStream, error), received func(uint64)) error {
+			return e.ingest.Serve(ctx, func(ctx context.Context) (pipeline.Produced, error) { return connect(ctx) }, received)
+		},
+	})
+	e.alerting = newAlerting(e)
+	return nil
+}
+
+// SocketPath is where the daemon of a data directory listens for its own command line: only its user can enter.
+func SocketPath(dataDir string) string { return filepath.Join(runDir(dataDir), "control") }
+
+// runDir is where sockets lie: a short path, the same for the same data directory.
+func runDir(dataDir string) string {
+	base := os.Getenv("XDG_RUNTIME_DIR")
+	if base == "" || len(base) > 40 {
+		base = os.TempDir()
+	}
+	h := fnv.New32a()
+	h.Write([]byte(dataDir))
+	return filepath.Join(base, fmt.Sprintf("magpie-%d-%08x", os.Getuid(), h.Sum32()))
+}
+
+// pluginEnv is all that plugins inherit.
+func pluginEnv() (env []string) {
+	for _, name := range []string{"PATH", "TZ", "LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}
+
+// graceOf is how long after its opening a source has told of all that it sees.
+func graceOf(s *supervisor.Spec) time.Duration {
+	for _, t := range s.Plugin.Types {
+		if t.Kind == s.Kind && t.Name == s.Type && t.Streams {
+			return 2*s.Source.Interval + 10*time.Second
+		}
+	}
+	return 5*s.Source.Interval + time.Minute // it has cycles: this is for one that never ends
+}
+
+func (e *Engine) countLost(cursor string, samples uint64) {
+	e.o.Log.Error("the log is full: samples that a sink has not taken were deleted", "pipeline", cursor, "samples", samples)
+	go func() { // the log's lock is held
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.lost[cursor] += samples
+	}()
+}
+
+// answer serves the calls of components: their state.
+func (e *Engine) answer(address string, call *wire.HostCall) *wire.HostReply {
+	r := &wire.HostReply{}
+	var err error
+	switch {
+	case call.GetGet() != nil:
+		r.Value, err = e.state.Get("component "+address, call.GetGet().Key)
+		r.Found = r.Value != nil
+	case call.GetPut() != nil && len(call.GetPut().Value) > 1<<20:
+		err = errors.New("a value of a component's state is at most 1 MiB")
+	case call.GetPut() != nil:
+		err = e.state.Put("component "+address, call.GetPut().Key, call.GetPut().Value)
+	default:
+		err = errors.New("this daemon does not know the call")
+	}
+	if err != nil {
+		r.Problem = wire.ToProblem(&sdk.Problem{Blame: sdk.BlameHost, Err: err})
+	}
+	return r
+}
+
+// Settings are those of the configuration that runs, as far as the command line does not say otherwise.
+func (e *Engine) Settings() plan.Settings {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := e.desired.Settings
+	if !e.booted {
+		s = e.first.Desired.Settings
+	}
+	if e.o.Listen != "" {
+		s.Listen = e.o.Listen
+	}
+	if s.ExternalURL == "" {
+		s.ExternalURL = "http://" + s.Listen
+	}
+	s.DataDir = e.dataDir
+	return s
+}
+
+// Reload reads the files again and applies them.
+func (e *Engine) Reload(ctx context.Context) (*plan.Plan, error) {
+	e.applying.Lock()
+	defer e.applying.Unlock()
+	p, err := e.reload(ctx)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err != nil {
+		e.reloads.bad++
+		e.origin.Problem = err.Error()
+		return nil, err
+	}
+	e.reloads.good++
+	return p, nil
+}
+
+func (e *Engine) reload(ctx context.Context) (*plan.Plan, error) {
+	sources, err := e.o.Read()
+	if err != nil {
+		return nil, err
+	}
+	built, err := Build(ctx, e.catalogue, sources, e.hmacKey, false)
+	if err != nil {
+		return nil, err
+	}
+	if built.Diags.HasErrors() {
+		return nil, errors.New(describe(built))
+	}
+	p := plan.Diff(e.desired, built.Desired)
+	if err := e.apply(ctx, built, false); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Plan says what applying files would change.
+func (e *Engine) Plan(ctx context.Context, sources []config.Source) (*Built, *plan.Plan, error) {
+	built, err := Build(ctx, e.catalogue, sources, e.hmacKey, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	if built.Diags.HasErrors() {
+		return built, nil, nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return built, plan.Diff(e.desired, built.Desired), nil
+}
+
+// Show writes the configuration that runs, secrets masked.
+func (e *Engine) Show() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return plan.Show(e.desired)
+}
+
+// Component finds a component that runs.
+func (e *Engine) Component(address string) *supervisor.Component {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.components[address]
+}
+
+// Mounted finds the component that serves a path beside /plugins/: that which asked for the longest prefix of it, the
+// first by address. nil if none did.
+func (e *Engine) Mounted(path string) (c *supervisor.Component, prefix string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, x := range e.desired.Components {
+		m := x.Offers.Mount
+		if !x.Offers.HTTP || m == "" || len(m) <= len(prefix) || e.components[x.Address] == nil {
+			continue
+		}
+		if m == "/" || path == m || strings.HasPrefix(path, m+"/") {
+			c, prefix = e.components[x.Address], m
+		}
+	}
+	return c, prefix
+}
+
+// Ready reports why the daemon does not do its work yet, nil if it does.
+func (e *Engine) Ready() error {
+	for _, c := range e.Status().Components {
+		if c.State == supervisor.StateOpening {
+			return fmt.Errorf("%s is opening", c.Address)
+		}
+	}
+	return e.ingest.Trouble()
+}
+
+// Stop ends everything: sources first, then what they told the log, then sinks. What ctx does not leave time for is
+// delivered after the next start.
+func (e *Engine) Stop(ctx context.Context) {
+	if e.alerting != nil {
+		e.alerting.stop()
+	}
+	e.closeKind(ctx, func(k sdk.Kind) bool { return k == sdk.KindSource })
+	e.drain(ctx)
+	e.end()
+	e.mu.Lock()
+	deliveries := e.deliveries
+	e.deliveries = map[string]*delivery{}
+	e.mu.Unlock()
+	for _, d := range deliveries {
+		d.stop()
+	}
+	e.closeKind(ctx, func(sdk.Kind) bool { return true })
+	if e.supervisor != nil {
+		e.supervisor.Stop(ctx)
+	}
+	e.running.Wait()
+	if e.log != nil {
+		if err := e.log.Close(); err != nil {
+			e.o.Log.Error("the log did not close cleanly", "error", err)
+		}
+	}
+	if e.guard != nil {
+		e.guard.Close()
+	}
+	if e.lock != nil {
+		e.lock.Close()
+	}
+}
+
+func (e *Engine) closeKind(ctx context.Context, which func(sdk.Kind) bool) {
+	e.mu.Lock()
+	var closing []*supervisor.Component
+	for address, c := range e.components {
+		if which(c.Kind) {
+			closing = append(closing, c)
+			delete(e.components, address)
+		}
+	}
+	e.mu.Unlock()
+	var done sync.WaitGroup
+	for _, c := range closing {
+		done.Go(func() { c.Close(ctx, 1500*time.Millisecond) })
+	}
+	done.Wait()
+}
+
+// drain gives the sinks a moment to take what the sources told last.
+func (e *Engine) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if e.log == nil {
+		return
+	}
+	time.Sleep(50 * time.Millisecond) // one group commit
+	at := e.log.Durable()
+	e.mu.Lock()
+	deliveries := make([]*delivery, 0, len(e.deliveries))
+	for _, d := range e.deliveries {
+		deliveries = append(deliveries, d)
+	}
+	e.mu.Unlock()
+	for _, d := range deliveries {
+		d.Wait(ctx, at)
+	}
+}

@@ -1,0 +1,237 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/magpie-monitoring/magpie/daemon/internal/pipeline"
+	"github.com/magpie-monitoring/magpie/daemon/internal/plan"
+	"github.com/magpie-monitoring/magpie/daemon/internal/supervisor"
+	"github.com/magpie-monitoring/magpie/sdk"
+)
+
+// delivery is a pipeline at work.
+type delivery struct {
+	*pipeline.Delivery
+	pipeline *plan.Pipeline
+	external map[string]string
+	rules    []string // addresses of what rules write
+	stop     func()
+}
+
+// flow makes deliveries and discoveries as desired. What is unchanged goes on; opened are the components that are new: a
+// delivery through one of them starts over, so that its series are mapped anew.
+func (e *Engine) flow(opened map[string]*supervisor.Component) {
+	e.mu.Lock()
+	desired := e.desired
+	current := e.deliveries
+	e.mu.Unlock()
+	next := map[string]*delivery{}
+	for _, p := range e.pipelines(desired) {
+		key := p.pipeline.Key()
+		old := current[key]
+		if old != nil && !slices.ContainsFunc(p.pipeline.Through, func(a string) bool { return opened[a] != nil }) && old.same(p) {
+			next[key] = old
+			delete(current, key)
+			continue
+		}
+		if old != nil {
+			old.stop()
+		}
+		next[key] = e.deliver(p)
+	}
+	for key, old := range current {
+		if next[key] == nil {
+			old.stop()
+		}
+	}
+	for _, name := range e.log.Cursors() {
+		if next[name] == nil {
+			e.log.Remove(name)
+		}
+	}
+	e.mu.Lock()
+	e.deliveries = next
+	e.mu.Unlock()
+	e.discover(desired)
+}
+
+// pipelines lists what is to be delivered: the configured pipelines, each with the output of the rules that belongs there,
+// and a way for that output where no pipeline leads to its store.
+func (e *Engine) pipelines(desired *plan.Desired) (all []*delivery) {
+	ruled := map[string]bool{} // stores with rules
+	for _, g := range desired.Groups {
+		ruled[g.Store] = true
+	}
+	reached := map[string]bool{}
+	for _, p := range desired.Pipelines {
+		d := &delivery{pipeline: p}
+		sink := strings.HasPrefix(p.To, string(sdk.KindSink)+".")
+		if sink {
+			d.external = desired.Settings.ExternalLabels
+		}
+		if !reached[p.To] { // of two pipelines to one place, the first brings the rules' output
+			for _, store := range slices.Sorted(maps.Keys(ruled)) {
+				if sink || store == p.To {
+					d.rules = append(d.rules, rulesAddress(store))
+				}
+			}
+		}
+		reached[p.To] = true
+		all = append(all, d)
+	}
+	for _, store := range slices.Sorted(maps.Keys(ruled)) {
+		if !reached[store] {
+			all = append(all, &delivery{pipeline: &plan.Pipeline{Name: "rules", To: store}, rules: []string{rulesAddress(store)}})
+		}
+	}
+	return all
+}
+
+// rulesAddress is that of the source of what the rules on a store write.
+func rulesAddress(store string) string { return "rules." + store }
+
+func (d *delivery) same(other *delivery) bool {
+	return slices.Equal(d.pipeline.From, other.pipeline.From) && slices.Equal(d.pipeline.Through, other.pipeline.Through) &&
+		slices.Equal(d.rules, other.rules) && maps.Equal(d.external, other.external)
+}
+
+func (e *Engine) deliver(d *delivery) *delivery {
+	wanted := map[string]bool{}
+	for _, address := range slices.Concat(d.pipeline.From, d.rules) {
+		wanted[address] = true
+	}
+	log := e.o.Log.Named("pipeline").With("pipeline", d.pipeline.Key())
+	r := pipeline.Route{
+		Key:     d.pipeline.Key(),
+		Wants:   func(address string) bool { return wanted[address] },
+		Connect: func(ctx context.Context) (pipeline.Consumed, error) { return e.connect(ctx, d.pipeline.To) },
+		Log:     func(text string, err error) { log.Warn(text, "error", err) },
+	}
+	for name, value := range d.external {
+		r.External = r.External.Set(name, value)
+	}
+	for _, address := range d.pipeline.Through {
+		r.Through = append(r.Through, func(ctx context.Context, series []sdk.Labels) ([]sdk.Labels, error) {
+			h, err := e.use(ctx, address)
+			if err != nil {
+				return nil, err
+			}
+			return h.MapSeries(ctx, h.Number, series)
+		})
+	}
+	d.Delivery = pipeline.NewDelivery(e.log, r)
+	ctx, cancel := context.WithCancel(e.life)
+	done := make(chan struct{})
+	go func() {
+		d.Run(ctx)
+		close(done)
+	}()
+	d.stop = func() { cancel(); <-done }
+	return d
+}
+
+// connect opens the stream to a sink as soon as it is open.
+func (e *Engine) connect(ctx context.Context, address string) (pipeline.Consumed, error) {
+	h, err := e.use(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	return h.Consume(ctx, h.Number)
+}
+
+// use waits until a component is open.
+func (e *Engine) use(ctx context.Context, address string) (*supervisor.Handle, error) {
+	c := e.Component(address)
+	if c == nil {
+		return nil, errors.New(address + " is not running")
+	}
+	return c.Use(ctx)
+}
+
+// finder is a discovery at work.
+type finder struct {
+	stop context.CancelFunc
+	list []sdk.Discovered
+}
+
+// discover listens to the discoveries that are desired.
+func (e *Engine) discover(desired *plan.Desired) {
+	wanted := map[string]bool{}
+	for _, c := range desired.Components {
+		if c.Kind == sdk.KindDiscovery {
+			wanted[c.Address] = true
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for address, f := range e.finders {
+		if !wanted[address] {
+			f.stop()
+			delete(e.finders, address)
+		}
+	}
+	for address := range wanted {
+		if e.finders[address] == nil {
+			ctx, cancel := context.WithCancel(e.life)
+			e.finders[address] = &finder{stop: cancel}
+			e.running.Go(func() { e.listen(ctx, address) })
+		}
+	}
+}
+
+// listen hears a discovery, again and again, and tells the sources that asked for it.
+func (e *Engine) listen(ctx context.Context, address string) {
+	for ctx.Err() == nil {
+		h, err := e.use(ctx, address)
+		if err == nil {
+			err = h.Discover(ctx, h.Number, func(list []sdk.Discovered) { e.foundBy(ctx, address, list) })
+		}
+		if err != nil && ctx.Err() == nil {
+			e.o.Log.Warn("the discovery broke off: it is heard again", "component", address, "error", err)
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (e *Engine) foundBy(ctx context.Context, address string, list []sdk.Discovered) {
+	e.mu.Lock()
+	if f := e.finders[address]; f != nil {
+		f.list = list
+	}
+	desired := e.desired
+	e.mu.Unlock()
+	for _, c := range desired.Components {
+		if !slices.Contains(c.Discover, address) {
+			continue
+		}
+		short, cancel := context.WithTimeout(ctx, 5*time.Second)
+		h, err := e.use(short, c.Address) // one that is not open gets the list when it opens
+		if err == nil {
+			err = h.SetTargets(ctx, h.Number, e.found(c.Discover))
+		}
+		cancel()
+		if err != nil && ctx.Err() == nil {
+			e.o.Log.Warn("the source did not take its targets", "component", c.Address, "error", err)
+		}
+	}
+}
+
+// found is what some discoveries know now, all together.
+func (e *Engine) found(addresses []string) (all []sdk.Discovered) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, address := range addresses {
+		if f := e.finders[address]; f != nil {
+			all = append(all, f.list...)
+		}
+	}
+	return all
+}

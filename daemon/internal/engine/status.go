@@ -1,0 +1,110 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/magpie-monitoring/magpie/daemon/internal/buffer"
+	"github.com/magpie-monitoring/magpie/daemon/internal/pipeline"
+	"github.com/magpie-monitoring/magpie/daemon/internal/supervisor"
+	"github.com/magpie-monitoring/magpie/sdk"
+)
+
+// Status is how everything is, at one moment.
+type Status struct {
+	Version    string
+	Started    time.Time
+	Hostname   string
+	Config     ConfigState
+	Components []ComponentStatus // by address
+	Processes  []ProcessStatus   // by plugin
+	Pipelines  []PipelineStatus  // by key
+	Buffer     buffer.Stats
+	Refused    map[string]uint64 // samples refused at the door, by reason
+	Reloads    [2]int            // good, bad
+}
+
+// ComponentStatus is one component.
+type ComponentStatus struct {
+	Address string
+	Kind    sdk.Kind
+	Type    string
+	Plugin  string
+	Source  sdk.SourceSettings
+	supervisor.ComponentState
+	Samples uint64 // that came from it
+	Series  int
+}
+
+// ProcessStatus is one plugin's process and what it uses.
+type ProcessStatus struct {
+	supervisor.ProcessState
+	supervisor.Usage
+}
+
+// PipelineStatus is one way to one sink.
+type PipelineStatus struct {
+	Name string
+	Sink string
+	pipeline.DeliveryState
+	Lost uint64 // samples deleted from the log before the sink took them
+}
+
+// Status looks at everything.
+func (e *Engine) Status() Status {
+	e.mu.Lock()
+	s := Status{
+		Version: e.o.Version, Started: e.started, Hostname: e.hostname, Config: e.origin,
+		Reloads: [2]int{e.reloads.good, e.reloads.bad},
+	}
+	components := make([]*supervisor.Component, 0, len(e.components))
+	for _, c := range e.components {
+		components = append(components, c)
+	}
+	for key, d := range e.deliveries {
+		s.Pipelines = append(s.Pipelines, PipelineStatus{Name: d.pipeline.Name, Sink: d.pipeline.To, DeliveryState: d.State(), Lost: e.lost[key]})
+	}
+	e.mu.Unlock()
+	for _, c := range components {
+		st := ComponentStatus{Address: c.Address, Kind: c.Kind, Type: c.Type, Plugin: c.Plugin.Name, Source: c.Source, ComponentState: c.Report()}
+		in := e.ingest.Stats(st.Number)
+		st.Samples, st.Series = in.Samples, in.Series
+		s.Components = append(s.Components, st)
+	}
+	for _, p := range e.supervisor.Processes() {
+		st := ProcessStatus{ProcessState: p}
+		if p.Pid != 0 {
+			st.Usage, _ = supervisor.UsageOf(p.Pid) // it may have died just now
+		}
+		s.Processes = append(s.Processes, st)
+	}
+	s.Buffer, s.Refused = e.log.Stats(), e.ingest.Dropped()
+	slices.SortFunc(s.Components, func(a, b ComponentStatus) int { return strings.Compare(a.Address, b.Address) })
+	slices.SortFunc(s.Pipelines, func(a, b PipelineStatus) int { return strings.Compare(a.Name+a.Sink, b.Name+b.Sink) })
+	return s
+}
+
+// DefaultStore is the store that answers /api/v1: the first by address that serves it. "" if there is none.
+func (e *Engine) DefaultStore() string {
+	c, _ := e.Mounted("/api/v1/query")
+	if c == nil || c.Kind != sdk.KindStore {
+		return ""
+	}
+	return c.Address
+}
+
+// queryWait is how long a query waits for a store that is being restarted.
+const queryWait = 5 * time.Second
+
+// Query asks a store.
+func (e *Engine) Query(ctx context.Context, store string, q sdk.Query) (*sdk.Result, error) {
+	wait, cancel := context.WithTimeout(ctx, queryWait)
+	defer cancel()
+	h, err := e.use(wait, store)
+	if err != nil {
+		return nil, err
+	}
+	return h.Query(ctx, h.Number, q)
+}

@@ -1,0 +1,270 @@
+package plan
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/magpie-monitoring/magpie/daemon/internal/config"
+	"github.com/magpie-monitoring/magpie/sdk"
+)
+
+// Offer is a type that a plugin has.
+type Offer struct {
+	Plugin string
+	Type   sdk.Type
+}
+
+// Env is what building a plan may ask of the machine.
+type Env struct {
+	Getenv     func(name string) (string, bool)
+	ReadFile   func(path string) ([]byte, error)
+	Offline    bool     // secrets are not read: their values are unknown
+	HMACKey    []byte   // of the sums of secrets; without one, a changed secret is not seen
+	PluginDirs []string // where plugins are looked for, to say so
+}
+
+// kinds are the kinds of components.
+var kinds = map[sdk.Kind]bool{
+	sdk.KindSource: true, sdk.KindProcessor: true, sdk.KindSink: true, sdk.KindStore: true, sdk.KindNotifier: true, sdk.KindDiscovery: true, sdk.KindService: true,
+}
+
+type builder struct {
+	*config.Scope
+	cfg         *config.Config
+	env         Env
+	types       map[string]cty.Type
+	bodySchemas map[*sdk.Schema]*hcl.BodySchema
+	defaults    map[*sdk.Attribute]*field
+	offers      map[string][]*offer // by kind.type
+	declared    map[string]*declared
+	byPrefix    map[string][]string // kind, or kind.type → addresses
+	used        map[string]bool     // addresses that something refers to
+	desired     *Desired
+}
+
+// offer is a type with the schemas of its blocks: what the plugin has, and that together with the core attributes, so that
+// what is misspelt finds its like in both.
+type offer struct {
+	Offer
+	core  *sdk.Schema
+	whole *sdk.Schema
+}
+
+// declared is a block that has an address.
+type declared struct {
+	block   *hcl.Block
+	enabled bool
+}
+
+// Build decodes a configuration by the schemas of the types, and resolves its references. If the diagnostics hold errors,
+// the result is what could be read: good for more checks, never to be applied.
+func Build(cfg *config.Config, types []Offer, env Env) (*Desired, hcl.Diagnostics) {
+	b := &builder{
+		Scope: config.NewScope(cfg, config.Env{Getenv: env.Getenv, ReadFile: env.ReadFile, Offline: env.Offline}),
+		cfg:   cfg, env: env, types: map[string]cty.Type{}, bodySchemas: map[*sdk.Schema]*hcl.BodySchema{},
+		defaults: map[*sdk.Attribute]*field{}, offers: map[string][]*offer{}, declared: map[string]*declared{},
+		byPrefix: map[string][]string{}, used: map[string]bool{}, desired: &Desired{},
+	}
+	for _, t := range types {
+		b.offer(t)
+	}
+	for _, block := range cfg.Blocks {
+		b.declare(block)
+	}
+	b.settings()
+	for _, block := range cfg.Blocks {
+		if kinds[sdk.Kind(block.Type)] && b.isOn(block) {
+			b.component(block)
+		}
+	}
+	slices.SortFunc(b.desired.Components, func(x, y *Component) int { return strings.Compare(x.Address, y.Address) })
+	b.pipelines()
+	b.groups()
+	b.route()
+	if !b.Diags.HasErrors() && !cfg.Partial {
+		b.unconnected()
+	}
+	b.Scrub()
+	return b.desired, b.Diags
+}
+
+func (b *builder) offer(t Offer) {
+	o := &offer{Offer: t, core: schemas["component"]}
+	core := *o.core
+	if t.Type.Kind == sdk.KindSource {
+		core = *schemas["source"]
+		if !t.Type.Discovers {
+			core.Attributes = slices.DeleteFunc(slices.Clone(core.Attributes), func(a sdk.Attribute) bool { return a.Name == "discover" })
+		}
+		o.core = &core
+	}
+	o.whole = &sdk.Schema{Attributes: slices.Concat(core.Attributes, t.Type.Config.Attributes), Blocks: t.Type.Config.Blocks}
+	key := string(t.Type.Kind) + "." + t.Type.Name
+	b.offers[key] = append(b.offers[key], o)
+}
+
+// identifier is what a name in a reference may be.
+var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]{0,127}$`)
+
+// declare gives a block its address, before anything refers to it.
+func (b *builder) declare(block *hcl.Block) {
+	address := address(block)
+	for i, l := range block.Labels {
+		if !identifier.MatchString(l) && block.Type != "rules" && block.Type != "alert" && block.Type != "record" {
+			b.Error(block.LabelRanges[i], "Invalid name", "%q is not a name of letters, digits, _ and -, which references need.", l)
+		}
+	}
+	if block.Type == "alert" || block.Type == "record" {
+		return // their names are their group's matter
+	}
+	if other := b.declared[address]; other != nil {
+		b.Error(config.Header(block), "Duplicate block", "%s is declared at %s already.", title(block), config.Place(config.Header(other.block)))
+		return
+	}
+	d := &declared{block: block, enabled: b.enabled(block)}
+	b.declared[address] = d
+	if kinds[sdk.Kind(block.Type)] {
+		for _, prefix := range []string{block.Type, block.Type + "." + block.Labels[0]} {
+			b.byPrefix[prefix] = append(b.byPrefix[prefix], address)
+		}
+	}
+}
+
+// enabled reads the attribute that every block with a name has. A block that is not enabled is not looked at further: what
+// it needs may be missing on this machine.
+func (b *builder) enabled(block *hcl.Block) bool {
+	content, _, _ := block.Body.PartialContent(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "enabled"}}})
+	a := content.Attributes["enabled"]
+	if a == nil || block.Type == "daemon" || block.Type == "http" || block.Type == "route" {
+		return true
+	}
+	saved := len(b.Diags)
+	f := b.read(&body{}, &schemas["component"].Attributes[0], a)
+	b.Diags = b.Diags[:saved] // reported when the block is decoded
+	return f == nil || f.value == true
+}
+
+// isOn reports whether a block is the one that has its address, and enabled.
+func (b *builder) isOn(block *hcl.Block) bool {
+	d := b.declared[address(block)]
+	return d != nil && d.block == block && d.enabled
+}
+
+// blocks lists the blocks of a type that are on, in file order.
+func (b *builder) blocks(of string) (list []*hcl.Block) {
+	for _, block := range b.cfg.Blocks {
+		if block.Type == of && b.isOn(block) {
+			list = append(list, block)
+		}
+	}
+	return list
+}
+
+func address(block *hcl.Block) string {
+	return strings.Join(append([]string{block.Type}, block.Labels...), ".")
+}
+
+// component decodes a block of a plugin's type.
+func (b *builder) component(block *hcl.Block) {
+	offers := b.offers[block.Type+"."+block.Labels[0]]
+	if len(offers) != 1 {
+		b.cfg.HideBody(block)
+		b.noOffer(block, offers)
+		return
+	}
+	o := offers[0]
+	x := b.decode(block, o.whole, nil)
+	c := &Component{
+		Address: address(block), Kind: o.Type.Kind, Type: o.Type.Name, Name: block.Labels[1],
+		Plugin: o.Plugin, Offers: o.Type, Range: x.header, body: x,
+	}
+	if c.Kind == sdk.KindSource {
+		b.sourceSettings(c, o)
+	}
+	var err error
+	if c.Config, err = json.Marshal(x.values(o.core)); err != nil {
+		b.Error(x.header, "Invalid configuration", "%s cannot be sent to its plugin: %s.", x.title, err)
+		return
+	}
+	if c.Attrs = x.attrs(""); !o.Type.Live {
+		for i := range c.Attrs {
+			if a := &c.Attrs[i]; a.Change == sdk.Live && a.Path != "discover" {
+				a.Change = sdk.Replace
+			}
+		}
+	}
+	slices.SortStableFunc(c.Attrs, func(x, y Attr) int { return strings.Compare(x.Path, y.Path) })
+	if !x.broken {
+		b.desired.Components = append(b.desired.Components, c)
+	}
+}
+
+func (b *builder) noOffer(block *hcl.Block, offers []*offer) {
+	kind, name, at := block.Type, block.Labels[0], block.LabelRanges[0]
+	if len(offers) > 1 {
+		b.Error(at, "Ambiguous type", "The plugins %s and %s both offer %s %q: remove one of them from the plugin directories.", offers[0].Plugin, offers[1].Plugin, kind, name)
+		return
+	}
+	var names []string
+	for key := range b.offers {
+		if rest, ok := strings.CutPrefix(key, kind+"."); ok {
+			names = append(names, rest)
+		}
+	}
+	slices.Sort(names)
+	hint := config.DidYouMean(name, names)
+	if hint == "" {
+		hint = fmt.Sprintf(" A plugin is a program magpie finds in %s.", cmp.Or(strings.Join(b.env.PluginDirs, " or "), "its plugin directories"))
+		if len(names) > 0 {
+			hint = " There are " + strings.Join(names, ", ") + "." + hint
+		}
+	}
+	b.Error(at, "Unknown type", "No installed plugin offers %s %q.%s", kind, name, hint)
+}
+
+// sourceSettings fills the core attributes of a source.
+func (b *builder) sourceSettings(c *Component, o *offer) {
+	x, s := c.body, b.desired.Settings
+	core := fill[sourceCore](x)
+	if x.field("interval") == nil {
+		core.Interval = s.Interval
+	}
+	if x.field("timeout") == nil {
+		core.Timeout = min(s.Timeout, core.Interval)
+	} else if core.Timeout > core.Interval {
+		b.Error(x.field("timeout").at, "Timeout longer than the interval", "The timeout is at most the interval, %s.", duration(core.Interval))
+	}
+	core.Job = cmp.Or(core.Job, o.Type.Job, c.Name)
+	x.setDefault(o.core, "interval", int64(core.Interval), quote(duration(core.Interval)))
+	x.setDefault(o.core, "timeout", int64(core.Timeout), quote(duration(core.Timeout)))
+	x.setDefault(o.core, "job", core.Job, quote(core.Job))
+	b.checkLabels(x, "labels", core.Labels)
+	c.Source = sdk.SourceSettings{Job: core.Job, Labels: core.Labels, Interval: core.Interval, Timeout: core.Timeout, LimitSeries: core.LimitSeries}
+	c.Discover = core.Discover
+}
+
+// checkLabels checks label names as Prometheus 3 does: any text but for those with a meaning of their own.
+func (b *builder) checkLabels(x *body, attribute string, labels map[string]string) {
+	for _, name := range keysOf(labels) {
+		if name == "" || strings.HasPrefix(name, "__") {
+			at := x.rangeOf(sdk.Path{{Name: attribute}, {Key: name}})
+			b.Error(at, "Invalid label name", "%q cannot be a label: names that begin with __ are reserved, and none is empty.", name)
+		}
+	}
+}
+
+func keysOf[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,0 +1,183 @@
+package plan
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+)
+
+// Plan is what it takes to get from one configuration to another. It holds no secret, and no trace of one.
+type Plan struct {
+	Steps     []Step   `json:"steps"`               // of components, by address; those that keep running among them
+	Settings  []Change `json:"settings,omitempty"`  // of daemon and http
+	Pipelines []Change `json:"pipelines,omitempty"` // by key
+	Groups    []Change `json:"groups,omitempty"`    // of rules, by name
+	Route     []Change `json:"route,omitempty"`     // none or one
+}
+
+// Action is what happens to a component.
+type Action string
+
+// Update: live, in place. Replace: the new one opens before the old one closes. Restart: the old one closes first, as only
+// one can hold what both need.
+const (
+	Create  Action = "create"
+	Update  Action = "update"
+	Replace Action = "replace"
+	Restart Action = "restart"
+	Remove  Action = "remove"
+	Keep    Action = "keep"
+)
+
+// Step is what happens to one component.
+type Step struct {
+	Address string       `json:"address"`
+	Action  Action       `json:"action"`
+	Attrs   []AttrChange `json:"attributes,omitempty"` // of one that stays
+}
+
+// Change is what happens to anything else: create, update or remove.
+type Change struct {
+	Name   string       `json:"name"`
+	Action Action       `json:"action"`
+	Attrs  []AttrChange `json:"attributes,omitempty"`
+}
+
+// AttrChange is an attribute whose value differs; "" where it has none.
+type AttrChange struct {
+	Path   string     `json:"path"`
+	Old    string     `json:"old,omitempty"`
+	New    string     `json:"new,omitempty"`
+	Change sdk.Change `json:"change,omitempty"` // what the change costs
+}
+
+// Empty reports whether nothing changes.
+func (p *Plan) Empty() bool {
+	return len(p.Settings)+len(p.Pipelines)+len(p.Groups)+len(p.Route) == 0 && !slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Action != Keep })
+}
+
+// Diff compares what runs, nil if nothing does, with what is desired.
+func Diff(old, desired *Desired) *Plan {
+	if old == nil {
+		old = &Desired{}
+	}
+	p := &Plan{Steps: []Step{}}
+	before := map[string]*Component{}
+	for _, c := range old.Components {
+		before[c.Address] = c
+	}
+	for _, c := range desired.Components {
+		p.Steps = append(p.Steps, step(before[c.Address], c))
+		delete(before, c.Address)
+	}
+	for address := range before {
+		p.Steps = append(p.Steps, Step{Address: address, Action: Remove})
+	}
+	slices.SortFunc(p.Steps, func(x, y Step) int { return strings.Compare(x.Address, y.Address) })
+	p.Settings = changes(old.named("daemon", "http"), desired.named("daemon", "http"))
+	p.Groups = changes(old.named("rules", "file"), desired.named("rules", "file"))
+	p.Route = changes(old.named("route"), desired.named("route"))
+	p.Pipelines = changes(old.pipelineAttrs(), desired.pipelineAttrs())
+	return p
+}
+
+func step(old, c *Component) Step {
+	s := Step{Address: c.Address, Action: Create}
+	if old == nil {
+		return s
+	}
+	s.Action, s.Attrs = Keep, attrChanges(old.Attrs, c.Attrs)
+	replaced := old.Plugin != c.Plugin
+	for _, a := range s.Attrs {
+		replaced = replaced || a.Change != sdk.Live
+	}
+	switch {
+	case replaced && (exclusive(old.Offers.Config) || exclusive(c.Offers.Config)):
+		s.Action = Restart // whatever changed, two of them cannot hold it at once
+	case replaced:
+		s.Action = Replace
+	case len(s.Attrs) > 0:
+		s.Action = Update
+	}
+	return s
+}
+
+// exclusive reports whether a component of this schema holds what only one can.
+func exclusive(s sdk.Schema) bool {
+	return slices.ContainsFunc(s.Attributes, func(a sdk.Attribute) bool { return a.Change == sdk.Exclusive }) ||
+		slices.ContainsFunc(s.Blocks, func(b sdk.Block) bool { return exclusive(b.Body) })
+}
+
+func attrChanges(old, now []Attr) (list []AttrChange) {
+	before := map[string]Attr{}
+	for _, a := range old {
+		before[a.Path] = a
+	}
+	for _, a := range now {
+		o, had := before[a.Path]
+		delete(before, a.Path)
+		if !had || o.Text != a.Text || o.Sum != a.Sum {
+			list = append(list, AttrChange{Path: a.Path, Old: o.Text, New: a.Text, Change: a.Change})
+		}
+	}
+	for _, o := range before {
+		list = append(list, AttrChange{Path: o.Path, Old: o.Text, Change: o.Change})
+	}
+	slices.SortFunc(list, func(x, y AttrChange) int { return strings.Compare(x.Path, y.Path) })
+	return list
+}
+
+func changes(old, now map[string][]Attr) (list []Change) {
+	for _, name := range keysOf(now) {
+		if before, had := old[name]; !had {
+			list = append(list, Change{Name: name, Action: Create})
+		} else if attrs := attrChanges(before, now[name]); attrs != nil {
+			list = append(list, Change{Name: name, Action: Update, Attrs: attrs})
+		}
+	}
+	for _, name := range keysOf(old) {
+		if _, still := now[name]; !still {
+			list = append(list, Change{Name: name, Action: Remove})
+		}
+	}
+	slices.SortFunc(list, func(x, y Change) int { return strings.Compare(x.Name, y.Name) })
+	return list
+}
+
+// named gives the attributes of the blocks of some types, by name. The order of a group's rules is an attribute too.
+func (d *Desired) named(types ...string) map[string][]Attr {
+	m := map[string][]Attr{}
+	for _, x := range d.blocks {
+		if !slices.Contains(types, x.kind) {
+			continue
+		}
+		m[x.title] = x.attrs("")
+		for _, g := range d.Groups {
+			if g.Range == x.header && (x.kind == "rules" || x.kind == "file") {
+				m[x.title] = append(m[x.title], Attr{Path: "rules", Text: "[" + strings.Join(g.ruleNames(), ", ") + "]"})
+			}
+		}
+	}
+	return m
+}
+
+func (g *Group) ruleNames() (names []string) {
+	for _, r := range g.Rules {
+		names = append(names, r.Alert+r.Record)
+	}
+	return names
+}
+
+// pipelineAttrs has an attribute for each source: there may be thousands, and one comes or goes.
+func (d *Desired) pipelineAttrs() map[string][]Attr {
+	m := map[string][]Attr{}
+	for _, p := range d.Pipelines {
+		attrs := []Attr{{Path: "through", Text: "[" + strings.Join(p.Through, ", ") + "]"}}
+		for _, source := range p.From {
+			attrs = append(attrs, Attr{Path: "from " + source, Text: "yes"})
+		}
+		m[p.Key()] = attrs
+	}
+	return m
+}

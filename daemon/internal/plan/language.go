@@ -1,0 +1,136 @@
+package plan
+
+import (
+	"reflect"
+	"time"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+)
+
+// language declares the blocks that every configuration may have, and the core attributes of components, as a plugin
+// declares its own: in tags.
+type language struct {
+	Daemon    daemonBlock   `hcl:"daemon,block" doc:"The daemon itself."`
+	HTTP      httpBlock     `hcl:"http,block" doc:"Where the API and the console are served."`
+	Pipeline  pipelineBlock `hcl:"pipeline,block" doc:"What goes where."`
+	Rules     rulesBlock    `hcl:"rules,block" doc:"A group of rules, evaluated in order."`
+	Route     routeFields   `hcl:"route,block" doc:"Who is told of which alerts."`
+	Source    sourceCore    `hcl:"source,block" doc:"Core attributes of every source."`
+	Component componentCore `hcl:"component,block" doc:"Core attributes of every other component."`
+}
+
+type daemonBlock struct {
+	DataDir        string            `hcl:"data_dir,optional" default:"data" change:"exclusive" doc:"Directory of the buffer, the state and what components keep. Made if it is not there."`
+	Interval       time.Duration     `hcl:"interval,optional" default:"15s" check:"min=100ms" change:"live" doc:"How often sources collect and groups are evaluated that do not say it themselves."`
+	Timeout        time.Duration     `hcl:"timeout,optional" default:"10s" check:"min=10ms" change:"live" doc:"How long sources may take that do not say it themselves; never longer than their interval."`
+	ExternalLabels map[string]string `hcl:"external_labels,optional" change:"live" doc:"Labels of everything that leaves this daemon: samples sent on, and alerts."`
+	ExternalURL    string            `hcl:"external_url,optional" check:"url" change:"live" doc:"Where people find this daemon; default: http:// and the listen address."`
+}
+
+type httpBlock struct {
+	Listen   string `hcl:"listen,optional" default:"127.0.0.1:9470" check:"hostport" change:"exclusive" doc:"Address to serve on. An address that other machines reach needs insecure = true."`
+	Insecure bool   `hcl:"insecure,optional" default:"false" change:"exclusive" doc:"Serve without TLS and without asking who is there. Whoever reaches the address can read and change everything."`
+}
+
+type pipelineBlock struct {
+	Name    string   `hcl:"name,label" doc:"Name of the pipeline."`
+	From    []string `hcl:"from" doc:"Sources: source.etcd.main, source.etcd (all of the type) or source (all)."`
+	Through []string `hcl:"through,optional" doc:"Processors, in order."`
+	To      []string `hcl:"to" doc:"Sinks and stores."`
+}
+
+type rulesBlock struct {
+	Name     string        `hcl:"name,label" doc:"Name of the group."`
+	Interval time.Duration `hcl:"interval,optional" check:"min=100ms" doc:"How often the group is evaluated; default: the daemon's interval."`
+	Store    []string      `hcl:"store,optional" doc:"Store that is asked and written to; default: the only one."`
+	Alerts   []alertBlock  `hcl:"alert,block" doc:"An alerting rule."`
+	Records  []recordBlock `hcl:"record,block" doc:"A recording rule."`
+}
+
+type alertBlock struct {
+	Label         string            `hcl:"label,label" doc:"Name of the rule."`
+	Name          string            `hcl:"name,optional" doc:"The alertname; default: the block's label."`
+	Expr          string            `hcl:"expr" doc:"PromQL: the alert is active for every series that it gives."`
+	For           time.Duration     `hcl:"for,optional" default:"0s" doc:"How long it must be active before it fires."`
+	KeepFiringFor time.Duration     `hcl:"keep_firing_for,optional" default:"0s" doc:"How long it goes on firing after that."`
+	Labels        map[string]string `hcl:"labels,optional" doc:"Labels of the alert; templates."`
+	Annotations   map[string]string `hcl:"annotations,optional" doc:"Texts of the alert; templates. White space around them is cut."`
+	Notify        []string          `hcl:"notify,optional" doc:"Notifiers of this alert; it does not go through the route then."`
+}
+
+type recordBlock struct {
+	Name   string            `hcl:"name,label" doc:"Name of the series that are written."`
+	Expr   string            `hcl:"expr" doc:"PromQL."`
+	Labels map[string]string `hcl:"labels,optional" doc:"Labels added to the series."`
+}
+
+type routeFields struct {
+	Match          string        `hcl:"match,optional" doc:"Alerts that the route takes: team = 'db', severity =~ 'warning|critical'."`
+	Notify         []string      `hcl:"notify,optional" doc:"Notifiers; default: those of the route around it."`
+	GroupBy        []string      `hcl:"group_by,optional" doc:"Labels whose alerts share a notification; [\"...\"]: each alert on its own."`
+	GroupWait      time.Duration `hcl:"group_wait,optional" doc:"How long a new group waits for more alerts; default 30s, or as the route around it."`
+	GroupInterval  time.Duration `hcl:"group_interval,optional" check:"min=1ms" doc:"How long a group waits before it tells of changes; default 5m, or as the route around it."`
+	RepeatInterval time.Duration `hcl:"repeat_interval,optional" check:"min=1ms" doc:"How long until a firing group is told of again; default 4h, or as the route around it."`
+	Continue       bool          `hcl:"continue,optional" default:"false" doc:"Let the routes behind this one see the alert too."`
+}
+
+type componentCore struct {
+	Enabled bool `hcl:"enabled,optional" default:"true" doc:"false: as if the block were not there."`
+}
+
+type sourceCore struct {
+	componentCore
+	Labels      map[string]string `hcl:"labels,optional" doc:"Labels of every series."`
+	Job         string            `hcl:"job,optional" doc:"The label job; default: as the type has it, or the block's name."`
+	Interval    time.Duration     `hcl:"interval,optional" check:"min=100ms" doc:"How often it collects; default: the daemon's interval."`
+	Timeout     time.Duration     `hcl:"timeout,optional" check:"min=10ms" doc:"How long it may take; default: the daemon's timeout, at most the interval."`
+	LimitSeries int               `hcl:"limit_series,optional" default:"100000" check:"min=1" doc:"Live series; more are dropped and counted."`
+	Discover    []string          `hcl:"discover,optional" change:"live" doc:"Discoveries that find targets."`
+}
+
+// references is the type of attributes that take the addresses of components. They are not evaluated: they are the edges
+// of the graph. Their checks are the kinds that they take.
+const references = "references"
+
+var referenceKinds = map[string][]string{
+	"from": {"source"}, "through": {"processor"}, "to": {"store", "sink"}, "notify": {"notifier"}, "discover": {"discovery"}, "store": {"store"},
+}
+
+// schemas are those of language, by block; enabled is added to all.
+var schemas = func() map[string]*sdk.Schema {
+	all, err := sdk.SchemaOf(reflect.TypeFor[language]())
+	if err != nil {
+		panic(err) // a mistake in the tags above
+	}
+	m := map[string]*sdk.Schema{}
+	var enabled sdk.Attribute
+	for i := range all.Blocks {
+		b := &all.Blocks[i]
+		m[b.Name] = &b.Body
+		if b.Name == "component" {
+			enabled = b.Body.Attributes[0]
+		}
+	}
+	for _, b := range m["rules"].Blocks {
+		m[b.Name] = &b.Body
+	}
+	for name, s := range m {
+		for i := range s.Attributes {
+			if a := &s.Attributes[i]; referenceKinds[a.Name] != nil {
+				a.Type, a.Checks = references, referenceKinds[a.Name]
+			}
+		}
+		switch name {
+		case "pipeline", "rules", "alert", "record":
+			s.Attributes = append(s.Attributes, enabled)
+		}
+	}
+	for i := range m["rules"].Blocks {
+		b := &m["rules"].Blocks[i]
+		b.Body = *m[b.Name]
+	}
+	route := m["route"]
+	route.Blocks = []sdk.Block{{Name: "route", Many: true, Doc: "A route within this one, asked first."}}
+	route.Blocks[0].Body = *route // shares Blocks: routes nest
+	return m
+}()

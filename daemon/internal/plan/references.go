@@ -1,0 +1,122 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/magpie-monitoring/magpie/daemon/internal/config"
+	"github.com/magpie-monitoring/magpie/sdk"
+)
+
+// references resolves an attribute that takes addresses, to those of enabled components, in order and each once. They are
+// read from the syntax, never evaluated.
+func (b *builder) references(a *sdk.Attribute, expr hcl.Expression) (addresses []string, text string, ok bool) {
+	items, diags := hcl.ExprList(expr)
+	if diags.HasErrors() {
+		items = []hcl.Expression{expr} // to = store.tsdb.main
+	}
+	ok, addresses = true, []string{}
+	var texts []string
+	for _, item := range items {
+		t, valid := b.traversal(a, item)
+		if !valid {
+			ok = false
+			continue
+		}
+		found, written, valid := b.resolve(a, t, item.Range())
+		ok = ok && valid
+		texts = append(texts, written)
+		for _, address := range found {
+			if b.used[address] = true; !slices.Contains(addresses, address) {
+				addresses = append(addresses, address)
+			}
+		}
+	}
+	return addresses, "[" + strings.Join(texts, ", ") + "]", ok
+}
+
+func (b *builder) traversal(a *sdk.Attribute, item hcl.Expression) (hcl.Traversal, bool) {
+	t, diags := hcl.AbsTraversalForExpr(item)
+	native, isNative := item.(hclsyntax.Expression)
+	if variables := item.Variables(); diags.HasErrors() && !isNative && len(variables) == 1 { // JSON: "${store.tsdb.main}"
+		return variables[0], true
+	}
+	if !diags.HasErrors() {
+		return t, true
+	}
+	example := a.Checks[0] + ".TYPE.NAME"
+	switch n := native.(type) {
+	case *hclsyntax.TemplateExpr:
+		if v, diags := n.Value(nil); !diags.HasErrors() && isText(v) {
+			example = v.AsString()
+		}
+		b.Error(item.Range(), "Reference in quotes", "%s takes references, without quotes: %s.", a.Name, example)
+	case *hclsyntax.SplatExpr:
+		b.Error(item.Range(), "Not a reference", "%s takes references without [*]: %s.TYPE is all of a type, %s is all.", a.Name, a.Checks[0], a.Checks[0])
+	default:
+		b.Error(item.Range(), "Not a reference", "%s takes references such as %s.", a.Name, example)
+	}
+	return nil, false
+}
+
+// resolve finds what a reference means: kind.type.name one component, kind.type those of a type, kind all.
+func (b *builder) resolve(a *sdk.Attribute, t hcl.Traversal, at hcl.Range) (addresses []string, text string, ok bool) {
+	text = t.RootName()
+	for _, step := range t[1:] {
+		name, isName := step.(hcl.TraverseAttr)
+		if !isName {
+			b.Error(at, "Not in this version yet", "Components have no keys: this version does not have for_each.")
+			return nil, text, false
+		}
+		text += "." + name.Name
+	}
+	switch kind := t.RootName(); {
+	case !slices.Contains(a.Checks, kind) && kinds[sdk.Kind(kind)]:
+		b.Error(at, "Wrong kind of reference", "%s takes a %s, and this is a %s.", a.Name, strings.Join(a.Checks, " or a "), kind)
+		return nil, text, false
+	case len(t) == 3 && b.declared[text] != nil:
+		addresses = []string{text}
+	case len(t) < 3:
+		addresses = b.byPrefix[text]
+	}
+	if len(addresses) == 0 {
+		if !b.cfg.Partial {
+			b.Error(at, "Undeclared reference", "%s", b.undeclared(a, t, text))
+		}
+		return nil, text, false
+	}
+	return slices.DeleteFunc(slices.Clone(addresses), func(address string) bool { return !b.declared[address].enabled }), text, true
+}
+
+func (b *builder) undeclared(a *sdk.Attribute, t hcl.Traversal, text string) string {
+	var known []string
+	for _, kind := range a.Checks {
+		known = append(known, b.byPrefix[kind]...)
+		if len(t) < 3 {
+			for prefix := range b.byPrefix {
+				if strings.HasPrefix(prefix, kind) {
+					known = append(known, prefix)
+				}
+			}
+		}
+	}
+	if best := config.Closest(text, known); best != "" {
+		where := ""
+		if d := b.declared[best]; d != nil {
+			where = " (" + config.Place(config.Header(d.block)) + ")"
+		}
+		return fmt.Sprintf("There is no %s. Did you mean %s%s?", text, best, where)
+	}
+	slices.Sort(known)
+	if known = slices.Compact(known); len(known) > 10 {
+		known = append(known[:10], "…")
+	}
+	if len(known) == 0 {
+		return fmt.Sprintf("There is no %s, and no other %s is declared.", text, strings.Join(a.Checks, " or "))
+	}
+	return fmt.Sprintf("There is no %s. Declared are %s.", text, strings.Join(known, ", "))
+}

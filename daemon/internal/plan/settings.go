@@ -1,0 +1,129 @@
+package plan
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// settings reads the blocks daemon and http, or their defaults.
+func (b *builder) settings() {
+	x, y := b.only("daemon"), b.only("http")
+	b.desired.blocks = append(b.desired.blocks, x, y)
+	d := fill[daemonBlock](x)
+	s := &b.desired.Settings
+	s.DataDir, s.Interval, s.Timeout, s.ExternalLabels, s.ExternalURL = d.DataDir, d.Interval, d.Timeout, d.ExternalLabels, d.ExternalURL
+	if f := x.field("timeout"); f != nil && s.Timeout > s.Interval {
+		if f.expr != nil {
+			b.Error(f.at, "Timeout longer than the interval", "The timeout is at most the interval, %s.", duration(s.Interval))
+		}
+		s.Timeout = s.Interval
+		f.text = quote(duration(s.Interval))
+	}
+	b.checkLabels(x, "external_labels", s.ExternalLabels)
+
+	h := fill[httpBlock](y)
+	s.Listen = h.Listen
+	if f := y.field("listen"); f != nil && !h.Insecure && !isLoopback(h.Listen) {
+		b.Error(f.at, "Open to the network", "%q can be reached by other machines, and this version has neither TLS nor passwords. Use 127.0.0.1, behind a proxy that has, or say insecure = true.", h.Listen)
+	}
+}
+
+// only decodes the one block of a type, an empty one if there is none.
+func (b *builder) only(name string) *body {
+	if blocks := b.blocks(name); len(blocks) > 0 {
+		return b.decodeCore(blocks[0])
+	}
+	return b.decodeCore(&hcl.Block{Type: name, Body: hcl.EmptyBody()})
+}
+
+func isLoopback(listen string) bool {
+	host, _, _ := net.SplitHostPort(listen)
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// pipelines expands each pipeline block to one pipeline for each place that it goes to, and makes the default ones.
+func (b *builder) pipelines() {
+	seen := map[string]*Pipeline{} // source and destination
+	named := map[string]bool{}     // sources in a pipeline
+	for _, block := range b.blocks("pipeline") {
+		x := b.decodeCore(block)
+		b.desired.blocks = append(b.desired.blocks, x)
+		p := fill[pipelineBlock](x)
+		slices.Sort(p.From)
+		for _, source := range p.From {
+			named[source] = true
+		}
+		for _, to := range p.To {
+			line := &Pipeline{Name: "pipeline." + p.Name, From: p.From, Through: p.Through, To: to, Range: x.header}
+			for _, source := range p.From {
+				if other := seen[source+" "+to]; other != nil {
+					b.Error(x.rangeOf(pathTo("to")), "Two ways to one place", "%s brings %s to %s already: it would be there twice. Name the source, or the place, in one of them only.", other.Name, source, to)
+					break
+				}
+				seen[source+" "+to] = line
+			}
+			if len(p.From) > 0 {
+				b.desired.Pipelines = append(b.desired.Pipelines, line)
+			}
+		}
+	}
+	b.defaultPipelines(named)
+	slices.SortStableFunc(b.desired.Pipelines, func(p, q *Pipeline) int { return strings.Compare(p.Key(), q.Key()) })
+}
+
+// defaultPipelines brings the sources that no pipeline names to every store and sink.
+func (b *builder) defaultPipelines(named map[string]bool) {
+	var from []string
+	for _, c := range b.desired.Components {
+		if c.Kind == "source" && !named[c.Address] {
+			from = append(from, c.Address)
+		}
+	}
+	if from == nil {
+		return
+	}
+	for _, c := range b.desired.Components {
+		if c.Kind == "store" || c.Kind == "sink" {
+			b.used[c.Address] = true
+			b.desired.Pipelines = append(b.desired.Pipelines, &Pipeline{Name: "default", From: from, To: c.Address})
+		}
+	}
+}
+
+// unconnected warns of what is configured and does nothing.
+func (b *builder) unconnected() {
+	reached := map[string]bool{}
+	for _, p := range b.desired.Pipelines {
+		for _, source := range p.From {
+			reached[source] = true
+		}
+	}
+	for _, g := range b.desired.Groups {
+		reached[g.Store] = true
+	}
+	for _, c := range b.desired.Components {
+		switch {
+		case c.Kind == "source" && !reached[c.Address]:
+			b.Warn(c.Range, "Source without a destination", "What %s collects goes nowhere: there is no store or sink for it.", c.Address)
+		case (c.Kind == "processor" || c.Kind == "notifier" || c.Kind == "discovery" || c.Kind == "sink" || c.Kind == "store") && !b.used[c.Address] && !reached[c.Address]:
+			b.Warn(c.Range, "Unused component", "Nothing refers to %s.", c.Address)
+		}
+	}
+	for _, g := range b.desired.Groups {
+		for _, r := range g.Rules {
+			if r.Alert != "" && len(r.Notify) == 0 && !notifies(b.desired.Route) {
+				b.Warn(r.Range, "Nobody is told", "The alert %s, and others perhaps, reaches no notifier: write route { notify = [notifier.TYPE.NAME] }.", r.Alert)
+				return
+			}
+		}
+	}
+}
+
+func notifies(r *Route) bool {
+	return r != nil && (len(r.Notify) > 0 || slices.ContainsFunc(r.Routes, notifies))
+}

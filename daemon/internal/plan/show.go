@@ -1,0 +1,83 @@
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2/hclwrite"
+)
+
+// Show writes the effective configuration as HCL: every attribute that has a value, those that nobody wrote marked as
+// defaults, secrets as (sensitive).
+func Show(d *Desired) string {
+	var b strings.Builder
+	write := func(x *body) {
+		if b.Len() > 0 {
+			b.WriteByte('\n')
+		}
+		x.show(&b)
+	}
+	for _, x := range d.blocks {
+		if x.kind == "daemon" || x.kind == "http" {
+			write(x)
+		}
+	}
+	for _, c := range d.Components {
+		write(c.body)
+	}
+	for _, x := range d.blocks {
+		if x.kind == "daemon" || x.kind == "http" {
+			continue
+		}
+		if x.kind != "file" {
+			write(x)
+			continue
+		}
+		for _, y := range x.nested() { // loose rules stand alone
+			write(y)
+		}
+	}
+	for i, p := range slices.Collect(d.defaults()) {
+		if i == 0 {
+			b.WriteString("\n# sources that no pipeline names go to every store and sink:\n")
+		}
+		fmt.Fprintf(&b, "# %s -> %s\n", strings.Join(p.From, ", "), p.To)
+	}
+	return string(hclwrite.Format([]byte(b.String())))
+}
+
+func (d *Desired) defaults() func(func(*Pipeline) bool) {
+	return func(yield func(*Pipeline) bool) {
+		for _, p := range d.Pipelines {
+			if p.Name == "default" && !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+func (x *body) show(b *strings.Builder) {
+	fmt.Fprintf(b, "%s {\n", x.title)
+	for _, f := range x.fields {
+		switch {
+		case f.attr != nil && f.text != "" && f.expr == nil:
+			fmt.Fprintf(b, "%s = %s # default\n", f.name, f.text)
+		case f.attr != nil && f.text != "":
+			fmt.Fprintf(b, "%s = %s\n", f.name, heredoc(f))
+		}
+	}
+	for _, y := range x.nested() {
+		y.show(b)
+	}
+	b.WriteString("}\n")
+}
+
+// heredoc writes a text of several lines as it was probably written.
+func heredoc(f *field) string {
+	s, isText := f.value.(string)
+	if s = strings.TrimSuffix(s, "\n"); !isText || f.sensitive || !strings.Contains(s, "\n") || f.name != "expr" {
+		return f.text
+	}
+	return "<<-EOT\n" + strings.NewReplacer("${", "$${", "%{", "%%{").Replace(s) + "\nEOT"
+}

@@ -1,0 +1,110 @@
+import { useEffect, useLayoutEffect, useMemo, useRef } from 'react'
+import uPlot from 'uplot'
+import 'uplot/dist/uPlot.min.css'
+import { axes, type Unit } from './axes'
+import { lonely, stack, type Values } from './grid'
+import { usePalette, type Palette } from './palette'
+import { tooltip } from './tooltip'
+
+export interface ChartLine {
+  label: string
+  color: string
+  values: Values
+}
+
+interface Props {
+  times: number[] // s since the epoch
+  lines: ChartLine[]
+  unit: Unit
+  height: number
+  label: string // what it shows, for those who cannot see it
+  stacked?: boolean
+  filled?: boolean
+  floor?: number // the y axis reaches at least up to here
+  sync?: string // charts with the same word share their cursor
+  zoom?: boolean // drag to zoom, double click to zoom out
+  testid?: string
+}
+
+/** A live chart: new data is drawn into the same canvas; gaps in the data are gaps in the lines. */
+export function Chart(props: Props) {
+  const palette = usePalette()
+  const host = useRef<HTMLDivElement>(null)
+  const plot = useRef<uPlot>(null)
+  const lines = useRef(props.lines)
+  const data = useMemo(() => dataOf(props), [props.times, props.lines, props.stacked])
+  // What only a new canvas can show; everything else is new data.
+  const shape = JSON.stringify([props.lines.map((l) => [l.label, l.color]), palette.scheme, props.floor, props.height])
+
+  useLayoutEffect(() => {
+    lines.current = props.lines
+    plot.current?.setData(data)
+  }, [data])
+
+  useEffect(() => {
+    const div = host.current!
+    const u = new uPlot(optionsOf(props, palette, div.clientWidth, () => lines.current), data, div)
+    plot.current = u
+    const resized = new ResizeObserver(() => u.setSize({ width: div.clientWidth, height: props.height }))
+    resized.observe(div)
+    return () => {
+      resized.disconnect()
+      plot.current = null
+      u.destroy()
+    }
+  }, [shape])
+
+  return (
+    <div ref={host} className="chart" style={{ height: props.height }} role="img" aria-label={props.label} data-testid={props.testid} />
+  )
+}
+
+/** The first line is drawn last, over the others: of stacked lines, one that is zero does not hide the one below it. */
+function dataOf({ times, lines, stacked }: Props): uPlot.AlignedData {
+  const values = lines.map((l) => l.values)
+  return [times, ...(stacked ? stack(values) : values).toReversed()]
+}
+
+function optionsOf(props: Props, palette: Palette, width: number, lines: () => ChartLine[]): uPlot.Options {
+  const { unit, stacked, filled, floor = 0, sync, zoom = false } = props
+  const area = palette.scheme === 'dark' ? '38' : '2e' // alpha of a filled area, in hexadecimal
+  const series = props.lines.toReversed().map(
+    (line): uPlot.Series => ({
+      label: line.label,
+      stroke: line.color,
+      width: stacked ? 1.25 : 1.5,
+      ...((stacked || filled) && { fill: line.color + area }),
+      points: {
+        show: true,
+        size: 4,
+        fill: line.color,
+        filter: (u, i) => lonely(u.data[i] as Values),
+      },
+    }),
+  )
+  return {
+    width,
+    height: props.height,
+    padding: [8, 8, 0, 0],
+    legend: { show: false },
+    series: [{}, ...series],
+    axes: axes(unit, palette),
+    // Between a stacked line and the one below, which is the next.
+    bands: stacked ? series.slice(1).map((_, i) => ({ series: [i + 1, i + 2] })) : [],
+    scales: { y: { range: (_, min, max) => bounds(min, max, floor) } },
+    cursor: {
+      y: false,
+      drag: { x: zoom, y: false },
+      points: { size: 6 },
+      ...(sync && { sync: { key: sync } }),
+    },
+    plugins: [tooltip(lines, unit.format)],
+  }
+}
+
+/** From zero, or below it where the data is; a little room above the highest point. */
+function bounds(min: number | null, max: number | null, floor: number): [number, number] {
+  const low = Math.min(0, min ?? 0)
+  const high = Math.max(floor, (max ?? 0) > floor ? (max ?? 0) * 1.08 : floor)
+  return [low < 0 ? low * 1.08 : 0, high > low ? high : low + 1]
+}

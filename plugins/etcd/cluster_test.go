@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/zap"
+)
+
+// cluster is a real etcd cluster within the test.
+type cluster struct {
+	t       *testing.T
+	configs []*embed.Config
+	servers []*embed.Etcd // nil while stopped
+	tls     transport.TLSInfo
+}
+
+// start runs a cluster of n members, m0, m1, …; change may change each one's configuration.
+func start(t *testing.T, n int, change func(*embed.Config)) *cluster {
+	t.Helper()
+	c := &cluster{t: t}
+	for i := range n {
+		c.configs = append(c.configs, newMember(t, fmt.Sprintf("m%d", i), change))
+	}
+	var initial []string
+	for _, m := range c.configs {
+		initial = append(initial, m.Name+"="+m.AdvertisePeerUrls[0].String())
+	}
+	for _, m := range c.configs {
+		m.InitialCluster = strings.Join(initial, ",")
+		c.tls = m.ClientTLSInfo
+		c.servers = append(c.servers, nil)
+	}
+	t.Cleanup(func() {
+		for i := range c.servers {
+			c.stop(i)
+		}
+	})
+	for i := range c.configs {
+		c.run(i)
+	}
+	c.ready()
+	return c
+}
+
+func newMember(t *testing.T, name string, change func(*embed.Config)) *embed.Config {
+	m := embed.NewConfig()
+	m.Name, m.Dir = name, t.TempDir()
+	peer, client := freeURL(t), freeURL(t)
+	m.ListenPeerUrls, m.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
+	m.ListenClientUrls, m.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
+	m.TickMs, m.ElectionMs = 50, 500
+	m.UnsafeNoFsync = true
+	m.BcryptCost = 4 // the least: passwords are not what is tested
+	m.LogLevel, m.LogOutputs = "error", []string{os.DevNull}
+	if change != nil {
+		change(m)
+	}
+	return m
+}
+
+func freeURL(t *testing.T) url.URL {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return url.URL{Scheme: "http", Host: l.Addr().String()}
+}
+
+// run starts member i, again if it was stopped.
+func (c *cluster) run(i int) {
+	c.t.Helper()
+	server, err := embed.StartEtcd(c.configs[i])
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.servers[i] = server
+	c.configs[i].ClusterState = embed.ClusterStateFlagExisting
+}
+
+// ready waits until every running member serves.
+func (c *cluster) ready() {
+	c.t.Helper()
+	for i, s := range c.servers {
+		if s == nil {
+			continue
+		}
+		select {
+		case <-s.Server.ReadyNotify():
+		case <-time.After(time.Minute):
+			c.t.Fatalf("member %d is not ready after a minute", i)
+		}
+	}
+}
+
+func (c *cluster) stop(i int) {
+	if c.servers[i] != nil {
+		c.servers[i].Close()
+		c.servers[i] = nil
+	}
+}
+
+// url is the client URL of member i.
+func (c *cluster) url(i int) string { return c.configs[i].AdvertiseClientUrls[0].String() }
+
+// host is the instance of member i.
+func (c *cluster) host(i int) string { return c.configs[i].AdvertiseClientUrls[0].Host }
+
+func (c *cluster) urls() (all []string) {
+	for i := range c.configs {
+		all = append(all, c.url(i))
+	}
+	return all
+}
+
+// client speaks to member i, as user if one is given.
+func (c *cluster) client(i int, user, password string) *clientv3.Client {
+	c.t.Helper()
+	config := clientv3.Config{Endpoints: []string{c.url(i)}, Username: user, Password: password, Logger: zap.NewNop()}
+	if !c.tls.Empty() {
+		var err error
+		if config.TLS, err = c.tls.ClientConfig(); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	client, err := clientv3.New(config)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { client.Close() })
+	return client
+}
+
+// login turns authentication on, with a user "monitor" who has no role.
+func (c *cluster) login() {
+	c.t.Helper()
+	admin, ctx := c.client(0, "", ""), within(c.t)
+	for _, step := range []func() error{
+		func() error { _, err := admin.UserAdd(ctx, "root", "rootpw"); return err },
+		func() error { _, err := admin.UserGrantRole(ctx, "root", "root"); return err },
+		func() error { _, err := admin.UserAdd(ctx, "monitor", "s3cret-word"); return err },
+		func() error { _, err := admin.AuthEnable(ctx); return err },
+	} {
+		if err := step(); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
+
+// within is a context for a step of a test.
+func within(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// certificates makes an authority and one certificate for servers and clients on loopback, as files.
+func certificates(t *testing.T) transport.TLSInfo {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(name, kind string, der []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	must := func(der []byte, err error) []byte {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return der
+	}
+	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	caDER := must(x509.CreateCertificate(rand.Reader, ca, ca, caKey.Public(), caKey))
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "etcd"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	leafDER := must(x509.CreateCertificate(rand.Reader, leaf, ca, key.Public(), caKey))
+	keyDER := must(x509.MarshalECPrivateKey(key))
+	return transport.TLSInfo{
+		TrustedCAFile: write("ca.pem", "CERTIFICATE", caDER), CertFile: write("cert.pem", "CERTIFICATE", leafDER),
+		KeyFile: write("key.pem", "EC PRIVATE KEY", keyDER), ClientCertAuth: true,
+	}
+}

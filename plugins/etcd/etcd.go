@@ -1,0 +1,196 @@
+// The source "etcd" watches a whole etcd cluster, given one of its members. It works with etcd 3.4 to 3.7.
+//
+// Every interval it asks an endpoint for the list of members, and then all members side by side for three things:
+//
+//   - the metrics page, /metrics. Its series are passed through under etcd's own names, so that the rules and dashboards
+//     of etcd-mixin work unchanged. `up` says whether this page was read.
+//   - the maintenance status, over gRPC: what etcdctl endpoint status prints. These are the metrics etcd_status_*.
+//   - /health: the metric etcd_health.
+//
+// Each member is a target of its own: instance is the host:port of its client URL, job is "etcd" unless the block says
+// otherwise. A member that does not answer within half of the block's timeout has up 0, and delays no other member. A
+// member that was added but never started is a target too, under the address of its peer URL: it counts for the quorum,
+// and its up is 0. While no endpoint gives the list, the members of the last one are watched; before there was one, the
+// endpoints are.
+//
+// Beside etcd-mixin's rules these expressions are worth an alert:
+//
+//	max by (job, alarm) (etcd_status_alarms) > 0                    a member is out of space, or its data is corrupt
+//	count by (job) (count by (job, leader) (etcd_status_leader)) > 1  the members follow different leaders
+//	etcd_status_raft_index - etcd_status_raft_applied_index > 5000  a member falls behind its own log
+//	etcd_member_started == 0                                        a member was added and never started
+//	etcd_member_learner == 1                                        for an hour: a learner that was never promoted
+//	count by (job) (etcd_member_learner == 0) % 2 == 0              an even number of voters
+//	count by (job) (count by (job, version) (etcd_status_info)) > 1   for an hour: an upgrade that was never finished
+//	etcd_status_success == 0 and on (job, instance) up == 1         the page is served, but gRPC does not answer
+//
+// The files: config.go holds the block, members.go who the members are, clients.go the connections, member.go what is
+// asked of one member, page.go its metrics page, metrics.go the metrics that are not etcd's own.
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+)
+
+// source is an open component. Its fields belong to Collect, but for the clients.
+type source struct {
+	cfg     *Config
+	host    sdk.Host
+	timeout time.Duration // of one Collect
+	http    *http.Client
+	clients *clients
+
+	known []*member        // as the last list has them; nil before there was one
+	last  string           // the URL that gave it
+	pages map[string]*page // by instance
+}
+
+func open(_ context.Context, cfg *Config, host sdk.Host) (*source, error) {
+	s := &source{cfg: cfg, host: host, timeout: cmp.Or(host.Source().Timeout, 10*time.Second)}
+	var err error
+	if s.http, err = (&sdk.HTTPClient{TLS: cfg.TLS}).Client(0, 2); err != nil {
+		return nil, err
+	}
+	s.clients, err = newClients(cfg)
+	return s, err
+}
+
+// Collect asks all members side by side. It gives the list at most a quarter of the timeout and the members half of it, so
+// that what was found is sent before the timeout strikes.
+func (s *source) Collect(ctx context.Context, out *sdk.Batch) error {
+	members, err := s.members(ctx)
+	s.pages = pagesOf(members, s.pages)
+	answers := make([]answer, len(members))
+	var asked sync.WaitGroup
+	for i, m := range members {
+		asked.Go(func() {
+			out.Target(m.instance, func(t *sdk.Batch) error {
+				answers[i].failed = fmt.Errorf("%s: the plugin has a bug", m.instance) // stands if ask panics
+				answers[i] = s.ask(ctx, m, t)
+				return answers[i].failed
+			})
+		})
+	}
+	asked.Wait()
+	s.clients.keep(s.everyone())
+	errs := []error{err, s.unknown(members)}
+	for _, a := range answers {
+		errs = append(errs, a.incomplete)
+	}
+	err = join(errs...)
+	s.say(answers, err)
+	return err
+}
+
+// pagesOf keeps the pages of the members that are still there. The refs of the others died with their target.
+func pagesOf(members []*member, old map[string]*page) map[string]*page {
+	pages := make(map[string]*page, len(members))
+	for _, m := range members {
+		if pages[m.instance] = old[m.instance]; pages[m.instance] == nil {
+			pages[m.instance] = &page{}
+		}
+	}
+	return pages
+}
+
+// unknown finds metrics_endpoints that are no member's.
+func (s *source) unknown(members []*member) (err error) {
+	for _, key := range slices.Sorted(maps.Keys(s.cfg.MetricsEndpoints)) {
+		if !slices.ContainsFunc(members, func(m *member) bool { return key == m.name || key == m.instance }) {
+			err = join(err, sdk.At(&s.cfg.MetricsEndpoints, fmt.Errorf("metrics_endpoints names %q, and no member has that name or host:port", key)))
+		}
+	}
+	return err
+}
+
+// say tells the state of the cluster in a line.
+func (s *source) say(answers []answer, err error) {
+	errs := []error{err}
+	up := 0
+	for _, a := range answers {
+		errs = append(errs, a.failed)
+		if a.failed == nil {
+			up++
+		}
+	}
+	text := fmt.Sprintf("%d of %d members answer", up, len(answers))
+	if err := join(errs...); err != nil {
+		s.host.Status(sdk.Degraded, text+": "+err.Error())
+		return
+	}
+	s.host.Status(sdk.OK, text)
+}
+
+// everyone is whom the member list can be asked of: the endpoints, and the members known.
+func (s *source) everyone() []string {
+	urls := slices.Clone(s.cfg.urls())
+	for _, m := range s.known {
+		if m.url != "" && !slices.Contains(urls, m.url) {
+			urls = append(urls, m.url)
+		}
+	}
+	return urls
+}
+
+// Probe asks every endpoint for its status.
+func (s *source) Probe(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	urls := s.cfg.urls()
+	errs := make([]error, len(urls))
+	var asked sync.WaitGroup
+	for i, url := range urls {
+		asked.Go(func() {
+			if _, err := s.clients.status(ctx, url); err != nil {
+				errs[i] = sdk.At(&s.cfg.Endpoints[i], fmt.Errorf("%s: %w", url, err))
+			}
+		})
+	}
+	asked.Wait()
+	return join(errs...)
+}
+
+// Close ends the connections.
+func (s *source) Close(context.Context) error {
+	s.clients.keep(nil)
+	s.http.CloseIdleConnections()
+	return nil
+}
+
+// join makes one error in one line of those that are not nil. It steers as the first that blames the configuration does,
+// for that one can be mended here, or else as the first.
+func join(errs ...error) error {
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	if len(errs) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(errs, func(a, b error) int { return cmp.Compare(rank(a), rank(b)) })
+	all := errs[0]
+	for _, err := range errs[1:] {
+		all = fmt.Errorf("%w; %v", all, err)
+	}
+	return all
+}
+
+func rank(err error) int {
+	if sdk.AsProblem(err).Blame == sdk.BlameConfig {
+		return 0
+	}
+	return 1
+}
+
+var (
+	_ sdk.Collector = (*source)(nil)
+	_ sdk.Prober    = (*source)(nil)
+	_ sdk.Closer    = (*source)(nil)
+	_ sdk.Validator = (*Config)(nil)
+)

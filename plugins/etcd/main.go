@@ -1,0 +1,10 @@
+package main
+
+import (
+	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/serve"
+)
+
+func main() {
+	serve.Main("etcd", "0.1.0", sdk.Source(open, sdk.Job("etcd"), sdk.Doc("Watches every member of an etcd cluster: its metrics page, its status and its health.")))
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+)
+
+// answer is how asking a member went.
+type answer struct {
+	failed     error // no metrics page: up is 0
+	incomplete error // the page came, but not all else
+}
+
+// ask collects one member. The page decides up, as a scrape would; the status and the health are asked meanwhile.
+func (s *source) ask(ctx context.Context, m *member, t *sdk.Batch) (a answer) {
+	if m.listed {
+		t.Set(memberInfo, 1, clip(m.name), hex(m.id))
+		t.Set(memberStarted, number(m.started))
+		t.Set(memberLearner, number(m.learner))
+	}
+	p := s.pages[m.instance]
+	if m.problem != nil {
+		p.forget(t)
+		return answer{failed: fmt.Errorf("%s: %w", m.instance, m.problem)}
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout/2)
+	defer cancel()
+	var (
+		meanwhile         sync.WaitGroup
+		status            *etcdserverpb.StatusResponse
+		statusErr         error
+		healthy           bool
+		sick, healthError error
+	)
+	place := s.metricsURL(m)
+	meanwhile.Go(func() {
+		statusErr = sdk.Recover("the status", func() (err error) {
+			status, err = s.clients.status(ctx, m.url)
+			return err
+		})
+	})
+	meanwhile.Go(func() {
+		healthError = sdk.Recover("the health", func() (err error) {
+			healthy, sick, err = s.health(ctx, place)
+			return err
+		})
+	})
+	pageErr := p.collect(ctx, s.http, place, t)
+	meanwhile.Wait()
+	t.Set(statusSuccess, number(statusErr == nil))
+	if statusErr == nil {
+		setStatus(t, status)
+	}
+	if healthError == nil {
+		t.Set(health, number(healthy))
+	}
+	if pageErr != nil {
+		return answer{failed: fmt.Errorf("%s: %w", m.instance, pageErr)}
+	}
+	for what, err := range map[string]error{"status": statusErr, "health": join(healthError, sick)} {
+		if err != nil {
+			a.incomplete = join(a.incomplete, fmt.Errorf("%s: %s: %w", m.instance, what, err))
+		}
+	}
+	return a
+}
+
+// metricsURL is where a member serves HTTP.
+func (s *source) metricsURL(m *member) string {
+	for _, key := range []string{m.name, m.instance} {
+		if u, ok := s.cfg.MetricsEndpoints[key]; ok && key != "" {
+			u, _ = parseURL(u) // Validate has seen it
+			return u
+		}
+	}
+	return m.url
+}
+
+// health asks /health, which answers 200 or, with a reason, 503 (etcd: server/etcdserver/api/etcdhttp/health.go; the
+// reason since 3.5). A member that does not answer is not healthy; what is no answer of etcd's is an error.
+func (s *source) health(ctx context.Context, url string) (healthy bool, sick, err error) {
+	response, err := get(ctx, s.http, url+"/health")
+	if err != nil {
+		return false, err, nil
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusServiceUnavailable {
+		return false, nil, sdk.Target(fmt.Errorf("/health answers %s", response.Status))
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
+	if err != nil {
+		return false, sdk.Target(err), nil
+	}
+	var says struct {
+		Health string `json:"health"`
+		Reason string `json:"reason"`
+	}
+	if err := json.Unmarshal(body, &says); err != nil {
+		return false, nil, sdk.Target(fmt.Errorf("/health answers %.80q, which is not etcd's JSON", body))
+	}
+	if says.Health == "true" {
+		return true, nil, nil
+	}
+	if says.Reason == "" {
+		says.Reason = "no reason given"
+	}
+	return false, sdk.Target(fmt.Errorf("not healthy: %.200s", says.Reason)), nil
+}
+
+// get makes a request; the time limit of ctx reads as such.
+func get(ctx context.Context, client *http.Client, url string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Accept", "text/plain;version=0.0.4;q=1, */*;q=0.1")
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, unanswered(ctx, err)
+	}
+	return response, nil
+}
+
+// unanswered blames the target for an error of a request, shortly if it is that its time was up.
+func unanswered(ctx context.Context, err error) error {
+	if ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
+		return sdk.Target(errNoAnswer)
+	}
+	return sdk.Target(err)
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+)
+
+// maxMembers is more than any cluster has; etcd advises 7 at most.
+const maxMembers = 100
+
+// member is whom to ask.
+type member struct {
+	instance string // the label: unique among the members
+	url      string // where it serves clients; "" where problem says why there is none
+	problem  error
+
+	listed  bool // the rest is what the list says
+	name    string
+	id      uint64
+	started bool
+	learner bool
+}
+
+// members are those of the list, or of the last list with an error that says why there is no newer one.
+func (s *source) members(ctx context.Context) ([]*member, error) {
+	if !s.cfg.DiscoverMembers {
+		return standIns(s.cfg.urls()), nil
+	}
+	list, err := s.list(ctx)
+	if err == nil {
+		s.known = membersOf(list, s.cfg.urls())
+		return s.known, nil
+	}
+	if s.known != nil {
+		return s.known, err
+	}
+	return standIns(s.cfg.urls()), err
+}
+
+// list asks for the member list: first whoever gave the last one, then everybody at once. Only before the first list it
+// is content with what a member knows without asking the others, which may be old: so a member of a minority cannot
+// bring back members that were removed.
+func (s *source) list(ctx context.Context) ([]*etcdserverpb.Member, error) {
+	if s.last != "" {
+		if list, err := s.listFrom(ctx, []string{s.last}); err == nil {
+			return list, nil
+		}
+		s.last = ""
+	}
+	list, err := s.listFrom(ctx, s.everyone())
+	if err == nil || s.known != nil {
+		return list, err
+	}
+	list, local := s.listFrom(ctx, s.cfg.urls(), clientv3.WithSerializable())
+	if local == nil {
+		return list, nil
+	}
+	return nil, err
+}
+
+// listFrom asks several URLs side by side and takes the first answer. It returns when all questions have ended.
+func (s *source) listFrom(ctx context.Context, urls []string, options ...clientv3.OpOption) (list []*etcdserverpb.Member, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout/8)
+	defer cancel()
+	type reply struct {
+		url  string
+		list []*etcdserverpb.Member
+		err  error
+	}
+	replies := make(chan reply, len(urls))
+	for _, url := range urls {
+		go func() {
+			r := reply{url: url}
+			r.err = sdk.Recover("the member list", func() (err error) {
+				r.list, err = s.clients.members(ctx, url, options...)
+				return err
+			})
+			replies <- r
+		}()
+	}
+	var errs []error
+	for range urls {
+		switch r := <-replies; {
+		case list != nil:
+		case r.err != nil:
+			errs = append(errs, fmt.Errorf("%s: %w", r.url, r.err))
+		case len(r.list) == 0 || len(r.list) > maxMembers:
+			errs = append(errs, sdk.Target(fmt.Errorf("%s: a list of %d members is not etcd's", r.url, len(r.list))))
+		default:
+			list, s.last = r.list, r.url
+			cancel()
+		}
+	}
+	if list != nil {
+		return list, nil
+	}
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return nil, fmt.Errorf("no endpoint gives the member list: %w", join(errs...))
+}
+
+// standIns makes members of URLs about which no list says anything.
+func standIns(urls []string) (members []*member) {
+	for _, url := range urls {
+		members = append(members, &member{instance: hostOf(url), url: url})
+	}
+	return members
+}
+
+// membersOf reads a list. Of several client URLs a member is asked at one that is an endpoint too, otherwise at the first,
+// so that instance stays the same whatever answers.
+func membersOf(list []*etcdserverpb.Member, endpoints []string) []*member {
+	var members []*member
+	taken := map[string]string{} // instance → member
+	for _, m := range list {
+		// A member has no name until it has started (etcd: Member.IsStarted).
+		n := &member{listed: true, name: m.Name, id: m.ID, started: m.Name != "", learner: m.IsLearner}
+		n.url = pick(m.ClientURLs, endpoints)
+		n.instance = hostOf(n.url)
+		switch {
+		case !n.started:
+			n.fail(errors.New("the member was added to the cluster, but never started"), "Start it, or remove it with etcdctl member remove %x.", m.ID)
+		case n.url == "":
+			n.fail(fmt.Errorf("the member advertises no client URL with http:// or https:// and a port, but %q", m.ClientURLs), "Start it with another --advertise-client-urls, or set discover_members = false.")
+		case taken[n.instance] != "":
+			n.fail(fmt.Errorf("the member advertises the same client URL %s as %s", n.url, taken[n.instance]), "Start it with another --advertise-client-urls, or set discover_members = false.")
+		}
+		if n.problem != nil {
+			n.instance, n.url = peerOf(m), ""
+		}
+		if taken[n.instance] != "" {
+			n.instance = hex(m.ID)
+		}
+		if taken[n.instance] != "" {
+			continue // the same id twice: not etcd's
+		}
+		taken[n.instance] = "member " + hex(m.ID)
+		members = append(members, n)
+	}
+	return members
+}
+
+func (m *member) fail(err error, fix string, args ...any) {
+	m.problem = sdk.Fix(sdk.Target(err), fix, args...)
+}
+
+// pick chooses one of a member's client URLs, "" if none can be used.
+func pick(urls, endpoints []string) (first string) {
+	for _, text := range urls {
+		u, err := parseURL(text)
+		if err != nil {
+			continue
+		}
+		if slices.Contains(endpoints, u) {
+			return u
+		}
+		if first == "" {
+			first = u
+		}
+	}
+	return first
+}
+
+// peerOf names a member that cannot be asked: the host:port of its peer URL, or its id.
+func peerOf(m *etcdserverpb.Member) string {
+	for _, text := range m.PeerURLs {
+		if u, err := url.Parse(text); err == nil && u.Host != "" && len(u.Host) <= maxURL && utf8.ValidString(u.Host) {
+			return u.Host
+		}
+	}
+	return hex(m.ID)
+}

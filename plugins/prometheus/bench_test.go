@@ -1,0 +1,179 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/textparse"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+)
+
+// nodePage is a page of 1,000 samples as node_exporter writes them; values are those of a moment.
+func nodePage(moment int) []byte {
+	var b strings.Builder
+	modes := []string{"idle", "iowait", "irq", "nice", "softirq", "steal", "system", "user"}
+	b.WriteString("# HELP node_cpu_seconds_total Seconds the CPUs spent in each mode.\n# TYPE node_cpu_seconds_total counter\n")
+	for cpu := range 64 {
+		for m, mode := range modes {
+			fmt.Fprintf(&b, "node_cpu_seconds_total{cpu=\"%d\",mode=\"%s\"} %.2f\n", cpu, mode, float64(1234567+cpu*1000+m*77+moment*15)/3)
+		}
+	}
+	for _, name := range []string{"receive_bytes", "transmit_bytes", "receive_packets", "transmit_packets", "receive_drop", "transmit_drop"} {
+		fmt.Fprintf(&b, "# HELP node_network_%s_total Network device statistic %s.\n# TYPE node_network_%s_total counter\n", name, name, name)
+		for device := range 40 {
+			fmt.Fprintf(&b, "node_network_%s_total{device=\"veth%07x\"} %g\n", name, device*7919, float64(98765432+device*4321+moment*1500))
+		}
+	}
+	for i := range 248 {
+		fmt.Fprintf(&b, "# HELP node_memory_Field%d_bytes Memory information field Field%d_bytes.\n# TYPE node_memory_Field%d_bytes gauge\nnode_memory_Field%d_bytes %g\n", i, i, i, i, float64(i*1048576+moment*4096))
+	}
+	return []byte(b.String())
+}
+
+const nodeSamples = 64*8 + 6*40 + 248
+
+// cpu is the processor time of the process, which a busy machine does not stretch.
+func cpu() int64 {
+	var u syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return u.Utime.Nano() + u.Stime.Nano()
+}
+
+func perSample(b *testing.B, samples int, run func(i int)) {
+	b.ReportAllocs()
+	start := cpu()
+	i := 0
+	for b.Loop() {
+		run(i)
+		i++
+	}
+	b.ReportMetric(float64(cpu()-start)/float64(i*samples), "cpu-ns/sample")
+}
+
+func moments(n int) (all [][]byte) {
+	for i := range n {
+		all = append(all, nodePage(i))
+	}
+	return all
+}
+
+func BenchmarkMatcher(b *testing.B) {
+	pages := moments(8)
+	m, w, s := &memory{}, &workspace{}, &shaping{}
+	batch := sdk.NewScope(sdk.SourceSettings{}, "", true).Batch()
+	perSample(b, nodeSamples, func(i int) {
+		w.open(pages[i%8], plainText, true)
+		if err := m.read(w, s); err != nil || len(w.ids) != nodeSamples {
+			b.Fatal(err, len(w.ids))
+		}
+		if i == 0 {
+			m.commit(w, batch, false)
+			batch.Seal(func(*sdk.Columns) {})
+		}
+	})
+}
+
+// One line less, then one more, somewhere, on every page.
+func BenchmarkMatcherOneLineChanges(b *testing.B) {
+	pages := moments(8)
+	for i := 1; i < 8; i += 2 {
+		lines := strings.SplitAfter(string(pages[i]), "\n")
+		k := i * 100
+		pages[i] = []byte(strings.Join(append(lines[:k:k], lines[k+1:]...), ""))
+	}
+	m, w, s := &memory{}, &workspace{}, &shaping{}
+	batch := sdk.NewScope(sdk.SourceSettings{}, "", true).Batch()
+	perSample(b, nodeSamples, func(i int) {
+		w.open(pages[i%8], plainText, true)
+		if err := m.read(w, s); err != nil {
+			b.Fatal(err)
+		}
+		m.commit(w, batch, false)
+		batch.Seal(func(*sdk.Columns) {})
+	})
+}
+
+func BenchmarkMatcherAndBatch(b *testing.B) {
+	pages := moments(8)
+	m, w, s := &memory{}, &workspace{}, &shaping{}
+	batch := sdk.NewScope(sdk.SourceSettings{}, "", true).Batch()
+	perSample(b, nodeSamples, func(i int) {
+		w.open(pages[i%8], plainText, true)
+		if err := m.read(w, s); err != nil {
+			b.Fatal(err)
+		}
+		m.commit(w, batch, false)
+		batch.Seal(func(*sdk.Columns) {})
+	})
+}
+
+// The full parser without anything behind it, and with the labels built.
+func BenchmarkFullParser(b *testing.B) {
+	pages := moments(8)
+	for _, build := range []bool{false, true} {
+		b.Run(fmt.Sprintf("labels=%v", build), func(b *testing.B) {
+			perSample(b, nodeSamples, func(i int) {
+				p := parser{page: pages[i%8]}
+				p.begin(noState)
+				for {
+					ok, err := p.head()
+					if err != nil {
+						b.Fatal(err)
+					}
+					if !ok {
+						break
+					}
+					if build {
+						p.rawLabels()
+					}
+					p.value()
+				}
+			})
+		})
+	}
+}
+
+// A target's first page: every line is new.
+func BenchmarkFirstPage(b *testing.B) {
+	pages := moments(8)
+	w := &workspace{}
+	perSample(b, nodeSamples, func(i int) {
+		m, s := &memory{}, &shaping{}
+		batch := sdk.NewScope(sdk.SourceSettings{}, "", true).Batch()
+		w.open(pages[i%8], plainText, true)
+		if err := m.read(w, s); err != nil {
+			b.Fatal(err)
+		}
+		m.commit(w, batch, false)
+		batch.Seal(func(*sdk.Columns) {})
+	})
+}
+
+func BenchmarkTextparse(b *testing.B) {
+	pages := moments(8)
+	for _, build := range []bool{false, true} {
+		b.Run(fmt.Sprintf("labels=%v", build), func(b *testing.B) {
+			symbols := labels.NewSymbolTable()
+			perSample(b, nodeSamples, func(i int) {
+				p := textparse.NewPromParser(pages[i%8], symbols, false)
+				var ls labels.Labels
+				for {
+					entry, err := p.Next()
+					if err != nil {
+						break
+					}
+					if entry == textparse.EntrySeries {
+						p.Series()
+						if build {
+							p.Labels(&ls)
+						}
+					}
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,18 @@
+package main
+
+import (
+	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/serve"
+)
+
+const version = "0.1.0"
+
+func main() { serve.Main("prometheus", version, scraper(), fileDiscovery()) }
+
+func scraper() sdk.Capability {
+	return sdk.StreamSource(open, sdk.OwnLabels(), sdk.Doc("Scrapes what has a /metrics page, as Prometheus does."))
+}
+
+func fileDiscovery() sdk.Capability {
+	return sdk.Discovery(openFiles, sdk.Named("file"), sdk.Doc("Reads lists of targets from files, in the format of Prometheus' file_sd, and again when they change."))
+}
