@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/magpie-monitoring/magpie/daemon/internal/engine"
+	"github.com/magpie-monitoring/magpie/daemon/internal/rule"
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
@@ -189,9 +191,89 @@ func (p *prometheusAPI) build(*http.Request) (any, error) {
 	}, nil
 }
 
-func (p *prometheusAPI) rules(*http.Request) (any, error) {
-	return map[string]any{"groups": []any{}}, nil
+// rules are all groups in Prometheus' form; type, rule_name[], rule_group[] and file[] select.
+func (p *prometheusAPI) rules(r *http.Request) (any, error) {
+	if err := r.ParseForm(); err != nil {
+		return nil, err
+	}
+	names := map[string]string{"alert": "alerting", "record": "recording", "": ""}
+	kind, known := names[r.Form.Get("type")]
+	if !known {
+		return nil, fmt.Errorf("type %q is not one of alert, record", r.Form.Get("type"))
+	}
+	selected := func(field, value string) bool {
+		return len(r.Form[field]) == 0 || slices.Contains(r.Form[field], value)
+	}
+	groups := []map[string]any{}
+	for _, g := range p.engine.Rules() {
+		if !selected("rule_group[]", g.Name) || !selected("file[]", g.File) {
+			continue
+		}
+		list := []map[string]any{}
+		for _, s := range g.States {
+			m := ruleJSON(s)
+			if (kind == "" || m["type"] == kind) && selected("rule_name[]", m["name"].(string)) {
+				list = append(list, m)
+			}
+		}
+		if len(list) > 0 || len(r.Form["rule_name[]"]) == 0 && kind == "" {
+			groups = append(groups, map[string]any{
+				"name": g.Name, "file": g.File, "rules": list, "interval": g.Interval.Seconds(), "limit": 0,
+				"evaluationTime": g.EvaluationTime.Seconds(), "lastEvaluation": g.LastEvaluation.UTC(),
+			})
+		}
+	}
+	return map[string]any{"groups": groups}, nil
 }
+
+func ruleJSON(s rule.RuleState) map[string]any {
+	m := map[string]any{
+		"name": s.Record, "type": "recording", "query": s.Expr, "labels": orEmpty(s.Labels), "health": s.Health,
+		"evaluationTime": s.EvaluationTime.Seconds(), "lastEvaluation": s.LastEvaluation.UTC(),
+	}
+	if s.LastError != "" {
+		m["lastError"] = s.LastError
+	}
+	if s.Alert != "" {
+		m["name"], m["type"], m["state"] = s.Alert, "alerting", s.State
+		m["duration"], m["keepFiringFor"] = s.For.Seconds(), s.KeepFiringFor.Seconds()
+		m["annotations"], m["alerts"] = orEmpty(s.Annotations), alertsJSON(s)
+	}
+	return m
+}
+
+func alertsJSON(s rule.RuleState) []map[string]any {
+	list := []map[string]any{}
+	for _, a := range s.Active {
+		labels := map[string]string{}
+		for _, l := range a.Labels {
+			labels[l.Name] = l.Value
+		}
+		m := map[string]any{
+			"labels": labels, "annotations": orEmpty(a.Annotations), "state": a.State, "activeAt": a.ActiveAt.UTC(),
+			"value": strconv.FormatFloat(a.Value, 'e', -1, 64),
+		}
+		if !a.KeepFiringSince.IsZero() {
+			m["keepFiringSince"] = a.KeepFiringSince.UTC()
+		}
+		list = append(list, m)
+	}
+	return list
+}
+
+func orEmpty(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
+}
+
 func (p *prometheusAPI) alerts(*http.Request) (any, error) {
-	return map[string]any{"alerts": []any{}}, nil
+	list := []map[string]any{}
+	for _, g := range p.engine.Rules() {
+		for _, s := range g.States {
+			list = append(list, alertsJSON(s)...)
+		}
+	}
+	return map[string]any{"alerts": list}, nil
 }

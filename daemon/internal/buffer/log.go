@@ -62,8 +62,9 @@ type Log struct {
 	damaged  uint64
 	closed   bool
 
-	wake chan struct{}
-	stop chan struct{}
+	wake  chan struct{}
+	hurry chan struct{}
+	stop  chan struct{}
 	done sync.WaitGroup
 }
 
@@ -86,7 +87,7 @@ func Open(dir string, o Options) (*Log, error) {
 	}
 	l := &Log{
 		dir: dir, o: o, next: 1, cursors: map[string]*Cursor{}, changed: make(chan struct{}),
-		wake: make(chan struct{}, 1), stop: make(chan struct{}),
+		wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
 	if err := l.load(); err != nil {
 		l.closeFiles()
@@ -264,6 +265,8 @@ func (l *Log) commitLoop() {
 		case <-l.stop:
 			return
 		case <-tick.C:
+		case <-l.hurry:
+			l.commit()
 		case <-l.wake:
 			l.linger()
 			l.commit()
@@ -290,6 +293,8 @@ func (l *Log) linger() {
 		select {
 		case <-t.C:
 		case <-l.wake:
+		case <-l.hurry:
+			deadline = time.Time{}
 		case <-l.stop:
 		}
 		t.Stop()
@@ -367,6 +372,14 @@ func (l *Log) size() (n int64) {
 		n += s.size
 	}
 	return n
+}
+
+// Hurry asks for what was appended to become durable at once: somebody waits for it.
+func (l *Log) Hurry() {
+	select {
+	case l.hurry <- struct{}{}:
+	default:
+	}
 }
 
 // Durable is the position of the newest durable record.

@@ -148,9 +148,9 @@ func bounded(f function.Function, tooMuch func(args []cty.Value) bool) function.
 func product(args []cty.Value) bool {
 	p := 1.0
 	for _, a := range args {
-		p *= sizeOf(a)
+		p *= sizeOf(a).bytes
 	}
-	return p > maxProduct
+	return p > maxLoop
 }
 
 func widths(args []cty.Value) bool {

@@ -12,11 +12,12 @@ import (
 )
 
 // What expressions may make, in bytes of text and elements of collections: without a bound, twenty locals that double each
-// other fill the memory. A for expression makes at most the product of what it works on.
+// other fill the memory. A loop makes at most what it works on, times its elements.
 const (
-	maxValue   = 2 << 20
-	maxProduct = 1e9
-	maxTotal   = 64 << 20 // all values together
+	maxValue    = 2 << 20
+	maxElements = maxValue / 16
+	maxLoop     = 256 << 20
+	maxTotal    = 64 << 20 // all values together
 )
 
 // Scope evaluates expressions. Every expression gets a context of its own that holds only the locals it names: one context
@@ -47,7 +48,7 @@ type local struct {
 	state  int // 0: not looked at, 1: being evaluated, 2: done
 	ok     bool
 	value  cty.Value
-	size   float64
+	size   size
 	hidden bool
 }
 
@@ -83,13 +84,13 @@ func (s *Scope) Value(expr hcl.Expression) (cty.Value, bool) {
 	if diags.HasErrors() {
 		return v, false
 	}
-	switch size := sizeOf(v); {
-	case size > maxValue:
+	switch z := sizeOf(v); {
+	case z.bytes > maxValue || z.elements > maxElements:
 		return s.tooLarge(expr, maxValue)
-	case s.spent+size > maxTotal:
+	case s.spent+z.bytes > maxTotal:
 		return s.tooLarge(expr, maxTotal)
 	default:
-		s.spent += size
+		s.spent += z.bytes
 		return v, true
 	}
 }
@@ -192,11 +193,12 @@ func (s *Scope) cycle(l *local) {
 
 // afford reports whether the scope may evaluate an expression, whose locals have their values.
 func (s *Scope) afford(expr hcl.Expression) bool {
-	r := expr.Range()
-	size, loops := float64(r.End.Byte-r.Start.Byte), 0.0
+	length := float64(expr.Range().End.Byte - expr.Range().Start.Byte)
+	z, loops := size{bytes: length, elements: length / 2}, 0.0
 	for _, t := range expr.Variables() {
 		if l := s.cfg.localOf(t); l != nil {
-			size += l.size
+			z.bytes += l.size.bytes
+			z.elements += l.size.elements
 		}
 	}
 	if native, ok := expr.(hclsyntax.Expression); ok {
@@ -207,27 +209,30 @@ func (s *Scope) afford(expr hcl.Expression) bool {
 			return nil
 		})
 	}
-	return size <= maxValue && (loops == 0 || math.Pow(size, 1+loops) <= maxProduct)
+	return z.bytes <= maxValue && (loops == 0 || z.bytes*math.Pow(z.elements, loops) <= maxLoop)
 }
 
-// sizeOf counts the bytes and elements of a value. A number beyond float64 is as large as can be: written out as text, it
-// would be.
-func sizeOf(v cty.Value) (size float64) {
+// size is how large a value is.
+type size struct{ bytes, elements float64 }
+
+// sizeOf measures a value. A number beyond float64 is as large as can be: written out as text, it would be.
+func sizeOf(v cty.Value) (z size) {
 	_ = cty.Walk(v, func(_ cty.Path, v cty.Value) (bool, error) {
-		size++
+		z.elements++
 		if v, _ = v.Unmark(); v.IsKnown() && !v.IsNull() {
 			switch v.Type() {
 			case cty.String:
-				size += float64(len(v.AsString()))
+				z.bytes += float64(len(v.AsString()))
 			case cty.Number:
 				if f, _ := v.AsBigFloat().Float64(); math.IsInf(f, 0) {
-					size = math.Inf(1)
+					z.bytes = math.Inf(1)
 				}
 			}
 		}
 		return true, nil
 	})
-	return size
+	z.bytes += z.elements
+	return z
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -136,6 +136,14 @@ func TestValuesThatExplodeAreRefused(t *testing.T) {
 		fmt.Fprintf(&doubling, "a%d = \"${local.a%d}${local.a%d}\"\n", i+1, i, i)
 		fmt.Fprintf(&lists, "a%d = [local.a%d, local.a%d]\n", i+1, i, i)
 	}
+	var hosts strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&hosts, "10.0.%d.%d,", i/250, i%250)
+	}
+	fine := scope(t, false, fmt.Sprintf("hosts = split(\",\", %q)\nports = [for h in local.hosts : \"${h}:9100\"]\nall = join(\",\", local.ports)", hosts.String()))
+	if fine.Diags.HasErrors() {
+		t.Errorf("three thousand hosts are too many: %v", fine.Diags)
+	}
 	large := fmt.Sprintf("text = %q\n", strings.Repeat("x,", 100<<10)) + "list = split(\",\", local.text)\n"
 	for name, test := range map[string]struct{ locals, want string }{
 		"texts":   {doubling.String(), "beyond 2 MiB"},

@@ -31,7 +31,9 @@ func (c *Config) HideSecret(expr hcl.Expression) {
 func (c *Config) HideBody(b *hcl.Block) {
 	r := hcl.Range{Filename: Header(b).Filename, Start: Header(b).End, End: b.Body.MissingItemRange().End}
 	if native, ok := b.Body.(*hclsyntax.Body); ok {
-		r.Start.Byte = native.SrcRange.Start.Byte + 1
+		if r = native.SrcRange; c.files[r.Filename][r.Start.Byte] == '{' { // with its braces, unless it is on one line
+			r.Start.Byte, r.End.Byte = r.Start.Byte+1, r.End.Byte-1
+		}
 	}
 	c.Hide(r)
 }

@@ -78,6 +78,7 @@ func (in *Ingest) keep(ctx context.Context, packet wire.PacketView) (uint64, err
 	if err := in.appendPatiently(ctx, packet.Frames, &c, func(err error) { done <- err }); err != nil {
 		return 0, err
 	}
+	in.log.Hurry()
 	for _, gone := range c.retired {
 		gone.s.retire(gone.refs)
 	}

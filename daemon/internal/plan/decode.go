@@ -167,7 +167,7 @@ func (b *builder) stray(x *body, s config.Stray, schema, outer *sdk.Schema) stri
 	}
 	later := cmp.Or(notYet[in+"."+s.Name], notYet[s.Name])
 	inside := slices.IndexFunc(schema.Blocks, func(n sdk.Block) bool { return n.Name != s.Name && slices.Contains(namesOf(&n.Body), s.Name) })
-	guess, summary, text := "", "Argument in the wrong block", ""
+	guess, summary, text, secret := "", "Argument in the wrong block", "", false
 	switch names := namesOf(schema); {
 	case slices.Contains(names, s.Name) && s.IsBlock:
 		guess, summary, text = s.Name, "Argument written as a block", fmt.Sprintf("%s of %s is an argument: write %s = { … }.", s.Name, x.title, s.Name)
@@ -191,9 +191,10 @@ func (b *builder) stray(x *body, s config.Stray, schema, outer *sdk.Schema) stri
 			hint = " It takes " + strings.Join(names, ", ") + "."
 		}
 		summary, text = "Unknown argument", fmt.Sprintf("%s has no argument %q.%s", x.title, s.Name, hint)
-		if s.IsBlock || config.SoundsSecret(s.Name) || holdsSecret(schema, guess) {
-			b.cfg.Hide(s.Range)
-		}
+		secret = holdsSecret(schema, guess)
+	}
+	if secret || s.IsBlock || config.SoundsSecret(s.Name) {
+		b.cfg.Hide(s.Range)
 	}
 	b.Error(s.NameRange, summary, "%s", text)
 	return guess

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -80,7 +81,7 @@ type (
 
 func offer[C any](t testing.TB, plugin string, typ sdk.Type) plan.Offer {
 	t.Helper()
-	schema, err := sdk.SchemaOf(reflectType[C]())
+	schema, err := sdk.SchemaOf(reflect.TypeFor[C]())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,12 +23,11 @@ func UsageOf(pid int) (u Usage, err error) {
 	if err != nil {
 		return u, err
 	}
-	i := bytes.LastIndex(b, []byte(") ")) // the name before it may hold anything
+	i := bytes.LastIndexByte(b, ')') // the name before it may hold anything
 	fields := strings.Fields(string(b[i+1:]))
-	if i < 0 || len(fields) < 23 {
+	if i < 0 || len(fields) < 22 {
 		return u, fmt.Errorf("/proc/%d/stat is not as expected", pid)
 	}
-	fields = fields[1:]
 	user, _ := strconv.ParseFloat(fields[11], 64)
 	system, _ := strconv.ParseFloat(fields[12], 64)
 	pages, _ := strconv.ParseUint(fields[21], 10, 64)

@@ -1,0 +1,64 @@
+# Magpie. `make run` builds and starts it; `make test` installs what the tests need and runs them.
+GO      ?= go
+FLAGS   := -trimpath -tags grpcnotrace -ldflags "-s -w"
+PLUGINS := $(filter-out internal,$(notdir $(wildcard plugins/*)))
+BINS    := $(addprefix bin/plugins/,$(PLUGINS))
+SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
+
+.PHONY: run build test check race fuzz bench soak gen deps clean ui $(BINS) bin/magpie
+
+run: build
+	bin/magpie run
+
+build: bin/magpie $(BINS)
+	@echo "built bin/magpie and $(words $(PLUGINS)) plugins"
+
+bin/magpie:
+	@echo "building the daemon (a first build compiles its dependencies too: some minutes in all)"
+	@$(GO) build $(FLAGS) -o $@ ./daemon
+
+$(BINS): bin/plugins/%:
+	@echo "building plugin $*"
+	@$(GO) build $(FLAGS) -o $@ ./plugins/$*
+
+# What the tests run against: real peers and a real browser, from the machine's package manager.
+deps:
+	@missing=""; \
+	command -v prometheus >/dev/null && command -v promtool >/dev/null || missing="$$missing prometheus"; \
+	command -v prometheus-alertmanager >/dev/null || missing="$$missing prometheus-alertmanager"; \
+	command -v prometheus-node-exporter >/dev/null || missing="$$missing prometheus-node-exporter"; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	if [ -n "$$missing" ]; then echo "installing$$missing"; \
+	$(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+
+test: deps build
+	cd sdk && $(GO) test ./...
+	$(GO) test -count=1 -timeout 20m ./...
+
+race: deps build
+	cd sdk && $(GO) test -race ./...
+	$(GO) test -race -count=1 -timeout 40m ./...
+
+check:
+	.ci/check
+
+# Each fuzz target for a while: make fuzz TIME=5m
+TIME ?= 30s
+fuzz:
+	.ci/fuzz $(TIME)
+
+bench: build
+	.ci/bench
+
+# Generated code and the plugins' manuals.
+gen:
+	$(GO) run ./daemon/internal/gen sdk/wire magpie.proto protoc-gen-go protoc-gen-go-grpc
+	$(GO) run ./daemon/internal/gen daemon/internal/api/control control.proto protoc-gen-go protoc-gen-connect-go
+	$(GO) run ./daemon/internal/gen -readme $(PLUGINS)
+
+# The console's page, for those who change it: needs Node.
+ui:
+	cd plugins/console/ui && npm ci --no-audit --no-fund && npm run build
+
+clean:
+	rm -rf bin

@@ -1,0 +1,113 @@
+package notify
+
+import (
+	"bytes"
+	"encoding/gob"
+	"fmt"
+	"time"
+)
+
+const (
+	savedKey     = "notifications"
+	savedVersion = 1
+	// logRetention is how long the log knows of groups that no route makes any more, as data.retention of Alertmanager.
+	logRetention = 5 * 24 * time.Hour
+)
+
+// saved is the state on disk, as gob. Its times are wall time.
+type saved struct {
+	Version  int
+	Alerts   []Alert
+	Log      []entry
+	Messages []message
+}
+
+// save writes the state if it changed. What fails is said once, and tried again with the next change.
+func (n *Notifier) save() {
+	n.saving.Lock()
+	defer n.saving.Unlock()
+	n.mu.Lock()
+	if !n.dirty {
+		n.mu.Unlock()
+		return
+	}
+	n.dirty = false
+	s := n.collect()
+	n.mu.Unlock()
+
+	var b bytes.Buffer
+	err := gob.NewEncoder(&b).Encode(s)
+	if err == nil {
+		err = n.o.Save(savedKey, b.Bytes())
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	before := n.stats.SaveError
+	n.stats.SaveError = ""
+	if err != nil {
+		n.dirty, n.stats.SaveError = true, err.Error()
+	}
+	if err != nil && before == "" {
+		n.o.Log.Error("what was notified could not be saved: a restart now may repeat notifications", "error", err)
+	}
+}
+
+// collect copies what is saved, and drops from the log what nobody will ask for.
+func (n *Notifier) collect() saved {
+	s := saved{Version: savedVersion}
+	for _, a := range n.alerts {
+		s.Alerts = append(s.Alerts, a.Alert)
+	}
+	for at, e := range n.log {
+		if n.groups[at] == nil && n.messages[at] == nil && (time.Since(e.At) > logRetention || len(n.log) > 2*maxAlerts) {
+			delete(n.log, at)
+			continue
+		}
+		out := *e
+		out.At = n.wall(e.At)
+		s.Log = append(s.Log, out)
+	}
+	for _, m := range n.messages {
+		s.Messages = append(s.Messages, *m)
+	}
+	for _, g := range n.groups {
+		if g.message != nil {
+			s.Messages = append(s.Messages, *g.message)
+		}
+	}
+	return s
+}
+
+// load restores the state. What cannot be read is said, and nothing is known then.
+func (n *Notifier) load() {
+	value, err := n.o.Load(savedKey)
+	if err == nil && value != nil {
+		err = n.restore(value)
+	}
+	if err != nil {
+		n.o.Log.Warn("what was notified before cannot be read: alerts that still fire will be notified again", "error", err)
+	}
+}
+
+func (n *Notifier) restore(value []byte) error {
+	var s saved
+	if err := gob.NewDecoder(bytes.NewReader(value)).Decode(&s); err != nil {
+		return err
+	}
+	if s.Version != savedVersion {
+		return fmt.Errorf("it has version %d, and this daemon reads %d", s.Version, savedVersion)
+	}
+	now := time.Now()
+	for _, a := range s.Alerts {
+		fp := fingerprint(a.Labels)
+		n.alerts[fp] = &alert{Alert: a, fingerprint: fp, until: now.Add(a.ValidFor), groups: map[id]*group{}}
+	}
+	for _, e := range s.Log {
+		e.At = now.Add(-max(0, n.o.Wall().Sub(e.At)))
+		n.log[e.ID] = &e
+	}
+	for _, m := range s.Messages {
+		n.messages[m.ID] = &m
+	}
+	return nil
+}

@@ -1,0 +1,438 @@
+package plan_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/tools/txtar"
+
+	"github.com/magpie-monitoring/magpie/daemon/internal/config"
+	"github.com/magpie-monitoring/magpie/daemon/internal/plan"
+	"github.com/magpie-monitoring/magpie/sdk"
+)
+
+// good builds the golden configuration that has everything in it.
+func good(t testing.TB) *plan.Desired {
+	t.Helper()
+	a, err := txtar.ParseFile("../../testdata/config/good.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return must(t, string(a.Files[0].Data))
+}
+
+func must(t testing.TB, text string) *plan.Desired {
+	t.Helper()
+	d, _, diags := build(t, []config.Source{{Name: "config.hcl", Bytes: []byte(text)}})
+	if strings.Contains(diags, "error:") {
+		t.Fatal(diags)
+	}
+	return d
+}
+
+func component(t testing.TB, d *plan.Desired, address string) *plan.Component {
+	t.Helper()
+	for _, c := range d.Components {
+		if c.Address == address {
+			return c
+		}
+	}
+	t.Fatalf("there is no %s", address)
+	return nil
+}
+
+func asJSON(t testing.TB, v any) string {
+	t.Helper()
+	data, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func TestThePluginIsSentItsAttributesInItsUnits(t *testing.T) {
+	t.Parallel()
+	d := good(t)
+	for address, want := range map[string]string{
+		"source.etcd.main": `{"backoff":1000000000,"endpoints":["https://10.0.0.1:2379","https://10.0.0.2:2379"],"max_body":4194304,"mode":"metrics",` +
+			`"password":"file-canary","retries":8,"tls":{"ca_file":"/etc/magpie/etcd/ca.pem","insecure":false},"username":"monitor"}`,
+		"source.prometheus.node": `{"follow_redirects":true,"relabel":[{"regex":"(.*):[0-9]+","replacement":"$1","source_labels":["__address__"],"target_label":"host"},` +
+			`{"regex":"\\d+","replacement":"${1}:9100"}],"target":[{"address":"10.0.0.3:9100","extra_labels":{"rack":"b"}},{"address":"10.0.0.4:9100"}],"targets":["10.0.0.1:9100","10.0.0.2:9100"]}`,
+		"source.host.this":          `{}`,
+		"sink.remote_write.central": `{"credentials":{"user":"magpie"},"level":1,"token":"literal-canary","url":"https://u:env-canary@central/api/v1/write"}`,
+		"store.tsdb.main":           `{"retention":2592000000000000,"wal_size":134217728}`,
+		"notifier.webhook.oncall":   `{"headers":{"Accept":"text/plain","X-Token":"env-canary"},"url":"https://hooks.example/magpie"}`,
+	} {
+		if got := string(component(t, d, address).Config); got != want {
+			t.Errorf("%s:\n got %s\nwant %s", address, got, want)
+		}
+	}
+	var cfg etcdConfig
+	if err := sdk.Fill(&cfg, component(t, d, "source.etcd.main").Config); err != nil || cfg.Password.Reveal() != "file-canary" || cfg.TLS.CAFile == "" || cfg.Backoff != time.Second {
+		t.Errorf("the plugin reads %+v, %v", cfg, err)
+	}
+}
+
+func TestCoreAttributesAreTheSources(t *testing.T) {
+	t.Parallel()
+	d := good(t)
+	for address, want := range map[string]string{
+		"source.etcd.main":       `{"Job":"etcd","Labels":{"cluster.name":"main","site":"FRA1","team":"db"},"Interval":60000000000,"Timeout":10000000000,"LimitSeries":100000}`,
+		"source.prometheus.node": `{"Job":"node","Labels":null,"Interval":15000000000,"Timeout":10000000000,"LimitSeries":100000}`,
+		"source.host.this":       `{"Job":"node","Labels":null,"Interval":15000000000,"Timeout":10000000000,"LimitSeries":100000}`,
+		"store.tsdb.main":        `{"Job":"","Labels":null,"Interval":0,"Timeout":0,"LimitSeries":0}`,
+	} {
+		if got := asJSON(t, component(t, d, address).Source); got != want {
+			t.Errorf("%s:\n got %s\nwant %s", address, got, want)
+		}
+	}
+	if got := component(t, d, "source.prometheus.node").Discover; len(got) != 1 || got[0] != "discovery.file.hosts" {
+		t.Errorf("discover is %v", got)
+	}
+}
+
+func TestPipelinesGroupsAndRoutesAreResolved(t *testing.T) {
+	t.Parallel()
+	d := good(t)
+	type line struct{ Key, From, Through string }
+	var lines []line
+	for _, p := range d.Pipelines {
+		lines = append(lines, line{p.Key(), strings.Join(p.From, " "), strings.Join(p.Through, " ")})
+	}
+	want := `[{"Key":"default -\u003e sink.remote_write.central","From":"source.host.this","Through":""},` +
+		`{"Key":"default -\u003e store.tsdb.main","From":"source.host.this","Through":""},` +
+		`{"Key":"pipeline.metrics -\u003e sink.remote_write.central","From":"source.etcd.main source.prometheus.node","Through":"processor.relabel.tidy"},` +
+		`{"Key":"pipeline.metrics -\u003e store.tsdb.main","From":"source.etcd.main source.prometheus.node","Through":"processor.relabel.tidy"}]`
+	if got := asJSON(t, lines); got != want {
+		t.Errorf("pipelines:\n got %s\nwant %s", got, want)
+	}
+	var groups strings.Builder
+	for _, g := range d.Groups {
+		fmt.Fprintf(&groups, "%s of %s, %s, %s:", g.Name, g.File, g.Interval, g.Store)
+		for _, r := range g.Rules {
+			fmt.Fprintf(&groups, " %s%s(%s, %v, %q, %v)", r.Alert, r.Record, r.For, r.Labels, r.Annotations["summary"], r.Notify)
+		}
+		groups.WriteByte('\n')
+	}
+	want = `etcd of config.hcl, 30s, store.tsdb.main: etcdNoLeader(1m0s, map[severity:critical], "{{ $labels.cluster }} has no leader", []) job:up:sum(0s, map[], "", []) ` +
+		`slow(0s, map[], "{{ $labels.instance }} takes {{ printf \"%.2f\" $value }}", [notifier.webhook.oncall])
+config.hcl of config.hcl, 15s, store.tsdb.main: node:load(0s, map[], "", []) Down(0s, map[], "", [])
+`
+	if got := groups.String(); got != want {
+		t.Errorf("groups:\n got %s\nwant %s", got, want)
+	}
+	r := d.Route
+	if len(r.Routes) != 2 || r.Notify[0] != "notifier.log.all" || r.GroupWait != 30*time.Second || r.Continue {
+		t.Fatalf("the route is %+v", r)
+	}
+	if got, want := asJSON(t, r.Routes[0].Match), `[{"Label":"team","Op":"=","Value":"db"},{"Label":"severity","Op":"=~","Value":"crit.*"}]`; got != want || !r.Routes[0].Continue {
+		t.Errorf("the first route matches %s, want %s", got, want)
+	}
+	if second := r.Routes[1]; second.Notify[0] != "notifier.log.all" || second.RepeatInterval != 4*time.Hour || second.GroupBy[1] != "cluster" || second.Match[0].Op != "!=" {
+		t.Errorf("the second route inherits %+v", second)
+	}
+	if s := d.Settings; s.DataDir != "/var/lib/magpie" || s.ExternalLabels["site"] != "fra1" || s.Listen != "127.0.0.1:9470" || s.Interval != 15*time.Second || s.Timeout != 10*time.Second {
+		t.Errorf("the settings are %+v", s)
+	}
+}
+
+func TestAnEmptyConfigurationHasItsDefaults(t *testing.T) {
+	t.Parallel()
+	d := must(t, "")
+	if s := d.Settings; s.DataDir != "data" || s.Interval != 15*time.Second || s.Listen != "127.0.0.1:9470" || d.Route != nil || len(d.Components) != 0 {
+		t.Errorf("%+v", d)
+	}
+	if d = must(t, "daemon { interval = \"5s\" }\nhttp {\n listen = \"0.0.0.0:80\"\n insecure = true\n}"); d.Settings.Timeout != 5*time.Second || d.Settings.Listen != "0.0.0.0:80" {
+		t.Errorf("%+v", d.Settings)
+	}
+}
+
+// A problem of a plugin names a path; it lands on what somebody wrote.
+func TestProblemsFindTheirPlaceInTheFile(t *testing.T) {
+	t.Parallel()
+	text := `source "prometheus" "p" {
+  targets = [
+    "a:1",
+    "b:2",
+  ]
+  target "c:3" {
+    extra_labels = { x = "1", "y" = "2" }
+  }
+  target "d:4" {}
+  basic_auth {
+    username = "u"
+  }
+}
+store "tsdb" "main" {}
+`
+	name := func(n string) sdk.Step { return sdk.Step{Name: n} }
+	index := func(i int) sdk.Step { return sdk.Step{Index: i} }
+	c := component(t, must(t, text), "source.prometheus.p")
+	for _, test := range []struct {
+		path sdk.Path
+		want string
+	}{
+		{nil, `source "prometheus" "p"`},
+		{sdk.Path{name("targets"), index(1)}, `"b:2"`},
+		{sdk.Path{name("targets"), index(7)}, "[\n    \"a:1\",\n    \"b:2\",\n  ]"},
+		{sdk.Path{name("target"), index(0), name("extra_labels"), {Key: "y"}}, `"2"`},
+		{sdk.Path{name("target"), index(0), name("extra_labels"), {Key: "x"}}, `"1"`},
+		{sdk.Path{name("target"), index(1), name("extra_labels")}, `target "d:4"`},
+		{sdk.Path{name("target"), index(1), name("address")}, `"d:4"`},
+		{sdk.Path{name("target"), index(9)}, `target "d:4"`},
+		{sdk.Path{name("basic_auth"), name("username")}, `"u"`},
+		{sdk.Path{name("basic_auth"), name("password")}, `basic_auth`},
+		{sdk.Path{name("basic_auth")}, `basic_auth`},
+		{sdk.Path{name("tls"), name("ca_file")}, `source "prometheus" "p"`},
+		{sdk.Path{name("follow_redirects")}, `source "prometheus" "p"`},
+	} {
+		if got := string(c.RangeOf(test.path).SliceBytes([]byte(text))); got != test.want {
+			t.Errorf("%s: got %q, want %q", test.path, got, test.want)
+		}
+	}
+}
+
+func TestOfflineNoSecretIsReadAndAllElseIsChecked(t *testing.T) {
+	t.Parallel()
+	offline := env()
+	offline.Offline = true
+	offline.ReadFile = func(path string) ([]byte, error) { t.Errorf("%s is read", path); return nil, os.ErrNotExist }
+	cfg, diags := config.Parse([]config.Source{{Name: "a.hcl", Bytes: []byte(`source "etcd" "a" {
+  endpoints = ["https://u:${secret("env:UNSET")}@a/", "b"]
+  username  = secret("file:/none")
+  password  = secret("env:UNSET")
+  retries   = secret("env:UNSET")
+  labels    = { a = secret("env:UNSET") }
+}`)}})
+	d, more := plan.Build(cfg, offers(t), offline)
+	diags = append(diags, more...)
+	if len(diags) != 1 || !strings.Contains(diags[0].Detail, `endpoints[1] takes a URL`) {
+		t.Error(diags)
+	}
+	_ = d
+}
+
+// The secrets come in every way that there is, and go to the plugin only.
+func TestSecretsReachThePluginAndNobodyElse(t *testing.T) {
+	t.Parallel()
+	text := func(suffix string) string {
+		return fmt.Sprintf(`locals {
+  direct = "local-canary%[1]s"
+  nested = { token = "nested-canary%[1]s" }
+}
+sink "remote_write" "a" {
+  url   = "https://u:${secret("env:TOKEN")}@a/"
+  token = "literal-canary%[1]s"
+  credentials { user = secret("file:/run/secrets/etcd") }
+}
+sink "remote_write" "b" {
+  url   = "https://b/"
+  token = local.direct
+  credentials { user = upper("${secret("env:TOKEN")}x") }
+}
+notifier "webhook" "c" {
+  url     = "https://c/"
+  token   = "${local.nested.token}"
+  headers = { "X-Key" = "header-canary%[1]s", (secret("env:TOKEN")) = "x" }
+}
+source "etcd" "d" {
+  endpoints = toset(["https://x/", "https://${secret("env:TOKEN")}/"])
+  password  = <<-EOT
+    heredoc-canary%[1]s
+  EOT
+}
+source "host" "e" {
+  job    = secret("env:TOKEN")
+  labels = { key = secret("env:TOKEN") }
+}
+`, suffix)
+	}
+	mistakes := `sink "remote_write" "a" {
+  url   = secret("env:TOKEN")
+  token = ["literal-canary"]
+  level = secret("env:TOKEN")
+  tokn  = "misspelt-canary"
+  credentials { usr = "x" }
+}
+sink "remote_wriet" "one_line" { token = "unknown-canary" }
+secrets { a = "block-canary" }
+source "etcd" "b" {
+  endpoints = [secret("env:TOKEN")]
+  password  = "pass-canary" + 1
+  mode      = secret("env:TOKEN")
+  interval  = secret("env:TOKEN")
+  max_body  = secret("env:TOKEN")
+  labels    = { for x in [secret("env:TOKEN"), secret("env:TOKEN")] : x => "y" }
+  tls { password = "inner-canary" }
+}
+processor "relabel" "r" { drop = ["(${secret("env:TOKEN")}"] }
+store "tsdb" "m" {}
+alert "x" {
+  expr        = "up{a='${secret("env:TOKEN")}'} >"
+  annotations = { summary = "{{ ${secret("env:TOKEN")} }}" }
+}
+`
+	d, cfg, _ := build(t, []config.Source{{Name: "a.hcl", Bytes: []byte(text(""))}})
+	changed, _, _ := build(t, []config.Source{{Name: "a.hcl", Bytes: []byte(text("2"))}})
+	var out strings.Builder
+	if len(d.Components) != 5 {
+		t.Fatalf("%d components", len(d.Components))
+	}
+	for _, c := range d.Components {
+		for _, a := range c.Attrs {
+			fmt.Fprintln(&out, a.Path, a.Text, a.Sum)
+		}
+	}
+	out.WriteString(plan.Show(d))
+	p := plan.Diff(d, changed)
+	if len(p.Steps) != 5 || p.Steps[0].Action != plan.Update {
+		t.Errorf("a changed secret is not seen: %+v", p.Steps)
+	}
+	out.WriteString(asJSON(t, p))
+	if err := p.Print(&out, true); err != nil {
+		t.Fatal(err)
+	}
+	_, _, text1 := build(t, []config.Source{{Name: "a.hcl", Bytes: []byte(mistakes)}})
+	if strings.Count(text1, "error:") < 15 {
+		t.Errorf("there are fewer mistakes than were made:\n%s", text1)
+	}
+	out.WriteString(text1)
+	for _, broken := range []string{"password = \"hun-canary\"ter2\"\n", "token = <<EOT\nhun-canary\n", "a = { password = 'hun-canary' }\n", "x = 1\napi_key = \"hun-canary\n"} {
+		bad, diags := config.Parse([]config.Source{{Name: "a.hcl", Bytes: []byte(broken)}})
+		if !diags.HasErrors() {
+			t.Errorf("%q is no mistake", broken)
+		}
+		_ = config.WriteDiagnostics(&out, bad, diags, false)
+		out.WriteString(asJSON(t, bad.Diagnostics(diags)))
+	}
+	_, jsonDiags := config.Parse([]config.Source{{Name: "a.json", Bytes: []byte(`{"a": {"password": "json-canary",}}`)}})
+	out.WriteString(asJSON(t, cfg.Diagnostics(jsonDiags)))
+	if got := strings.ToLower(out.String()); strings.Contains(got, "canary") {
+		at := strings.Index(got, "canary")
+		t.Errorf("a secret is shown: …%s…", got[max(0, at-200):min(len(got), at+100)])
+	}
+}
+
+func TestPlanAsJSON(t *testing.T) {
+	t.Parallel()
+	old := must(t, `store "tsdb" "main" { retention = "1d" }`)
+	p := plan.Diff(old, must(t, `store "tsdb" "main" { retention = "2d" }`))
+	if got, want := asJSON(t, p), `{"steps":[{"address":"store.tsdb.main","action":"update","attributes":[{"path":"retention","old":"\"1d\"","new":"\"2d\"","change":"live"}]}]}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if p.Empty() || !plan.Diff(old, old).Empty() || plan.Diff(nil, old).Empty() {
+		t.Error("a plan is empty if nothing changes, and only then")
+	}
+}
+
+// What Show writes means the same when it is read again.
+func TestShowCanBeReadAgain(t *testing.T) {
+	t.Parallel()
+	a, err := txtar.ParseFile("../../testdata/config/good.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(a.Files[0].Data)
+	for secret, plain := range map[string]string{`secret("file:/run/secrets/etcd")`: `"x"`, `${secret("env:TOKEN")}`: `x`, `secret("env:TOKEN")`: `"x"`} {
+		text = strings.ReplaceAll(text, secret, plain)
+	}
+	d := must(t, text)
+	shown := strings.ReplaceAll(plan.Show(d), "(sensitive)", "null")
+	again := must(t, shown)
+	for _, s := range plan.Diff(d, again).Steps {
+		for _, attr := range s.Attrs {
+			if attr.New != "" { // the secrets are gone
+				t.Errorf("%s %s: %s is read as %s", s.Address, attr.Path, attr.Old, attr.New)
+			}
+		}
+	}
+	p := plan.Diff(d, again)
+	if len(p.Settings)+len(p.Pipelines)+len(p.Groups)+len(p.Route) != 0 {
+		t.Errorf("%s\n%s", shown, asJSON(t, p))
+	}
+}
+
+// large writes a configuration of n sources in files of 25.
+func large(n int) (sources []config.Source) {
+	var b strings.Builder
+	b.WriteString("locals { common = { team = \"db\", site = env(\"SITE\") } }\nstore \"tsdb\" \"main\" {}\n")
+	for i := range n {
+		fmt.Fprintf(&b, "source \"etcd\" \"e%d\" {\n  labels = merge(local.common, { n = \"%d\" })\n  endpoints = [\"https://10.0.0.%d:2379\"]\n  interval = \"30s\"\n  tls {\n    ca_file = \"/etc/ca.pem\"\n  }\n}\n", i, i, i%250)
+		if i%5 == 0 {
+			fmt.Fprintf(&b, "pipeline \"p%d\" {\n  from = [source.etcd.e%d]\n  to = [store.tsdb.main]\n}\nalert \"a%d\" {\n  expr = \"up{n='${%d + 0}'} == 0\"\n}\n", i, i, i, i)
+		}
+		if i%25 == 24 {
+			sources = append(sources, config.Source{Name: fmt.Sprintf("%05d.hcl", i), Bytes: []byte(b.String())})
+			b.Reset()
+		}
+	}
+	return sources
+}
+
+func TestFiveThousandSourcesLoad(t *testing.T) {
+	t.Parallel()
+	d, _, text := build(t, large(5000))
+	if len(d.Components) != 5001 || len(d.Pipelines) != 1001 || len(d.Groups) != 200 || strings.Contains(text, "error:") {
+		t.Errorf("%d components, %d pipelines, %d groups: %.500s", len(d.Components), len(d.Pipelines), len(d.Groups), text)
+	}
+	if steps := plan.Diff(d, d).Steps; len(steps) != 5001 || steps[0].Action != plan.Keep {
+		t.Errorf("%d steps", len(steps))
+	}
+}
+
+func BenchmarkFiveThousandSources(b *testing.B) {
+	sources, types := large(5000), offers(b)
+	for b.Loop() {
+		cfg, diags := config.Parse(sources)
+		d, more := plan.Build(cfg, types, env())
+		if diags.HasErrors() || more.HasErrors() || len(d.Components) != 5001 {
+			b.Fatal(diags, more)
+		}
+		runtime.KeepAlive(d)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	archives, err := os.ReadDir("../../testdata/config")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, e := range archives {
+		a, err := txtar.ParseFile("../../testdata/config/" + e.Name())
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range a.Files {
+			f.Add(file.Data, strings.HasSuffix(file.Name, ".json"))
+		}
+	}
+	for _, text := range []string{"a = \"%{for x in y}${x}%{endfor}\"", "locals {\n a = [for x in local.b : x...]\n b = local.a[*].c\n}", "\ufeffa {}", "rules \"x\" { alert \"\" { expr = <<-A\n\tb\nA\n } }"} {
+		f.Add([]byte(text), false)
+	}
+	types := offers(f)
+	f.Fuzz(func(t *testing.T, text []byte, inJSON bool) {
+		name := "a.hcl"
+		if inJSON {
+			name = "a.json"
+		}
+		began := time.Now()
+		cfg, diags := config.Parse([]config.Source{{Name: name, Bytes: text}})
+		d, more := plan.Build(cfg, types, env())
+		var b strings.Builder
+		if err := config.WriteDiagnostics(&b, cfg, append(diags, more...), true); err != nil {
+			t.Fatal(err)
+		}
+		_ = plan.Show(d)
+		if p := plan.Diff(d, d); !p.Empty() {
+			t.Errorf("a configuration differs from itself: %+v", p)
+		}
+		if took := time.Since(began); took > 20*time.Second {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
