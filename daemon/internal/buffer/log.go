@@ -65,7 +65,7 @@ type Log struct {
 	wake  chan struct{}
 	hurry chan struct{}
 	stop  chan struct{}
-	done sync.WaitGroup
+	done  sync.WaitGroup
 }
 
 // waiting is an append that is not durable yet.

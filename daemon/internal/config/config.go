@@ -174,6 +174,9 @@ func Place(r hcl.Range) string {
 // Report collects diagnostics.
 type Report struct{ Diags hcl.Diagnostics }
 
+// Flooded reports whether there is more already than anybody is told: what is dear to say is not said then.
+func (r *Report) Flooded() bool { return len(r.Diags) > maxShown }
+
 // Error adds an error: what is wrong, and in the detail what to write instead.
 func (r *Report) Error(at hcl.Range, summary, format string, args ...any) {
 	r.Diags = append(r.Diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(format, args...), Subject: &at})

@@ -21,7 +21,8 @@ const (
 	maxFiles   = 1000
 	maxBytes   = 32 << 20
 	maxNesting = 64
-	maxChain   = 500 // operators and indexes in a row
+	maxChain   = 500  // operators and indexes in a row
+	maxLines   = 5000 // of one text: HCL's parser takes time by their square
 )
 
 // checkLimits reports whether a file may be parsed.
@@ -34,9 +35,9 @@ func checkLimits(r *Report, s Source, inJSON bool) bool {
 		}
 		valid += size
 	}
-	switch at := RangeAt(s.Bytes, s.Name, valid, valid+1); {
+	switch at := rangeAt(s.Bytes, s.Name, valid, valid+1); {
 	case len(s.Bytes) > maxFile:
-		r.Error(RangeAt(s.Bytes, s.Name, 0, 1), "File too large", "A configuration file is at most %d MiB: split it into files of one directory.", maxFile>>20)
+		r.Error(rangeAt(s.Bytes, s.Name, 0, 1), "File too large", "A configuration file is at most %d MiB: split it into files of one directory.", maxFile>>20)
 		return false
 	case valid < len(s.Bytes):
 		r.Error(at, "Not a text file", "The byte 0x%02x here is not text in UTF-8. Is this a configuration file?", s.Bytes[valid])
@@ -51,7 +52,7 @@ func checkLimits(r *Report, s Source, inJSON bool) bool {
 // opening is what a bracket, a brace, a quote or a template opened.
 type opening struct {
 	kind       hclsyntax.TokenType // 0: the file
-	chain      int                 // operators and indexes since the last comma
+	chain      int                 // operators and indexes since the last comma; lines of a text
 	directives int                 // %{ if and %{ for that are open
 }
 
@@ -75,6 +76,12 @@ func checkTokens(r *Report, tokens hclsyntax.Tokens, inJSON bool) bool {
 			depth++
 			stack = append(stack, opening{kind: t.Type})
 			lintRegexGroup(r, tokens[i:])
+		case t.Type == hclsyntax.TokenStringLit, t.Type == hclsyntax.TokenQuotedLit:
+			if top.chain++; top.chain > maxLines {
+				r.Error(t.Range, "Text too long", "A text has at most %d lines.", maxLines)
+				return false
+			}
+			continue
 		case slices.Contains(quoting, t.Type):
 			stack = append(stack, opening{kind: t.Type})
 		case slices.Contains(closing, t.Type) && len(stack) > 1:
@@ -116,7 +123,7 @@ func countDirective(around *opening, word string) {
 
 // lintRegexGroup refuses "${1}", which HCL reads as the number 1 and not as a regular expression's group.
 func lintRegexGroup(r *Report, t hclsyntax.Tokens) {
-	if len(t) > 2 && t[0].Type == hclsyntax.TokenTemplateInterp && t[1].Type == hclsyntax.TokenNumberLit && t[2].Type == hclsyntax.TokenTemplateSeqEnd {
+	if len(t) > 2 && !r.Flooded() && t[0].Type == hclsyntax.TokenTemplateInterp && t[1].Type == hclsyntax.TokenNumberLit && t[2].Type == hclsyntax.TokenTemplateSeqEnd {
 		n := t[1].Bytes
 		r.Error(hcl.RangeBetween(t[0].Range, t[2].Range), "Regex group written as a template",
 			"${%s} is the text %q here. For a group of a regular expression write $%s, or double the dollar: $${%s}.", n, n, n, n)
@@ -147,7 +154,7 @@ func checkJSON(r *Report, s Source) bool {
 				end = int(wrong.Offset)
 			}
 			if err != nil {
-				r.Error(RangeAt(s.Bytes, s.Name, end-1, end), "Invalid JSON", "%s.", err)
+				r.Error(rangeAt(s.Bytes, s.Name, end-1, end), "Invalid JSON", "%s.", err)
 				return false
 			}
 		case json.Delim:
@@ -155,12 +162,12 @@ func checkJSON(r *Report, s Source) bool {
 				depth -= 2
 			}
 			if depth > maxNesting {
-				r.Error(RangeAt(s.Bytes, s.Name, end-1, end), "Nested too deep", "Brackets and braces nest at most %d deep.", maxNesting)
+				r.Error(rangeAt(s.Bytes, s.Name, end-1, end), "Nested too deep", "Brackets and braces nest at most %d deep.", maxNesting)
 				return false
 			}
 		case json.Number:
 			if tooLarge(t.String()) {
-				r.Error(RangeAt(s.Bytes, s.Name, end-len(t), end), "Number too large", "No number is larger than 1.8e308.")
+				r.Error(rangeAt(s.Bytes, s.Name, end-len(t), end), "Number too large", "No number is larger than 1.8e308.")
 				return false
 			}
 		case string:
@@ -178,17 +185,27 @@ func checkTemplate(r *Report, s Source, text string, end int) bool {
 	found := len(r.Diags)
 	ok := checkTokens(r, tokens, true)
 	for _, d := range r.Diags[found:] {
-		*d.Subject = RangeAt(s.Bytes, s.Name, start, end)
+		*d.Subject = rangeAt(s.Bytes, s.Name, start, end)
 	}
 	return ok
 }
 
-// RangeAt makes a range of the byte offsets from and to of a file.
-func RangeAt(src []byte, file string, from, to int) hcl.Range {
+// rangeAt makes a range of the byte offsets from and to of a file.
+func rangeAt(src []byte, file string, from, to int) hcl.Range {
+	return RangeWithin(src, hcl.Range{Filename: file, Start: hcl.InitialPos}, from, to)
+}
+
+// RangeWithin makes a range of byte offsets of a file that lie behind the start of another range.
+func RangeWithin(src []byte, around hcl.Range, from, to int) hcl.Range {
 	pos := func(i int) hcl.Pos {
-		i = max(0, min(i, len(src)))
-		start := bytes.LastIndexByte(src[:i], '\n') + 1
-		return hcl.Pos{Line: 1 + bytes.Count(src[:i], []byte("\n")), Column: 1 + utf8.RuneCount(src[start:i]), Byte: i}
+		p := around.Start
+		p.Byte = max(p.Byte, min(i, len(src)))
+		text := src[around.Start.Byte:p.Byte]
+		if n := bytes.Count(text, []byte("\n")); n > 0 {
+			text, p.Line, p.Column = text[bytes.LastIndexByte(text, '\n')+1:], p.Line+n, 1
+		}
+		p.Column += utf8.RuneCount(text)
+		return p
 	}
-	return hcl.Range{Filename: file, Start: pos(from), End: pos(to)}
+	return hcl.Range{Filename: around.Filename, Start: pos(from), End: pos(to)}
 }

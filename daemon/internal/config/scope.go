@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -57,7 +58,7 @@ func NewScope(c *Config, env Env) *Scope {
 	s := &Scope{cfg: c, env: env, secrets: map[string]bool{}}
 	s.funcs = s.functions()
 	s.plain = &hcl.EvalContext{Functions: s.funcs}
-	for _, name := range sortedKeys(c.locals) {
+	for _, name := range slices.Sorted(maps.Keys(c.locals)) {
 		s.local(c.locals[name])
 	}
 	return s
@@ -76,7 +77,7 @@ func (s *Scope) Value(expr hcl.Expression) (cty.Value, bool) {
 	for _, d := range diags {
 		if d.Summary == "Call to unknown function" && d.Subject != nil {
 			name := string(d.Subject.SliceBytes(s.cfg.files[d.Subject.Filename]))
-			d.Detail = "There is no function " + name + "." + DidYouMean(name, sortedKeys(s.funcs))
+			d.Detail = "There is no function " + name + "." + DidYouMean(name, slices.Collect(maps.Keys(s.funcs)))
 		}
 		d.Expression, d.EvalContext = nil, nil // they hold values, secrets among them
 	}
@@ -142,7 +143,11 @@ func (s *Scope) strange(t hcl.Traversal) bool {
 		s.Error(at, "Incomplete reference", "Write local and a name, such as local.site.")
 	case root == "local":
 		name, _ := t[1].(hcl.TraverseAttr)
-		s.Error(at, "Undeclared local", "No locals block declares %q.%s", name.Name, DidYouMean(name.Name, sortedKeys(s.cfg.locals)))
+		hint := ""
+		if !s.Flooded() {
+			hint = DidYouMean(name.Name, slices.Collect(maps.Keys(s.cfg.locals)))
+		}
+		s.Error(at, "Undeclared local", "No locals block declares %q.%s", name.Name, hint)
 	case root == "each" || root == "var":
 		s.Error(at, "Not in this version yet", "This version has neither for_each nor variable. For values that are used more than once there are locals { … }.")
 	case slices.ContainsFunc(grammar.Blocks, func(b hcl.BlockHeaderSchema) bool { return b.Type == root && len(t) > 1 }):
@@ -233,13 +238,4 @@ func sizeOf(v cty.Value) (z size) {
 	})
 	z.bytes += z.elements
 	return z
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -26,17 +25,14 @@ func Closest(given string, options []string) string {
 		return ""
 	}
 	best, least := "", limit+1
-	for _, o := range slices.Sorted(slices.Values(options)) {
-		if o == given {
-			continue
-		}
+	for _, o := range options {
+		d := least + 1
 		if len(given) >= 3 && strings.HasPrefix(o, given) { // rat: rate, rather than rad
-			return o
+			d = 0
+		} else if len(o)-len(given) <= limit && len(given)-len(o) <= limit {
+			d = distance(given, o)
 		}
-		if len(o)-len(given) > limit || len(given)-len(o) > limit {
-			continue
-		}
-		if d := distance(given, o); d < least {
+		if o != given && (d < least || d == least && best != "" && o < best) {
 			best, least = o, d
 		}
 	}

@@ -27,7 +27,7 @@ func explainSyntax(diags hcl.Diagnostics, src []byte) (kept hcl.Diagnostics) {
 		}
 		last = d.Subject.Start.Line
 		explain(d, src)
-		if kept = append(kept, d); d.Summary == "String without an end" {
+		if kept = append(kept, d); d.Summary == "String without an end" || len(kept) > maxShown {
 			break
 		}
 	}
@@ -37,10 +37,10 @@ func explainSyntax(diags hcl.Diagnostics, src []byte) (kept hcl.Diagnostics) {
 func explain(d *hcl.Diagnostic, src []byte) {
 	at := min(d.Subject.Start.Byte, len(src))
 	start := bytes.LastIndexByte(src[:at], '\n') + 1
-	after, _, _ := strings.Cut(string(src[at:]), "\n")
-	before := string(src[start:at])
+	rest, _, _ := bytes.Cut(src[at:], []byte("\n"))
+	before, after := string(src[start:at]), string(rest)
 	say := func(summary, format string, args ...any) { d.Summary, d.Detail = summary, fmt.Sprintf(format, args...) }
-	point := func(from, to int) { *d.Subject = RangeAt(src, d.Subject.Filename, from, to) }
+	point := func(from, to int) { *d.Subject = rangeAt(src, d.Subject.Filename, from, to) }
 	switch number, unit := afterNumber.FindString(before), unitWord.FindString(after); {
 	case d.Summary == "Unclosed configuration block":
 		say("Unclosed block", "There is no closing brace for this block before the end of the file.")

@@ -38,6 +38,9 @@ func (n *Notifier) send(g *group, m *message) {
 
 // try attempts delivery now, or when the receiver's lane is free.
 func (n *Notifier) try(g *group) {
+	if n.ctx.Err() != nil {
+		return
+	}
 	l := n.lanes[g.id.Receiver]
 	if l == nil {
 		l = &lane{}

@@ -30,11 +30,6 @@ type entry struct {
 	Receipt  sdk.Receipt
 }
 
-// told reports whether the receiver knows the alert as firing.
-func (e *entry) told(fingerprint uint64) bool {
-	return e != nil && has(e.Firing, fingerprint)
-}
-
 func has(sorted []uint64, fingerprint uint64) bool {
 	_, found := slices.BinarySearch(sorted, fingerprint)
 	return found

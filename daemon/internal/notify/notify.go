@@ -88,6 +88,7 @@ type alert struct {
 	fingerprint uint64
 	until       time.Time // monotonic: renewed by then, or resolved
 	groups      map[id]*group
+	was         []id // groups that it was a member of when it was saved, until they are made again
 }
 
 // New restores what an earlier process saved. Nothing is sent before the first SetRoute.
@@ -148,6 +149,8 @@ func (n *Notifier) put(in Alert) {
 	fp := fingerprint(in.Labels)
 	a := n.alerts[fp]
 	switch {
+	case a == nil && in.Status == sdk.Resolved:
+		return // nobody heard of it
 	case a == nil && len(n.alerts) >= maxAlerts:
 		if n.stats.Refused++; n.stats.Refused == 1 {
 			n.o.Log.Error("there are too many alerts: new ones are refused until others have resolved", "most", maxAlerts)
@@ -178,11 +181,10 @@ func (n *Notifier) place(a *alert) {
 		for _, receiver := range r.receivers(a) {
 			at := id{r.key + ":" + labelsText(labels), receiver}
 			wanted[at] = true
-			g := n.groups[at]
-			// Of an alert that has resolved only those hear who heard that it fires.
-			if a.Status == sdk.Resolved && a.groups[at] == nil && !n.log[at].told(a.fingerprint) {
-				continue
+			if a.Status == sdk.Resolved && a.groups[at] == nil && !slices.Contains(a.was, at) {
+				continue // this group never heard that it fires
 			}
+			g := n.groups[at]
 			if g == nil {
 				g = n.newGroup(at, r, labels, a)
 			}
@@ -196,6 +198,7 @@ func (n *Notifier) place(a *alert) {
 	if len(wanted) == 0 {
 		n.stats.Unrouted++
 	}
+	a.was = nil
 	for at, g := range a.groups {
 		if !wanted[at] {
 			n.leave(a, g)
@@ -264,11 +267,10 @@ type State struct {
 
 // Counts of a receiver's messages, since start.
 type Counts struct {
-	Sent     uint64
-	Failed   uint64 // attempts that will be repeated
-	Refused  uint64 // with a Permanent error, not tried again
-	Dropped  uint64 // on their way when the routes changed
-	InFlight int
+	Sent    uint64
+	Failed  uint64 // attempts that will be repeated
+	Refused uint64 // with a Permanent error, not tried again
+	Dropped uint64 // on their way when the routes changed
 }
 
 // GroupState is one group of one receiver.

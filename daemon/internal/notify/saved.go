@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/gob"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -17,9 +19,14 @@ const (
 // saved is the state on disk, as gob. Its times are wall time.
 type saved struct {
 	Version  int
-	Alerts   []Alert
+	Alerts   []savedAlert
 	Log      []entry
 	Messages []message
+}
+
+type savedAlert struct {
+	Alert  Alert
+	Groups []id
 }
 
 // save writes the state if it changed. What fails is said once, and tried again with the next change.
@@ -56,7 +63,7 @@ func (n *Notifier) save() {
 func (n *Notifier) collect() saved {
 	s := saved{Version: savedVersion}
 	for _, a := range n.alerts {
-		s.Alerts = append(s.Alerts, a.Alert)
+		s.Alerts = append(s.Alerts, savedAlert{a.Alert, append(slices.Collect(maps.Keys(a.groups)), a.was...)})
 	}
 	for at, e := range n.log {
 		if n.groups[at] == nil && n.messages[at] == nil && (time.Since(e.At) > logRetention || len(n.log) > 2*maxAlerts) {
@@ -99,8 +106,8 @@ func (n *Notifier) restore(value []byte) error {
 	}
 	now := time.Now()
 	for _, a := range s.Alerts {
-		fp := fingerprint(a.Labels)
-		n.alerts[fp] = &alert{Alert: a, fingerprint: fp, until: now.Add(a.ValidFor), groups: map[id]*group{}}
+		fp := fingerprint(a.Alert.Labels)
+		n.alerts[fp] = &alert{Alert: a.Alert, fingerprint: fp, until: now.Add(a.Alert.ValidFor), groups: map[id]*group{}, was: a.Groups}
 	}
 	for _, e := range s.Log {
 		e.At = now.Add(-max(0, n.o.Wall().Sub(e.At)))

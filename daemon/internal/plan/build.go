@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -46,6 +47,7 @@ type builder struct {
 	declared    map[string]*declared
 	byPrefix    map[string][]string // kind, or kind.type → addresses
 	used        map[string]bool     // addresses that something refers to
+	edges       int                 // what all references mean
 	desired     *Desired
 }
 
@@ -252,7 +254,7 @@ func (b *builder) sourceSettings(c *Component, o *offer) {
 
 // checkLabels checks label names as Prometheus 3 does: any text but for those with a meaning of their own.
 func (b *builder) checkLabels(x *body, attribute string, labels map[string]string) {
-	for _, name := range keysOf(labels) {
+	for _, name := range sorted(labels) {
 		if name == "" || strings.HasPrefix(name, "__") {
 			at := x.rangeOf(sdk.Path{{Name: attribute}, {Key: name}})
 			b.Error(at, "Invalid label name", "%q cannot be a label: names that begin with __ are reserved, and none is empty.", name)
@@ -260,11 +262,4 @@ func (b *builder) checkLabels(x *body, attribute string, labels map[string]strin
 	}
 }
 
-func keysOf[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

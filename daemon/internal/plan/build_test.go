@@ -208,13 +208,19 @@ func TestOfflineNoSecretIsReadAndAllElseIsChecked(t *testing.T) {
   password  = secret("env:UNSET")
   retries   = secret("env:UNSET")
   labels    = { a = secret("env:UNSET") }
-}`)}})
+  interval  = secret("env:UNSET")
+  limit_series = secret("env:UNSET")
+}
+daemon { interval = secret("env:UNSET") }
+`)}})
 	d, more := plan.Build(cfg, offers(t), offline)
 	diags = append(diags, more...)
 	if len(diags) != 1 || !strings.Contains(diags[0].Detail, `endpoints[1] takes a URL`) {
 		t.Error(diags)
 	}
-	_ = d
+	if d.Settings.Interval != 15*time.Second {
+		t.Errorf("%+v", d.Settings)
+	}
 }
 
 // The secrets come in every way that there is, and go to the plugin only.
@@ -315,6 +321,23 @@ alert "x" {
 	if got := strings.ToLower(out.String()); strings.Contains(got, "canary") {
 		at := strings.Index(got, "canary")
 		t.Errorf("a secret is shown: …%s…", got[max(0, at-200):min(len(got), at+100)])
+	}
+}
+
+func TestNumbersAreExact(t *testing.T) {
+	t.Parallel()
+	d := must(t, "sink \"remote_write\" \"a\" {\n url = \"x://y\"\n level = 0.1\n credentials { user = \"9007199254740993\" }\n}\nsource \"etcd\" \"b\" {\n endpoints = [\"http://a\"]\n max_body = \"0.5KiB\"\n retries = 1e1\n}")
+	if got := string(component(t, d, "sink.remote_write.a").Config); !strings.Contains(got, `"level":0.1,`) {
+		t.Error(got)
+	}
+	if got := string(component(t, d, "source.etcd.b").Config); !strings.Contains(got, `"max_body":512,"mode":"metrics","retries":10`) {
+		t.Error(got)
+	}
+	for _, n := range []string{"1e30", "18446744073709551616", "-9223372036854775809", "18446744073709551615"} {
+		_, _, text := build(t, []config.Source{{Name: "a.hcl", Bytes: []byte("source \"host\" \"a\" { limit_series = " + n + " }")}})
+		if strings.Count(text, "error:") != 1 {
+			t.Errorf("%s: %s", n, text)
+		}
 	}
 }
 
@@ -431,6 +454,9 @@ func FuzzParse(f *testing.F) {
 		if p := plan.Diff(d, d); !p.Empty() {
 			t.Errorf("a configuration differs from itself: %+v", p)
 		}
+		offline := env()
+		offline.Offline = true
+		plan.Build(cfg, types, offline)
 		if took := time.Since(began); took > 20*time.Second {
 			t.Errorf("it took %s", took)
 		}

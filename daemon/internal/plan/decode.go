@@ -64,9 +64,10 @@ func (b *builder) decode(block *hcl.Block, schema, outer *sdk.Schema) *body {
 		a := &schema.Attributes[i]
 		written := content.Attributes[a.Name]
 		if old := content.Attributes[a.Was]; a.Was != "" && old != nil {
-			b.Warn(old.NameRange, "Renamed argument", "%q is called %q now.", a.Was, a.Name)
-			if written == nil {
+			if b.Warn(old.NameRange, "Renamed argument", "%q is called %q now.", a.Was, a.Name); written == nil {
 				written = old
+			} else {
+				b.Error(old.NameRange, "Duplicate argument", "%q is written too, at %s: remove this one.", a.Name, config.Place(written.NameRange))
 			}
 		}
 		var f *field
@@ -161,6 +162,11 @@ var notYet = map[string]string{
 
 // stray says what to write instead of a name that the schema does not know, and gives the name that was probably meant.
 func (b *builder) stray(x *body, s config.Stray, schema, outer *sdk.Schema) string {
+	if b.Flooded() {
+		b.cfg.Hide(s.Range)
+		b.Error(s.NameRange, "Unknown argument", "%s is not known here.", s.Name)
+		return ""
+	}
 	in := x.kind
 	if outer == nil && kinds[sdk.Kind(in)] {
 		in = "component"

@@ -129,14 +129,14 @@ func attrChanges(old, now []Attr) (list []AttrChange) {
 }
 
 func changes(old, now map[string][]Attr) (list []Change) {
-	for _, name := range keysOf(now) {
+	for _, name := range sorted(now) {
 		if before, had := old[name]; !had {
 			list = append(list, Change{Name: name, Action: Create})
 		} else if attrs := attrChanges(before, now[name]); attrs != nil {
 			list = append(list, Change{Name: name, Action: Update, Attrs: attrs})
 		}
 	}
-	for _, name := range keysOf(old) {
+	for _, name := range sorted(old) {
 		if _, still := now[name]; !still {
 			list = append(list, Change{Name: name, Action: Remove})
 		}

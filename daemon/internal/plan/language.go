@@ -84,7 +84,7 @@ type sourceCore struct {
 	Job         string            `hcl:"job,optional" doc:"The label job; default: as the type has it, or the block's name."`
 	Interval    time.Duration     `hcl:"interval,optional" check:"min=100ms" doc:"How often it collects; default: the daemon's interval."`
 	Timeout     time.Duration     `hcl:"timeout,optional" check:"min=10ms" doc:"How long it may take; default: the daemon's timeout, at most the interval."`
-	LimitSeries int               `hcl:"limit_series,optional" default:"100000" check:"min=1" doc:"Live series; more are dropped and counted."`
+	LimitSeries int               `hcl:"limit_series,optional" default:"100000" check:"min=1,max=1000000000" doc:"Live series; more are dropped and counted."`
 	Discover    []string          `hcl:"discover,optional" change:"live" doc:"Discoveries that find targets."`
 }
 

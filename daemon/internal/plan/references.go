@@ -12,6 +12,9 @@ import (
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
+// maxEdges bounds what from = [source] in thousands of pipelines takes.
+const maxEdges = 1_000_000
+
 // references resolves an attribute that takes addresses, to those of enabled components, in order and each once. They are
 // read from the syntax, never evaluated.
 func (b *builder) references(a *sdk.Attribute, expr hcl.Expression) (addresses []string, text string, ok bool) {
@@ -21,6 +24,7 @@ func (b *builder) references(a *sdk.Attribute, expr hcl.Expression) (addresses [
 	}
 	ok, addresses = true, []string{}
 	var texts []string
+	seen := map[string]bool{}
 	for _, item := range items {
 		t, valid := b.traversal(a, item)
 		if !valid {
@@ -30,9 +34,13 @@ func (b *builder) references(a *sdk.Attribute, expr hcl.Expression) (addresses [
 		found, written, valid := b.resolve(a, t, item.Range())
 		ok = ok && valid
 		texts = append(texts, written)
+		if b.edges += len(found); b.edges > maxEdges {
+			b.Error(item.Range(), "Too many references", "The references of a configuration mean at most %d components.", maxEdges)
+			return addresses, "", false
+		}
 		for _, address := range found {
-			if b.used[address] = true; !slices.Contains(addresses, address) {
-				addresses = append(addresses, address)
+			if b.used[address] = true; !seen[address] {
+				seen[address], addresses = true, append(addresses, address)
 			}
 		}
 	}
@@ -74,13 +82,15 @@ func (b *builder) resolve(a *sdk.Attribute, t hcl.Traversal, at hcl.Range) (addr
 		}
 		text += "." + name.Name
 	}
-	switch kind := t.RootName(); {
-	case !slices.Contains(a.Checks, kind) && kinds[sdk.Kind(kind)]:
+	kind := t.RootName()
+	takes := slices.Contains(a.Checks, kind)
+	switch {
+	case !takes && kinds[sdk.Kind(kind)]:
 		b.Error(at, "Wrong kind of reference", "%s takes a %s, and this is a %s.", a.Name, strings.Join(a.Checks, " or a "), kind)
 		return nil, text, false
-	case len(t) == 3 && b.declared[text] != nil:
+	case takes && len(t) == 3 && b.declared[text] != nil:
 		addresses = []string{text}
-	case len(t) < 3:
+	case takes && len(t) < 3:
 		addresses = b.byPrefix[text]
 	}
 	if len(addresses) == 0 {
@@ -94,13 +104,13 @@ func (b *builder) resolve(a *sdk.Attribute, t hcl.Traversal, at hcl.Range) (addr
 
 func (b *builder) undeclared(a *sdk.Attribute, t hcl.Traversal, text string) string {
 	var known []string
-	for _, kind := range a.Checks {
-		known = append(known, b.byPrefix[kind]...)
-		if len(t) < 3 {
-			for prefix := range b.byPrefix {
-				if strings.HasPrefix(prefix, kind) {
-					known = append(known, prefix)
-				}
+	for prefix, addresses := range b.byPrefix {
+		if kind, _, isType := strings.Cut(prefix, "."); slices.Contains(a.Checks, kind) {
+			if len(t) < 3 {
+				known = append(known, prefix)
+			}
+			if !isType && !b.Flooded() {
+				known = append(known, addresses...)
 			}
 		}
 	}
@@ -111,8 +121,7 @@ func (b *builder) undeclared(a *sdk.Attribute, t hcl.Traversal, text string) str
 		}
 		return fmt.Sprintf("There is no %s. Did you mean %s%s?", text, best, where)
 	}
-	slices.Sort(known)
-	if known = slices.Compact(known); len(known) > 10 {
+	if slices.Sort(known); len(known) > 10 {
 		known = append(known[:10], "…")
 	}
 	if len(known) == 0 {

@@ -45,7 +45,7 @@ func (b *builder) checkExpr(f *field) {
 		reason, at = several[0].Err.Error(), b.inText(f.expr, f.at, text, int(several[0].PositionRange.Start), int(several[0].PositionRange.End))
 	}
 	if m := unknownFunction.FindStringSubmatch(reason); m != nil {
-		reason += "." + config.DidYouMean(m[1], keysOf(parser.Functions))
+		reason += "." + config.DidYouMean(m[1], sorted(parser.Functions))
 	}
 	if f.sensitive {
 		reason = "it cannot be parsed, and holds a secret that cannot be shown"
@@ -79,7 +79,7 @@ var templateError = regexp.MustCompile(`(?s)^template: t:(\d+)(?::\d+)?: (.*)$`)
 // checkTemplates parses the texts of labels or annotations.
 func (b *builder) checkTemplates(y *body, attribute string, texts map[string]string) {
 	f := y.field(attribute)
-	for _, key := range keysOf(texts) {
+	for _, key := range sorted(texts) {
 		text := texts[key]
 		at := y.rangeOf(sdk.Path{{Name: attribute}, {Key: key}})
 		if len(text) > maxText {
@@ -100,7 +100,7 @@ func (b *builder) checkTemplates(y *body, attribute string, texts map[string]str
 		}
 		if name, ok := strings.CutPrefix(reason, "function "); ok {
 			name, _, _ = strings.Cut(strings.TrimPrefix(name, `"`), `"`)
-			reason += "." + config.DidYouMean(name, keysOf(templateNames))
+			reason += "." + config.DidYouMean(name, sorted(templateNames))
 		}
 		if f.sensitive {
 			reason = "it cannot be parsed, and holds a secret that cannot be shown"
@@ -129,7 +129,7 @@ func (b *builder) inText(expr hcl.Expression, whole hcl.Range, value string, fro
 		return whole
 	}
 	start, end := offsets[from], offsets[max(from, min(to, len(offsets)-1))]
-	return config.RangeAt(src, whole.Filename, start, max(end, start+1))
+	return config.RangeWithin(src, whole, start, max(end, start+1))
 }
 
 // offsets gives for each byte of a text's value the place in the file that it comes from, and for its end the place behind.

@@ -62,8 +62,8 @@ func (b *builder) read(x *body, a *sdk.Attribute, written *hcl.Attribute) *field
 	if ok {
 		f.value, f.text = r.convert(v, b.typeOf(a), nil, false)
 	}
-	if !ok || r.bad {
-		x.broken = true
+	if !ok || r.bad || f.value == nil {
+		x.broken = x.broken || !ok || r.bad // without either, it is not known offline
 		return nil
 	}
 	if a.Sensitive {
@@ -205,7 +205,7 @@ func (r *reading) convert(v cty.Value, t cty.Type, path sdk.Path, hidden bool) (
 	switch {
 	case v.IsNull():
 		return r.wrong(path, "Missing value", "must not be null.")
-	case !v.IsKnown() && t == cty.String: // offline: a secret that is there, and not read
+	case !v.IsKnown() && t == cty.String && r.attr.Unit == sdk.Plain: // offline: a secret that is there, and not read
 		return "unknown", ""
 	case !v.IsKnown():
 		return nil, ""
@@ -243,7 +243,7 @@ func (r *reading) object(v cty.Value, t cty.Type, path sdk.Path, hidden bool) (a
 		case t.IsMapType():
 			of = t.ElementType()
 		case !t.HasAttribute(key):
-			r.wrong(here, "Unknown key", "is not known here.%s", config.DidYouMean(key, keysOf(t.AttributeTypes())))
+			r.wrong(here, "Unknown key", "is not known here.%s", config.DidYouMean(key, sorted(t.AttributeTypes())))
 			continue
 		case e.IsNull() && t.AttributeOptional(key):
 			continue
@@ -257,7 +257,7 @@ func (r *reading) object(v cty.Value, t cty.Type, path sdk.Path, hidden bool) (a
 		}
 		texts = append(texts, key+" = "+text)
 	}
-	for _, key := range keysOf(attributesOf(t)) {
+	for _, key := range sorted(attributesOf(t)) {
 		if _, ok := values[key]; !ok && !t.AttributeOptional(key) && !r.bad {
 			return r.wrong(path, "Missing key", "needs %s.", key)
 		}

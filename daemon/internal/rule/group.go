@@ -72,6 +72,13 @@ func (g *group) inherit(old *group) {
 	for _, s := range old.rules {
 		byIdentity[s.identity()] = append(byIdentity[s.identity()], s)
 	}
+	if old.Store != g.Store { // what it wrote stays behind
+		old.staleLater(old.living())
+		for _, s := range old.rules {
+			s.previous = nil
+		}
+		clear(old.leaving)
+	}
 	for _, s := range g.rules {
 		if was := byIdentity[s.identity()]; len(was) > 0 {
 			s.alerts, s.previous = was[0].alerts, was[0].previous
@@ -87,17 +94,29 @@ func (g *group) inherit(old *group) {
 	}
 }
 
-// retire ends what a removed group has said: its alerts resolve, and its series go stale, but for those that another
-// group writes two intervals later: a group that was renamed.
+// retire ends what a removed group has said: its alerts resolve, its series go stale.
 func (g *group) retire() {
-	series := g.leaving
 	for _, s := range g.rules {
 		g.resolve(s)
-		maps.Copy(series, s.previous)
 	}
 	if err := g.o.Save(saveKey(g.key), nil); err != nil {
 		g.o.Log.Warn("the state of a removed group of rules could not be removed", "group", g.Name, "file", g.File, "error", err)
 	}
+	g.staleLater(g.living())
+}
+
+// living are the series that the group has written and not yet marked stale.
+func (g *group) living() map[string]sdk.Labels {
+	all := maps.Clone(g.leaving)
+	for _, s := range g.rules {
+		maps.Copy(all, s.previous)
+	}
+	return all
+}
+
+// staleLater marks series stale as of now, but for those that another group has written two intervals later: a group that
+// was renamed. As in Prometheus, the end of the daemon marks nothing.
+func (g *group) staleLater(series map[string]sdk.Labels) {
 	if len(series) == 0 {
 		return
 	}
@@ -121,13 +140,14 @@ func (g *group) retire() {
 
 // forget deletes the series that this group writes to the store.
 func (g *group) forget(store string, series map[string]sdk.Labels) {
+	if g.Store != store {
+		return
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, s := range g.rules {
 		for key := range s.previous {
-			if g.Store == store {
-				delete(series, key)
-			}
+			delete(series, key)
 		}
 	}
 }

@@ -174,11 +174,11 @@ func (r *Rules) Set(groups []Group) error {
 // Stop ends all evaluation and saves; nothing is resolved.
 func (r *Rules) Stop() {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.stop()
 	for _, g := range r.groups {
 		<-g.done
 	}
+	r.mu.Unlock()
 	r.wg.Wait()
 }
 

@@ -1,0 +1,275 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+)
+
+// ---- Three processes: a source that sends as fast as it may, the daemon with its log, a sink that only counts.
+
+type blastConfig struct {
+	Batch int `hcl:"batch" doc:"Samples a batch."`
+}
+
+type blast struct{ size int }
+
+func openBlast(_ context.Context, cfg *blastConfig, _ sdk.Host) (*blast, error) {
+	return &blast{cfg.Batch}, nil
+}
+
+func (s *blast) Stream(ctx context.Context, out sdk.Emitter) error {
+	b := out.Batch()
+	refs := make([]sdk.Ref, s.size)
+	for i := range refs {
+		refs[i] = b.Define(sdk.Series{Labels: sdk.NewLabels("__name__", "blast_metric", "cluster", "prod", "device", fmt.Sprint("nvme", i%8), "mode", fmt.Sprint(i))})
+	}
+	for v := 0.0; ; v++ {
+		for _, r := range refs {
+			b.Put(r, v)
+		}
+		if err := out.Emit(ctx, b); err != nil {
+			return err
+		}
+	}
+}
+
+type holeConfig struct{}
+
+type hole struct{ samples atomic.Int64 }
+
+func openHole(context.Context, *holeConfig, sdk.Host) (*hole, error) { return &hole{}, nil }
+
+func (h *hole) Write(_ context.Context, in *sdk.Batch) error {
+	for _, r := range in.Runs() {
+		h.samples.Add(int64(len(r.Values)))
+	}
+	return nil
+}
+
+// benchPlugins is a plugin directory with the plugins of this test binary.
+func benchPlugins(b *testing.B) string {
+	dir := b.TempDir()
+	self, err := os.Executable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, name := range []string{"blast", "hole"} {
+		if err := os.Symlink(self, filepath.Join(dir, name)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func BenchmarkThreeProcesses(b *testing.B) {
+	for _, batch := range []int{500, 5000, 50000} {
+		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
+			m := start(b, fmt.Sprintf("source \"blast\" \"b\" { batch = %d }\nsink \"hole\" \"h\" {}\n", batch), "-plugin-dir", benchPlugins(b))
+			m.eventually("samples flow", func() bool { return m.metric(`magpie_pipeline_stored_samples_total`) > 0 })
+			time.Sleep(2 * time.Second)
+			before := m.usage()
+			time.Sleep(8 * time.Second)
+			after := m.usage()
+			n := after.samples - before.samples
+			if n == 0 {
+				b.Fatal("nothing was stored")
+			}
+			b.ReportMetric((after.cpu["all"]-before.cpu["all"])/n*1e9, "ns-cpu/sample")
+			b.ReportMetric((after.cpu["blast"]-before.cpu["blast"])/n*1e9, "ns-source/sample")
+			b.ReportMetric((after.cpu["magpie"]-before.cpu["magpie"])/n*1e9, "ns-daemon/sample")
+			b.ReportMetric((after.cpu["hole"]-before.cpu["hole"])/n*1e9, "ns-sink/sample")
+			b.ReportMetric((after.mallocs-before.mallocs)/n, "daemon-allocs/sample")
+			b.ReportMetric(n/8/1e6, "Msamples/s")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// used is what a daemon and its plugins have used and done.
+type used struct {
+	cpu     map[string]float64 // seconds, by process and "all"
+	pss     float64            // bytes, of all processes
+	samples float64
+	mallocs float64
+}
+
+func (m *magpie) usage() used {
+	m.Helper()
+	u := used{cpu: map[string]float64{}, samples: m.metric("magpie_pipeline_stored_samples_total"), mallocs: m.metric("go_memstats_mallocs_total")}
+	pids := m.pids()
+	pids["magpie"], pids["guard"] = m.cmd.Process.Pid, m.guard()
+	for name, pid := range pids {
+		u.cpu[name] = cpuOf(m, pid)
+		u.cpu["all"] += u.cpu[name]
+		u.pss += pssOf(m, pid)
+	}
+	return u
+}
+
+// metric sums a metric of the daemon over its labels.
+func (m *magpie) metric(name string) (sum float64) {
+	return sumOf(m.get("/metrics"), name)
+}
+
+func sumOf(page []byte, name string) (sum float64) {
+	lines := bufio.NewScanner(bytes.NewReader(page))
+	for lines.Scan() {
+		if rest, ok := strings.CutPrefix(lines.Text(), name); ok && (rest[0] == ' ' || rest[0] == '{') {
+			v, _ := strconv.ParseFloat(rest[strings.LastIndexByte(rest, ' ')+1:], 64)
+			sum += v
+		}
+	}
+	return sum
+}
+
+// cpuOf sums the CPU time of a process' threads, to the nanosecond. Go's threads do not end while it is measured.
+func cpuOf(t testing.TB, pid int) float64 {
+	t.Helper()
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if len(threads) == 0 {
+		t.Fatalf("process %d is gone", pid)
+	}
+	total := 0.0
+	for _, f := range threads {
+		b, err := os.ReadFile(f)
+		if err == nil {
+			ns, _ := strconv.ParseFloat(strings.Fields(string(b))[0], 64)
+			total += ns / 1e9
+		}
+	}
+	return total
+}
+
+func pssOf(t testing.TB, pid int) float64 {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?m)^Pss:\s+(\d+) kB`).FindSubmatch(b)
+	kib, _ := strconv.ParseFloat(string(found[1]), 64)
+	return kib * 1024
+}
+
+// ---- Scraping beside Prometheus: the same targets, the same interval, at the same time.
+
+const (
+	benchTargets  = 100
+	benchSeries   = 1000
+	benchInterval = 5 * time.Second
+	benchLength   = 60 * time.Second
+)
+
+// pages serves targets whose values change at every scrape.
+func pages(b *testing.B) (addresses []string) {
+	var scrapes atomic.Int64
+	for t := range benchTargets {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { l.Close() })
+		variants := [][]byte{exposition(t, 0), exposition(t, 1), exposition(t, 2)}
+		go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+			w.Write(variants[scrapes.Add(1)%3])
+		}))
+		addresses = append(addresses, l.Addr().String())
+	}
+	return addresses
+}
+
+// exposition is a page in the manner of node_exporter's.
+func exposition(target, variant int) []byte {
+	var b bytes.Buffer
+	for family := 0; family*8 < benchSeries; family++ {
+		name := fmt.Sprintf("node_subsystem%d_metric_%d_total", family%23, family)
+		fmt.Fprintf(&b, "# HELP %s Help text of metric number %d as its collector tells it.\n# TYPE %s counter\n", name, family, name)
+		for i := range 8 {
+			value := float64((target+1)*(family+7)*(i+3)%99991) * 1.37
+			switch i % 3 {
+			case 0:
+				value = float64(int(value)) + float64(variant)
+			case 1:
+				value += float64(variant) * 0.25
+			}
+			fmt.Fprintf(&b, "%s{device=\"nvme%dn1\",mode=\"mode%d\"} %s\n", name, family%4, i, strconv.FormatFloat(value, 'g', -1, 64))
+		}
+	}
+	return b.Bytes()
+}
+
+// prometheus starts the machine's Prometheus on the same targets.
+func prometheus(b *testing.B, targets []string) (pid int, url string, version string) {
+	path, err := exec.LookPath("prometheus")
+	if err != nil {
+		b.Skip("SKIPPED: there is no prometheus on this machine; make deps installs it")
+	}
+	out, _ := exec.Command(path, "--version").CombinedOutput()
+	version = strings.Fields(string(out))[2]
+	dir := b.TempDir()
+	config := fmt.Sprintf("global: {scrape_interval: %s}\nscrape_configs: [{job_name: bench, static_configs: [{targets: ['%s']}]}]\n", benchInterval, strings.Join(targets, "','"))
+	if err := os.WriteFile(filepath.Join(dir, "p.yml"), []byte(config), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	cmd := exec.Command(path, "--config.file="+filepath.Join(dir, "p.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=error")
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	return cmd.Process.Pid, "http://" + address, version
+}
+
+func BenchmarkScrapeToTSDBBesidePrometheus(b *testing.B) {
+	targets := pages(b)
+	pid, url, version := prometheus(b, targets)
+	m := start(b, fmt.Sprintf("source \"prometheus\" \"bench\" {\n  targets = [\"%s\"]\n  interval = \"%s\"\n}\nstore \"tsdb\" \"main\" {}\n", strings.Join(targets, `", "`), benchInterval))
+	peer := &magpie{TB: b, url: url}
+	appended := func() float64 {
+		return sumOf(peer.get("/metrics"), "prometheus_tsdb_head_samples_appended_total")
+	}
+	m.eventually("both have collected everything", func() bool {
+		return m.metric("magpie_pipeline_stored_samples_total") >= benchTargets*benchSeries && appended() >= benchTargets*benchSeries
+	})
+	time.Sleep(benchInterval)
+	before, peerCPU, peerSamples := m.usage(), cpuOf(b, pid), appended()
+	var peak, peerPeak float64
+	for end := time.Now().Add(benchLength); time.Now().Before(end); time.Sleep(time.Second) {
+		peak, peerPeak = max(peak, m.usage().pss), max(peerPeak, pssOf(b, pid))
+	}
+	after := m.usage()
+	ours := (after.cpu["all"] - before.cpu["all"]) / (after.samples - before.samples) * 1e6
+	theirs := (cpuOf(b, pid) - peerCPU) / (appended() - peerSamples) * 1e6
+	b.Logf("Prometheus %s; %d targets × %d series every %s for %s; CPU of all processes, samples stored: %.0f here, %.0f there", version, benchTargets, benchSeries, benchInterval, benchLength, after.samples-before.samples, appended()-peerSamples)
+	for name := range after.cpu {
+		b.Logf("%-10s %.3f s per million samples", name, (after.cpu[name]-before.cpu[name])/(after.samples-before.samples)*1e6)
+	}
+	b.ReportMetric(ours, "s-cpu/Msample")
+	b.ReportMetric(theirs, "s-cpu-prometheus/Msample")
+	b.ReportMetric(ours/theirs, "cpu-ratio")
+	b.ReportMetric(peak/(1<<20), "MiB-peak-pss")
+	b.ReportMetric(peerPeak/(1<<20), "MiB-peak-pss-prometheus")
+	b.ReportMetric(peak/peerPeak, "memory-ratio")
+	b.ReportMetric(0, "ns/op")
+}
