@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime"
@@ -29,13 +30,24 @@ type answerFunc func(r *http.Request) (any, error)
 func (f answerFunc) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	data, err := f(r)
 	w.Header().Set("Content-Type", "application/json")
-	if err != nil {
+	var bad badRequest
+	switch {
+	case errors.As(err, &bad):
+		w.WriteHeader(http.StatusBadRequest)
+		json.NewEncoder(w).Encode(map[string]any{"status": "error", "errorType": "bad_data", "error": err.Error()})
+		return
+	case err != nil:
 		w.WriteHeader(http.StatusServiceUnavailable)
 		json.NewEncoder(w).Encode(map[string]any{"status": "error", "errorType": "unavailable", "error": err.Error()})
 		return
 	}
 	json.NewEncoder(w).Encode(map[string]any{"status": "success", "data": data})
 }
+
+// badRequest is the client's mistake.
+type badRequest string
+
+func (e badRequest) Error() string { return string(e) }
 
 // target is what is known of a target from its own series: who it is, whether it was up, and when.
 type target struct {
@@ -61,7 +73,7 @@ func (p *prometheusAPI) targets(r *http.Request) (any, error) {
 	case "dropped":
 		return out, nil
 	default:
-		return nil, fmt.Errorf("state %q is not one of any, active, dropped", state)
+		return nil, badRequest(fmt.Sprintf("state %q is not one of any, active, dropped", state))
 	}
 	active, err := p.active(r.Context())
 	if err != nil {
@@ -199,7 +211,7 @@ func (p *prometheusAPI) rules(r *http.Request) (any, error) {
 	names := map[string]string{"alert": "alerting", "record": "recording", "": ""}
 	kind, known := names[r.Form.Get("type")]
 	if !known {
-		return nil, fmt.Errorf("type %q is not one of alert, record", r.Form.Get("type"))
+		return nil, badRequest(fmt.Sprintf("type %q is not one of alert, record", r.Form.Get("type")))
 	}
 	selected := func(field, value string) bool {
 		return len(r.Form[field]) == 0 || slices.Contains(r.Form[field], value)

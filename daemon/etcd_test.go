@@ -1,0 +1,297 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/embed"
+)
+
+// cluster is a real etcd of three members in this process.
+type cluster struct {
+	*testing.T
+	configs []*embed.Config
+	members []*embed.Etcd
+}
+
+func startCluster(t *testing.T) *cluster {
+	c := &cluster{T: t}
+	var initial []string
+	for i := range 3 {
+		cfg := embed.NewConfig()
+		cfg.Name, cfg.Dir, cfg.LogLevel = fmt.Sprintf("m%d", i), t.TempDir(), "panic"
+		cfg.UnsafeNoFsync = true
+		peer, client := freeURL(t), freeURL(t)
+		cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
+		cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
+		initial = append(initial, cfg.Name+"="+peer.String())
+		c.configs = append(c.configs, cfg)
+	}
+	c.members = make([]*embed.Etcd, 3)
+	var starting sync.WaitGroup
+	for i, cfg := range c.configs {
+		cfg.InitialCluster = strings.Join(initial, ",")
+		starting.Go(func() { c.start(i) })
+	}
+	starting.Wait()
+	t.Cleanup(func() {
+		for i := range c.members {
+			c.stop(i)
+		}
+	})
+	return c
+}
+
+func freeURL(t *testing.T) url.URL {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return url.URL{Scheme: "http", Host: l.Addr().String()}
+}
+
+func (c *cluster) start(i int) {
+	e, err := embed.StartEtcd(c.configs[i])
+	if err != nil {
+		c.Error(err)
+		return
+	}
+	select {
+	case <-e.Server.ReadyNotify():
+	case <-time.After(60 * time.Second):
+		c.Error("a member did not become ready within a minute")
+	}
+	c.members[i] = e
+}
+
+func (c *cluster) stop(i int) {
+	if c.members[i] != nil {
+		c.members[i].Close()
+		c.members[i] = nil
+		c.configs[i].ClusterState = "existing"
+	}
+}
+
+func (c *cluster) instance(i int) string { return c.configs[i].ListenClientUrls[0].Host }
+
+// mailbox is a webhook receiver that keeps what it gets.
+type mailbox struct {
+	*httptest.Server
+	mu   sync.Mutex
+	mail []webhookMessage
+}
+
+type webhookMessage struct {
+	Version string
+	Status  string
+	Alerts  []struct {
+		Status      string
+		Labels      map[string]string
+		Annotations map[string]string
+		EndsAt      time.Time
+	}
+	CommonLabels map[string]string
+	GroupKey     string
+}
+
+func newMailbox(t *testing.T) *mailbox {
+	b := &mailbox{}
+	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		var m webhookMessage
+		if err := json.Unmarshal(body, &m); err != nil {
+			t.Errorf("the webhook got %q: %v", body, err)
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.mail = append(b.mail, m)
+	}))
+	t.Cleanup(b.Close)
+	return b
+}
+
+func (b *mailbox) find(status, alert, instance string) *webhookMessage {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i, m := range b.mail {
+		for _, a := range m.Alerts {
+			if a.Status == status && a.Labels["alertname"] == alert && a.Labels["instance"] == instance {
+				return &b.mail[i]
+			}
+		}
+	}
+	return nil
+}
+
+// TestAnEtcdMemberDiesAndComesBack is the main job from end to end: a real cluster, the real binaries, a real receiver.
+func TestAnEtcdMemberDiesAndComesBack(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	box := newMailbox(t)
+	m := start(t, fmt.Sprintf(`
+source "etcd" "main" {
+  endpoints = ["http://%s"]
+  labels    = { cluster = "test" }
+  timeout   = "900ms"
+}
+store "tsdb" "main" {}
+notifier "webhook" "box" { url = %q }
+route {
+  notify         = [notifier.webhook.box]
+  group_by       = ["alertname"]
+  group_wait     = "1s"
+  group_interval = "1s"
+}
+alert "etcdMemberDown" {
+  expr        = "up{job='etcd'} == 0"
+  for         = "3s"
+  labels      = { severity = "critical" }
+  annotations = { summary = "{{ $labels.instance }} of {{ $labels.cluster }} is down" }
+}
+`, c.instance(0), box.URL))
+	m.eventually("all three members are seen", func() bool { return len(m.query(`etcd_server_has_leader{job="etcd", cluster="test"} == 1`)) == 3 })
+	for i := range 3 {
+		if got := m.query(fmt.Sprintf(`up{job="etcd", instance=%q} == 1`, c.instance(i))); len(got) != 1 {
+			t.Errorf("member %d: %v", i, got)
+		}
+	}
+	// The selectors of etcd-mixin find the series.
+	for _, selector := range []string{`up{job=~".*etcd.*"}`, `etcd_server_leader_changes_seen_total{job=~".*etcd.*"}`, `etcd_disk_wal_fsync_duration_seconds_bucket{job=~".*etcd.*", le="+Inf"}`, `etcd_mvcc_db_total_size_in_bytes{job=~".*etcd.*"}`} {
+		if got := m.query(selector); len(got) != 3 {
+			t.Errorf("%s: %d series", selector, len(got))
+		}
+	}
+
+	c.stop(2)
+	dead := c.instance(2)
+	m.eventually("the alert is pending", func() bool { return m.alert("etcdMemberDown", dead) == "pending" })
+	m.eventually("the alert is firing", func() bool { return m.alert("etcdMemberDown", dead) == "firing" })
+	m.eventually("the webhook got it", func() bool { return box.find("firing", "etcdMemberDown", dead) != nil })
+	mail := box.find("firing", "etcdMemberDown", dead)
+	if a := mail.Alerts[0]; mail.Version != "4" || mail.Status != "firing" || a.Annotations["summary"] != dead+" of test is down" || a.Labels["severity"] != "critical" {
+		t.Errorf("%+v", mail)
+	}
+	if got := m.query(`up{job="etcd"} == 1`); len(got) != 2 {
+		t.Errorf("%d members are up", len(got))
+	}
+
+	c.start(2)
+	m.eventually("the webhook got the end of it", func() bool { return box.find("resolved", "etcdMemberDown", dead) != nil })
+	m.eventually("nothing fires any more", func() bool { return m.alert("etcdMemberDown", dead) == "" })
+}
+
+// alert is the state of an alert of an instance, "" where it is not active.
+func (m *magpie) alert(name, instance string) string {
+	m.Helper()
+	var answer struct {
+		Data struct {
+			Alerts []struct {
+				State  string
+				Labels map[string]string
+			}
+		}
+	}
+	json.Unmarshal(m.get("/api/v1/alerts"), &answer)
+	for _, a := range answer.Data.Alerts {
+		if a.Labels["alertname"] == name && a.Labels["instance"] == instance {
+			return a.State
+		}
+	}
+	return ""
+}
+
+// TestAlertsSurviveARestart: what was pending or firing still is, since when it was.
+func TestAlertsSurviveARestart(t *testing.T) {
+	t.Parallel()
+	box := newMailbox(t)
+	m := start(t, fmt.Sprintf(`
+source "prometheus" "gone" { targets = ["127.0.0.1:1"] }
+store "tsdb" "main" {}
+notifier "webhook" "box" { url = %q }
+route {
+  notify     = [notifier.webhook.box]
+  group_wait = "100ms"
+}
+alert "Gone" { expr = "up == 0" }
+alert "GoneForLong" {
+  expr = "up == 0"
+  for  = "1h"
+}
+`, box.URL))
+	m.eventually("the one fires and the other is pending", func() bool {
+		return m.alert("Gone", "127.0.0.1:1") == "firing" && m.alert("GoneForLong", "127.0.0.1:1") == "pending" && box.find("firing", "Gone", "127.0.0.1:1") != nil
+	})
+	since := m.activeAt("GoneForLong")
+	m.cmd.Process.Kill()
+	<-m.done
+	m.run()
+	m.eventually("they are as they were", func() bool {
+		return m.alert("Gone", "127.0.0.1:1") == "firing" && m.alert("GoneForLong", "127.0.0.1:1") == "pending"
+	})
+	// The time that the daemon was down does not count, so the display may shift by it, and by nothing else.
+	if got := m.activeAt("GoneForLong"); got.Sub(since).Abs() > 30*time.Second || got.IsZero() {
+		t.Errorf("active since %s, before the restart %s", got, since)
+	}
+	time.Sleep(3 * time.Second) // a second message would come now
+	box.mu.Lock()
+	defer box.mu.Unlock()
+	if n := len(slices.DeleteFunc(slices.Clone(box.mail), func(x webhookMessage) bool { return x.CommonLabels["alertname"] != "Gone" })); n != 1 {
+		t.Errorf("%d messages about one alert", n)
+	}
+}
+
+func (m *magpie) activeAt(name string) time.Time {
+	m.Helper()
+	var answer struct {
+		Data struct {
+			Alerts []struct {
+				ActiveAt time.Time
+				Labels   map[string]string
+			}
+		}
+	}
+	json.Unmarshal(m.get("/api/v1/alerts"), &answer)
+	for _, a := range answer.Data.Alerts {
+		if a.Labels["alertname"] == name {
+			return a.ActiveAt
+		}
+	}
+	return time.Time{}
+}
+
+// Watching changes nothing in the cluster: the probe that writes is a thing to be asked for.
+func TestWatchingEtcdWritesNothing(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t)
+	cli, err := clientv3.New(clientv3.Config{Endpoints: []string{c.configs[0].ListenClientUrls[0].String()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cli.Close()
+	revision := func() int64 {
+		r, err := cli.Get(context.Background(), "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Header.Revision
+	}
+	before := revision()
+	m := start(t, fmt.Sprintf("source \"etcd\" \"main\" { endpoints = [\"http://%s\"] }\nstore \"tsdb\" \"main\" {}\n", c.instance(0)))
+	m.eventually("it is watched", func() bool { s := m.query(`min(count_over_time(up{job="etcd"}[1m]))`); return len(s) == 1 && number(s[0].Value[1]) > 3 })
+	if after := revision(); after != before {
+		t.Errorf("the revision went from %d to %d", before, after)
+	}
+}
