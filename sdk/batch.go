@@ -66,7 +66,8 @@ const forgetAfter = 16
 func (b *Batch) Set(m *Metric, v float64, labels ...string) {
 	if len(labels) != len(m.LabelNames) {
 		if b.misuse == nil {
-			b.misuse = fmt.Errorf("metric %s has %d labels %q, and was set with %d values %q", m.Name, len(m.LabelNames), m.LabelNames, len(labels), labels)
+			// a copy, so that the caller's labels need not be on the heap
+			b.misuse = fmt.Errorf("metric %s has %d labels %q, and was set with %d values %q", m.Name, len(m.LabelNames), m.LabelNames, len(labels), slices.Clone(labels))
 		}
 		return
 	}

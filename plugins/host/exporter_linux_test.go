@@ -86,7 +86,7 @@ var theirsOnly = []string{"node_exporter_build_info", "node_filesystem_purgeable
 func moves(name string) bool {
 	for _, part := range []string{"_total", "node_vmstat", "node_netstat", "node_sockstat", "node_memory", "node_time_seconds", "node_load",
 		"node_procs", "node_processes", "node_timex", "_avail", "_free", "node_filefd", "collector_duration", "node_softnet", "node_disk_io_now",
-		"node_entropy", "node_udp", "_frequency", "_temp", "_state", "node_nf_conntrack"} {
+		"node_arp", "node_entropy", "node_udp", "_frequency", "_temp", "_state", "node_nf_conntrack"} {
 		if strings.Contains(name, part) {
 			return true
 		}

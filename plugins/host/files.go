@@ -50,14 +50,14 @@ func (t *tree) begin() {
 }
 
 // read returns what a file holds, valid until the next read. It makes the system calls itself: half as many as os.ReadFile,
-// and a driver that answers EAGAIN is an error instead of a wait.
+// and a driver that answers EAGAIN is an error instead of a wait, as is a pipe in a file's place.
 func (t *tree) read(path string) ([]byte, error) { return t.load(path, false) }
 
 // glance is read for a file that the kernel gives out in one piece, such as one of sysfs: it saves asking for more.
 func (t *tree) glance(path string) ([]byte, error) { return t.load(path, true) }
 
 func (t *tree) load(path string, once bool) ([]byte, error) {
-	fd, err := retry(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
+	fd, err := retry(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0) })
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
@@ -174,11 +174,13 @@ func integer(b []byte, base uint64) (v uint64, ok bool) {
 		return 0, false
 	}
 	for _, c := range b {
-		d := uint64(c - '0')
-		if c > '9' {
-			d = uint64(c|0x20) - 'a' + 10
+		d := base
+		if c >= '0' && c <= '9' {
+			d = uint64(c - '0')
+		} else if lower := c | 0x20; lower >= 'a' && lower <= 'f' {
+			d = uint64(lower-'a') + 10
 		}
-		if c < '0' || d >= base || v > (1<<64-1)/base || v*base > 1<<64-1-d {
+		if d >= base || v > (1<<64-1)/base || v*base > 1<<64-1-d {
 			return 0, false
 		}
 		v = v*base + d
@@ -191,12 +193,9 @@ func float(b []byte) (float64, error) {
 	if v, ok := integer(b, 10); ok {
 		return float64(v), nil
 	}
-	if len(b) > 64 {
-		b = b[:64]
-	}
 	v, err := strconv.ParseFloat(string(b), 64)
 	if err != nil {
-		return 0, fmt.Errorf("%q is not a number", b)
+		return 0, fmt.Errorf("%.64q is not a number", b)
 	}
 	return v, nil
 }

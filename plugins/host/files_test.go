@@ -91,7 +91,7 @@ func FuzzCPUList(f *testing.F) {
 }
 
 func FuzzIntegersAreThoseOfStrconv(f *testing.F) {
-	for _, s := range []string{"0", "18446744073709551615", "18446744073709551616", "ffffffffffffffff", "10000000000000000", "-1", "1_0", "0x1", "7f", "G", ":", ""} {
+	for _, s := range []string{"0", "18446744073709551615", "18446744073709551616", "ffffffffffffffff", "10000000000000000", "-1", "1_0", "0x1", "7f", "G", ":", "@", "`", "/", ""} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

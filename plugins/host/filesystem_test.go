@@ -146,24 +146,26 @@ func TestWaitingForAFilesystemEndsWithTheContext(t *testing.T) {
 }
 
 func TestAHangingFilesystemIsReportedAsNodeExporterDoes(t *testing.T) {
-	t.Parallel()
-	h, _ := bare(t, func(c *Config) { c.Collect, c.MountTimeout = []string{"filesystem"}, 60*time.Millisecond })
-	write(t, h.proc+"/1/mountinfo", "1 1 8:1 / / rw - ext4 /dev/a rw\n2 1 0:9 / /nfs ro - nfs4 srv:/x rw\n")
-	dead := make(chan struct{})
-	defer close(dead)
-	h.statfs = (&hanging{stuck: map[string]chan struct{}{h.root + "/nfs": dead}}).statfs
-	values, err := collectOnce(t, h)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for series, want := range map[string]float64{
-		`node_filesystem_device_error{device="srv:/x", device_error="mountpoint timeout", fstype="nfs4", mountpoint="/nfs"}`: 1,
-		`node_filesystem_readonly{device="srv:/x", device_error="mountpoint timeout", fstype="nfs4", mountpoint="/nfs"}`:     1,
-		`node_filesystem_device_error{device="/dev/a", fstype="ext4", mountpoint="/"}`:                                       0,
-		`node_filesystem_size_bytes{device="/dev/a", fstype="ext4", mountpoint="/"}`:                                         1,
-	} {
-		if got, ok := values[series]; !ok || got != want {
-			t.Errorf("%s is %v, %v; should be %v", series, got, ok, want)
+	synctest.Test(t, func(t *testing.T) {
+		h, _ := bare(t, func(c *Config) { c.Collect = []string{"filesystem"} })
+		write(t, h.proc+"/1/mountinfo", "1 1 8:1 / / rw - ext4 /dev/a rw\n2 1 0:9 / /nfs ro - nfs4 srv:/x rw\n")
+		dead := make(chan struct{})
+		h.statfs = (&hanging{stuck: map[string]chan struct{}{h.root + "/nfs": dead}}).statfs
+		values, err := collectOnce(t, h)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
+		for series, want := range map[string]float64{
+			`node_filesystem_device_error{device="srv:/x", device_error="mountpoint timeout", fstype="nfs4", mountpoint="/nfs"}`: 1,
+			`node_filesystem_readonly{device="srv:/x", device_error="mountpoint timeout", fstype="nfs4", mountpoint="/nfs"}`:     1,
+			`node_filesystem_device_error{device="/dev/a", fstype="ext4", mountpoint="/"}`:                                       0,
+			`node_filesystem_size_bytes{device="/dev/a", fstype="ext4", mountpoint="/"}`:                                         1,
+		} {
+			if got, ok := values[series]; !ok || got != want {
+				t.Errorf("%s is %v, %v; should be %v", series, got, ok, want)
+			}
+		}
+		close(dead)
+		synctest.Wait()
+	})
 }

@@ -6,10 +6,16 @@
 // how it fares in node_scrape_collector_success (0 also where this machine has nothing of the kind, such as a RAID) and
 // node_scrape_collector_duration_seconds; one that fails leaves the others alone.
 //
+// The collectors are arp, bonding, conntrack, cpu, cpufreq, diskstats, dmi, entropy, filefd, filesystem, hwmon, kernel_hung,
+// loadavg, mdadm, meminfo, netclass, netdev, netstat, os, powersupplyclass, pressure, processes, schedstat, selinux,
+// sockstat, softnet, stat, textfile, thermal_zone, threads, time, timex, udp_queues, uname and vmstat. "threads" has to be
+// asked for: it is the part of node_exporter's "processes" that reads a file for each thread.
+//
 // These collectors of node_exporter are not here: bcache, bcachefs, btrfs, dmmultipath, edac, fibrechannel, infiniband,
 // ipvs, nfs, nfsd, nvme, rapl, tapestats, watchdog, xfs, zfs, and those that it does not run by default but for
-// "processes", which runs here by default. Its metric node_processes_threads_state, a file for each thread, comes from a
-// collector of its own, "threads", that has to be asked for.
+// "processes", which runs by default here. Other differences: memory has all fields that the kernel gives (as node_exporter
+// had until 1.9), a state that some process was in stays, with 0, when none is in it, and a sensor that cannot be read has
+// no sample instead of 0.
 //
 // What rarely changes — which sensors and disks there are, the speed of a network link whose carrier is steady, the
 // limits of a CPU's frequency, /etc/os-release — is read in every 20th collect only.

@@ -168,6 +168,19 @@ func TestCollectorsAreChosenByName(t *testing.T) {
 	}
 }
 
+func TestTheManualNamesEveryCollector(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("host.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	manual, _, _ := strings.Cut(string(source), "\npackage main\n")
+	manual = strings.ReplaceAll(strings.ReplaceAll(manual, "\n// ", " "), " and vmstat.", ", vmstat")
+	if !strings.Contains(manual, "The collectors are "+names()) {
+		t.Errorf("the package comment does not say: The collectors are %s", names())
+	}
+}
+
 func TestACollectorThatFailsLeavesTheOthersAlone(t *testing.T) {
 	t.Parallel()
 	h, th := bare(t, func(c *Config) { c.Collect = []string{"loadavg", "meminfo", "uname", "schedstat"} })

@@ -42,11 +42,11 @@ func declareHwmon(attributes map[string]string) map[string]*sdk.Metric {
 	for kind, elements := range attributes {
 		for _, element := range strings.Split(elements, " ") {
 			x := hwmonReading(kind, element, false)
-			make := sdk.Gauge
+			declare := sdk.Gauge
 			if x.counter {
-				make = sdk.Counter
+				declare = sdk.Counter
 			}
-			declared[x.name] = make(x.name, x.help, "chip", "sensor")
+			declared[x.name] = declare(x.name, x.help, "chip", "sensor")
 		}
 	}
 	return declared

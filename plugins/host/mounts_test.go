@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/magpie-monitoring/magpie/sdk"
 )
 
 func TestMountPointsAreUnescaped(t *testing.T) {
@@ -121,5 +119,3 @@ func FuzzMountinfo(f *testing.F) {
 		}
 	})
 }
-
-var _ sdk.Collector = (*host)(nil)

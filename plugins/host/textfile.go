@@ -152,8 +152,12 @@ func (f *textFile) clash(path string, seen map[string]string) error {
 
 // parseTextfile reads metrics in the Prometheus text format.
 func parseTextfile(page []byte, path string) (samples []textSample, err error) {
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(bytes.NewReader(page))
+	var families map[string]*dto.MetricFamily
+	err = sdk.Recover("the text parser", func() error { // {} without a name makes it panic (prometheus/common 0.71)
+		parser := expfmt.NewTextParser(model.UTF8Validation)
+		families, err = parser.TextToMetricFamilies(bytes.NewReader(page))
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

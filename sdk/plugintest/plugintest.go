@@ -36,14 +36,22 @@ import (
 type Config map[string]any
 
 // Option changes how a component is opened.
-type Option func(*client.Opening)
+type Option func(*opening)
+
+type opening struct {
+	client.Opening
+	log slog.Handler
+}
+
+// Log sends what the component logs to a handler; without it, it is lost.
+func Log(h slog.Handler) Option { return func(o *opening) { o.log = h } }
 
 // Settings sets a source's core attributes; without it the interval is an hour, so that only the first Collect happens.
-func Settings(s sdk.SourceSettings) Option { return func(o *client.Opening) { o.Source = s } }
+func Settings(s sdk.SourceSettings) Option { return func(o *opening) { o.Source = s } }
 
 // Discovered hands targets to the source when it opens.
 func Discovered(targets ...sdk.Discovered) Option {
-	return func(o *client.Opening) { o.Targets = targets }
+	return func(o *opening) { o.Targets = targets }
 }
 
 // Component is an open component under test; the test's end closes it.
@@ -53,6 +61,7 @@ type Component struct {
 	t       testing.TB
 	socket  string
 	packets chan []byte
+	rest    []byte // of a packet, behind the end of a cycle
 	decoder *wire.Decoder
 
 	mu   sync.Mutex
@@ -76,13 +85,12 @@ func TryOpen(t testing.TB, c sdk.Capability, cfg Config, opts ...Option) (*Compo
 		c.Type.Name = "test"
 	}
 	p := &Component{t: t, Number: 1, packets: make(chan []byte, 64), decoder: wire.NewDecoder()}
-	p.Conn = connect(t, c)
+	o := opening{log: slog.DiscardHandler}
 	if _, _, err := p.decoder.Decode(wire.AppendStream(nil, p.Number, "source.test.main")); err != nil {
 		t.Fatal(err)
 	}
-	p.receive()
 	address := fmt.Sprintf("%s.%s.main", c.Type.Kind, c.Type.Name)
-	o := client.Opening{
+	o.Opening = client.Opening{
 		Config:    client.Config{Kind: c.Type.Kind, Type: c.Type.Name, Address: address, JSON: encode(t, cfg)},
 		Component: p.Number, Dir: t.TempDir(), Instance: "testhost",
 		Source: sdk.SourceSettings{Job: "test", Interval: time.Hour, Timeout: 10 * time.Second, LimitSeries: 100_000},
@@ -90,7 +98,9 @@ func TryOpen(t testing.TB, c sdk.Capability, cfg Config, opts ...Option) (*Compo
 	for _, opt := range opts {
 		opt(&o)
 	}
-	socket, err := p.Conn.Open(t.Context(), o, nil)
+	p.Conn = connect(t, c, o.log)
+	p.receive()
+	socket, err := p.Conn.Open(t.Context(), o.Opening, nil)
 	p.socket = socket
 	return p, err
 }
@@ -116,8 +126,8 @@ func encode(t testing.TB, cfg Config) []byte {
 	return b
 }
 
-func connect(t testing.TB, c sdk.Capability) client.Conn {
-	server, err := serve.NewServer("test", "0.0.0", slog.New(slog.DiscardHandler), c)
+func connect(t testing.TB, c sdk.Capability, log slog.Handler) client.Conn {
+	server, err := serve.NewServer("test", "0.0.0", slog.New(log), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,44 +182,59 @@ func (p *Component) receive() {
 // Next waits for the next packet and returns its samples.
 func (p *Component) Next() Samples {
 	p.t.Helper()
-	samples, _ := p.next()
-	return samples
+	frames := p.rest
+	if p.rest = nil; frames == nil {
+		frames = p.packet()
+	}
+	return p.decode(frames)
 }
 
 // Cycle waits for the end of a Collect and returns everything that came since the last one.
 func (p *Component) Cycle() (all Samples) {
 	p.t.Helper()
 	for {
-		samples, whole := p.next()
-		if all = append(all, samples...); whole {
-			return all
+		frames := p.rest
+		if p.rest = nil; frames == nil {
+			frames = p.packet()
 		}
+		end := 0
+		for r := wire.Read(frames); r.Next(); {
+			if end += len(r.Raw); r.Flags&wire.FlagCycle != 0 {
+				if end < len(frames) {
+					p.rest = frames[end:]
+				}
+				return append(all, p.decode(frames[:end])...)
+			}
+		}
+		all = append(all, p.decode(frames)...)
 	}
 }
 
-func (p *Component) next() (samples Samples, whole bool) {
+func (p *Component) packet() []byte {
 	p.t.Helper()
 	select {
 	case frames, ok := <-p.packets:
 		if !ok {
 			p.t.Fatal("the source's stream has ended")
 		}
-		runs, forgotten, err := p.decoder.Decode(frames)
-		if err != nil {
-			p.t.Fatalf("the source sent what cannot be decoded: %v", err)
-		}
-		for _, s := range sdk.ReadBatch(0, runs).Samples() {
-			samples = append(samples, Sample{s.Labels, s.Family, s.Value, s.Time})
-		}
-		wire.Forget(forgotten)
-		for r := wire.Read(frames); r.Next(); {
-			whole = whole || r.Flags&wire.FlagCycle != 0
-		}
-		return samples, whole
+		return frames
 	case <-time.After(30 * time.Second):
 		p.t.Fatal("nothing came for 30 s")
-		return nil, false
+		return nil
 	}
+}
+
+func (p *Component) decode(frames []byte) (samples Samples) {
+	p.t.Helper()
+	runs, forgotten, err := p.decoder.Decode(frames)
+	if err != nil {
+		p.t.Fatalf("the source sent what cannot be decoded: %v", err)
+	}
+	for _, s := range sdk.ReadBatch(0, runs).Samples() {
+		samples = append(samples, Sample{s.Labels, s.Family, s.Value, s.Time})
+	}
+	wire.Forget(forgotten)
+	return samples
 }
 
 // Health reports the component's health and counts.
