@@ -34,7 +34,7 @@ type alert struct {
 	Value       float64
 
 	ActiveAt, FiredAt, ResolvedAt, KeepFiringSince time.Time
-	toldAt                                         time.Time // not saved: after a restart all is told again
+	toldAt                                         time.Time // zero: there is news; not saved, so all is told again after a restart
 }
 
 var errSameAlert = errors.New("vector contains metrics with the same labelset after applying alert labels")
@@ -114,7 +114,7 @@ func (a *alert) step(rule Rule, holds bool, ts time.Time) (active bool) {
 		}
 		if !keep {
 			if a.Status != inactive {
-				a.Status, a.ResolvedAt = inactive, ts
+				a.Status, a.ResolvedAt, a.toldAt = inactive, ts, time.Time{}
 			}
 			return false
 		}
@@ -148,7 +148,7 @@ func (g *group) tell(s *state, ts time.Time) {
 	g.mu.Lock()
 	var due []Alert
 	for _, a := range s.alerts {
-		if a.Status == pending || !a.ResolvedAt.After(a.toldAt) && !a.toldAt.Add(resendDelay).Before(ts) {
+		if a.Status == pending || !a.toldAt.Add(resendDelay).Before(ts) {
 			continue
 		}
 		a.toldAt = ts
