@@ -51,6 +51,9 @@ export function App() {
           </Suspense>
         )}
       </main>
+      <footer>
+        Magpie {status.data?.version} · <a href="./licenses.md">licenses of what this page is made with</a>
+      </footer>
     </GoContext>
   )
 }

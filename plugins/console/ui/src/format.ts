@@ -106,11 +106,13 @@ export function value(v: number): string {
   return String(Number(v.toPrecision(6)))
 }
 
-/** A series in PromQL's notation. */
+/** A series in PromQL's notation; names with other characters than PromQL's own are quoted. */
 export function series(labels: Record<string, string>): string {
   const { __name__: name = '', ...rest } = labels
-  const matchers = Object.entries(rest).map(([k, v]) => `${k}=${JSON.stringify(v)}`)
-  return matchers.length || !name ? `${name}{${matchers.join(', ')}}` : name
+  const plain = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/.test(name)
+  const pairs = Object.entries(rest).map(([k, v]) => `${/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(k) ? k : quote(k)}=${quote(v)}`)
+  if (name && !plain) return `{${[quote(name), ...pairs].join(', ')}}`
+  return pairs.length || !name ? `${name}{${pairs.join(', ')}}` : name
 }
 
 /** A string as a PromQL literal: JSON's escapes are a subset of Go's. */

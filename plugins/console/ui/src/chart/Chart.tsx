@@ -1,4 +1,4 @@
-import { useEffect, useLayoutEffect, useMemo, useRef } from 'react'
+import { useLayoutEffect, useMemo, useRef } from 'react'
 import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
 import { axes, type Unit } from './axes'
@@ -16,7 +16,6 @@ interface Props {
   times: number[] // s since the epoch
   lines: ChartLine[]
   unit: Unit
-  height: number
   label: string // what it shows, for those who cannot see it
   stacked?: boolean
   filled?: boolean
@@ -26,7 +25,7 @@ interface Props {
   testid?: string
 }
 
-/** A live chart: new data is drawn into the same canvas; gaps in the data are gaps in the lines. */
+/** A live chart, as large as its class says: new data is drawn into the same canvas, gaps in the data are gaps in the lines. */
 export function Chart(props: Props) {
   const palette = usePalette()
   const host = useRef<HTMLDivElement>(null)
@@ -34,18 +33,16 @@ export function Chart(props: Props) {
   const lines = useRef(props.lines)
   const data = useMemo(() => dataOf(props), [props.times, props.lines, props.stacked])
   // What only a new canvas can show; everything else is new data.
-  const shape = JSON.stringify([props.lines.map((l) => [l.label, l.color]), palette.scheme, props.floor, props.height])
+  const shape = JSON.stringify([props.lines.map((l) => [l.label, l.color]), palette.scheme, props.floor])
 
+  // Before the other effect, and both before the screen is drawn: data of another shape must never meet an old canvas.
   useLayoutEffect(() => {
     lines.current = props.lines
-    plot.current?.setData(data)
-  }, [data])
-
-  useEffect(() => {
     const div = host.current!
-    const u = new uPlot(optionsOf(props, palette, div.clientWidth, () => lines.current), data, div)
+    const size = () => ({ width: div.clientWidth, height: div.clientHeight })
+    const u = new uPlot({ ...size(), ...optionsOf(props, palette, () => lines.current) }, data, div)
     plot.current = u
-    const resized = new ResizeObserver(() => u.setSize({ width: div.clientWidth, height: props.height }))
+    const resized = new ResizeObserver(() => u.setSize(size()))
     resized.observe(div)
     return () => {
       resized.disconnect()
@@ -54,8 +51,13 @@ export function Chart(props: Props) {
     }
   }, [shape])
 
+  useLayoutEffect(() => {
+    lines.current = props.lines
+    if (plot.current && plot.current.data !== data) plot.current.setData(data)
+  }, [data])
+
   return (
-    <div ref={host} className="chart" style={{ height: props.height }} role="img" aria-label={props.label} data-testid={props.testid} />
+    <div ref={host} className="chart" role="img" aria-label={props.label} data-testid={props.testid} />
   )
 }
 
@@ -65,7 +67,7 @@ function dataOf({ times, lines, stacked }: Props): uPlot.AlignedData {
   return [times, ...(stacked ? stack(values) : values).toReversed()]
 }
 
-function optionsOf(props: Props, palette: Palette, width: number, lines: () => ChartLine[]): uPlot.Options {
+function optionsOf(props: Props, palette: Palette, lines: () => ChartLine[]): Omit<uPlot.Options, 'width' | 'height'> {
   const { unit, stacked, filled, floor = 0, sync, zoom = false } = props
   const area = palette.scheme === 'dark' ? '38' : '2e' // alpha of a filled area, in hexadecimal
   const series = props.lines.toReversed().map(
@@ -83,8 +85,6 @@ function optionsOf(props: Props, palette: Palette, width: number, lines: () => C
     }),
   )
   return {
-    width,
-    height: props.height,
     padding: [8, 8, 0, 0],
     legend: { show: false },
     series: [{}, ...series],

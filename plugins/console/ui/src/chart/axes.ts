@@ -21,7 +21,7 @@ export function axes(unit: Unit, palette: Palette): uPlot.Axis[] {
       ...look,
       size: width,
       gap: 6,
-      space: 30,
+      space: 40,
       values: (_, at) => at.map(unit.format),
       ...(unit.binary && { incrs: binarySteps }),
     },

@@ -25,7 +25,7 @@ export function Filesystems({ history, filesystems }: { history: History; filesy
               <Bar key={fs.mountpoint} fs={fs} color={i < drawn ? palette.line(i) : palette.text} />
             ))}
           </ul>
-          <Chart times={history.times} lines={lines} unit={{ format: percentOf }} height={190} floor={1} sync="machine"
+          <Chart times={history.times} lines={lines} unit={{ format: percentOf }} floor={1} sync="machine"
             label="Used share of each filesystem" testid="chart-filesystems" />
         </div>
       )}

@@ -14,7 +14,6 @@ export function PanelCard({ panel, times }: { panel: Panel; times: number[] }) {
           times={times}
           lines={lines}
           unit={unit}
-          height={150}
           label={`${title}: ${now} ${note ?? ''}`}
           stacked={panel.stacked ?? false}
           filled={panel.filled ?? false}
@@ -22,7 +21,7 @@ export function PanelCard({ panel, times }: { panel: Panel; times: number[] }) {
           sync="machine"
           testid={`chart-${id}`}
         />
-        {!some && <div className="panel-waits">No samples in this range. Rates need two of them.</div>}
+        {!some && <div className="panel-waits">no samples yet; a rate needs two</div>}
       </div>
       <ul className="legend">
         {lines.map((l) => (

@@ -19,7 +19,7 @@ export interface Panel {
 
 type Color = (i: number) => string
 
-const ratio: Unit = { format: (v) => `${Number((v * 100).toPrecision(3))} %` }
+const ratio: Unit = { format: (v) => `${Number((v * 100).toFixed(v < 0.1 ? 2 : 1))} %` }
 const size: Unit = { format: bytes, binary: true }
 const speed: Unit = { format: bytesPerSecond, binary: true }
 const plain: Unit = { format: decimal }
@@ -77,10 +77,11 @@ function load(h: History, color: Color, cores: number): Panel {
 
 function pressure(h: History, color: Color): Panel {
   const lines = lined(h, color, [['CPU', 'cpuPressure', 0], ['I/O', 'ioPressure', 2], ['memory', 'memoryPressure', 3]])
-  const most = Math.max(...lines.map((l) => newest(l.values) ?? -1))
+  const [worst] = lines.toSorted((a, b) => (newest(b.values) ?? -1) - (newest(a.values) ?? -1))
+  const most = worst && newest(worst.values)
   return {
-    id: 'pressure', title: 'Pressure', now: shown(most < 0 ? undefined : most, percent), note: 'of the time, tasks wait', lines,
-    unit: ratio, floor: 0.05,
+    id: 'pressure', title: 'Pressure', now: shown(most, percent), ...(most !== undefined && { note: `of time waiting for ${worst!.label}` }),
+    lines, unit: ratio, floor: 0.05,
   }
 }
 

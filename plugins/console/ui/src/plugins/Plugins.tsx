@@ -72,8 +72,8 @@ function ProcessTable({ processes, components, rates }: { processes: Process[]; 
 
 function ProcessRow({ process: p, components, rates }: { process: Process; components: Component[]; rates: Rates }) {
   const now = useNow()
-  const cpu = rates.cpu.get(processKey(p))?.rates ?? []
   const alive = p.state === 'running'
+  const cpu = (alive && rates.cpu.get(processKey(p))?.rates) || []
   return (
     <Table.Tr data-plugin={p.plugin}>
       <Table.Td>

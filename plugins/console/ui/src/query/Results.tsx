@@ -7,7 +7,7 @@ import { usePalette } from '../chart/palette'
 import { clock, compact, series, value } from '../format'
 import { Card, Empty } from '../parts/Card'
 import { SeriesName } from '../parts/Labels'
-import { drawn, listed, type Outcome } from './evaluate'
+import { differing, drawn, listed, type Outcome } from './evaluate'
 
 /** The graph, and the values of now below it: the table is the graph's legend. A click on a line there shows it alone. */
 export function Results({ outcome, busy }: { outcome: Outcome; busy: boolean }) {
@@ -17,7 +17,7 @@ export function Results({ outcome, busy }: { outcome: Outcome; busy: boolean }) 
   const { now, over, grid } = outcome
   const times = useMemo(() => timesOf(grid), [grid])
   const all = useMemo(() => (over instanceof Error ? [] : linesOf(over, outcome, palette.line)), [outcome, palette])
-  const lines = useMemo(() => (only ? all.filter((l) => l.label === only) : all), [all, only])
+  const lines = useMemo(() => (only ? all.filter((l) => l.name === only) : all), [all, only])
   const toggle = (name: string) => setAlone(only === name ? undefined : { outcome, name })
   if (now instanceof Error && over instanceof Error) return null
   return (
@@ -27,7 +27,7 @@ export function Results({ outcome, busy }: { outcome: Outcome; busy: boolean }) 
           {lines.length === 0 ? (
             <Empty title="No data in this range">The expression matches no series. Completion in the box lists the names that exist.</Empty>
           ) : (
-            <Chart times={times} lines={lines} unit={{ format: compact }} height={360} label={outcome.expr} zoom testid="query-chart" />
+            <Chart times={times} lines={lines} unit={{ format: compact }} label={outcome.expr} zoom testid="query-chart" />
           )}
         </Card>
       )}
@@ -36,8 +36,20 @@ export function Results({ outcome, busy }: { outcome: Outcome; busy: boolean }) 
   )
 }
 
-function linesOf(over: Matrix, { grid }: Outcome, color: (i: number) => string): ChartLine[] {
-  return over.series.slice(0, drawn).map((s, i) => ({ label: series(s.labels), color: color(i), values: valuesOf(s.points, grid) }))
+/** A line of the graph with the whole name of its series; its label leaves out what all lines share. */
+interface NamedLine extends ChartLine {
+  name: string
+}
+
+function linesOf(over: Matrix, { grid }: Outcome, color: (i: number) => string): NamedLine[] {
+  const shown = over.series.slice(0, drawn)
+  const differ = differing(shown.map((s) => s.labels))
+  return shown.map((s, i) => ({
+    name: series(s.labels),
+    label: series(Object.fromEntries(Object.entries(s.labels).filter(([k]) => differ.has(k)))),
+    color: color(i),
+    values: valuesOf(s.points, grid),
+  }))
 }
 
 function GraphNote({ over, only }: { over: Matrix; only: string | undefined }) {
@@ -47,14 +59,14 @@ function GraphNote({ over, only }: { over: Matrix; only: string | undefined }) {
 
 interface ValuesProps {
   now: Vector
-  lines: ChartLine[]
+  lines: NamedLine[]
   only: string | undefined
   toggle: (name: string) => void
 }
 
 function Values({ now, lines, only, toggle }: ValuesProps) {
   const { samples } = now
-  const colors = useMemo(() => new Map(lines.map((l) => [l.label, l.color])), [lines])
+  const colors = useMemo(() => new Map(lines.map((l) => [l.name, l.color])), [lines])
   const cut = samples.length > listed ? `the first ${listed} of ${samples.length}` : ''
   return (
     <Card title="Values now" aside={<span className="figure-note">{cut}</span>}>

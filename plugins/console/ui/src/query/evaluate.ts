@@ -1,4 +1,4 @@
-import { query, queryRange, type Grid, type Matrix, type Vector } from '../api/prometheus'
+import { query, queryRange, type Grid, type Labels, type Matrix, type Vector } from '../api/prometheus'
 import { gridOf, stepOf } from '../chart/grid'
 
 /** Series of a result that are drawn and listed; more would be neither readable nor light. */
@@ -45,4 +45,11 @@ export function warningsOf({ now, over }: Outcome): string[] {
 export function placeOf(message: string): { line: number; column: number } | undefined {
   const found = /\b(\d{1,6}):(\d{1,6}): parse error/.exec(message)
   return found ? { line: Number(found[1]), column: Number(found[2]) } : undefined
+}
+
+/** The names of the labels that tell series from one another; of a single series all of its labels. */
+export function differing(all: Labels[]): Set<string> {
+  const names = new Set(all.flatMap((l) => Object.keys(l)))
+  if (all.length < 2) return names
+  return new Set([...names].filter((k) => all.some((l) => l[k] !== all[0]![k])))
 }

@@ -48,7 +48,12 @@ export interface SourceRow {
 
 /** The sources of the daemon with their targets: a target's pool is its source's address. Troubled ones come first. */
 export function rowsOf(status: Status, targets: Target[], history: UpHistory | undefined): SourceRow[] {
-  const pools = Map.groupBy(targets, (t) => t.pool)
+  const pools = new Map<string, Target[]>()
+  for (const t of targets) {
+    const pool = pools.get(t.pool)
+    if (pool) pool.push(t)
+    else pools.set(t.pool, [t])
+  }
   return status.components
     .filter((c) => c.kind === 'source')
     .map((c) => rowOf(c, pools.get(c.address) ?? [], history))
