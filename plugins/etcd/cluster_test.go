@@ -10,11 +10,13 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	mathrand "math/rand/v2"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -66,7 +68,7 @@ func newMember(t *testing.T, name string, change func(*embed.Config)) *embed.Con
 	peer, client := freeURL(t), freeURL(t)
 	m.ListenPeerUrls, m.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
 	m.ListenClientUrls, m.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
-	m.TickMs, m.ElectionMs = 50, 500
+	m.TickMs, m.ElectionMs = 100, 1500
 	m.UnsafeNoFsync = true
 	m.BcryptCost = 4 // the least: passwords are not what is tested
 	m.LogLevel, m.LogOutputs = "error", []string{os.DevNull}
@@ -76,13 +78,32 @@ func newMember(t *testing.T, name string, change func(*embed.Config)) *embed.Con
 	return m
 }
 
-func freeURL(t *testing.T) url.URL {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// loopback is an address of this process' own, so that a port stays free while its member is stopped: connections that
+// go out from 127.0.0.1, and other tests, cannot take it.
+var loopback = func() string {
+	own := fmt.Sprintf("127.%d.%d.%d", 1+mathrand.IntN(250), mathrand.IntN(250), 1+mathrand.IntN(250))
+	l, err := net.Listen("tcp", own+":0")
 	if err != nil {
-		t.Fatal(err)
+		return "127.0.0.1" // not on Linux
 	}
-	defer l.Close()
-	return url.URL{Scheme: "http", Host: l.Addr().String()}
+	l.Close()
+	return own
+}()
+
+var handedOut sync.Map // host:port
+
+func freeURL(t *testing.T) url.URL {
+	for {
+		l, err := net.Listen("tcp", loopback+":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		host := l.Addr().String()
+		l.Close()
+		if _, twice := handedOut.LoadOrStore(host, true); !twice {
+			return url.URL{Scheme: "http", Host: host}
+		}
+	}
 }
 
 // run starts member i, again if it was stopped.
@@ -112,10 +133,17 @@ func (c *cluster) ready() {
 }
 
 func (c *cluster) stop(i int) {
-	if c.servers[i] != nil {
-		c.servers[i].Close()
-		c.servers[i] = nil
+	server := c.servers[i]
+	if server == nil {
+		return
 	}
+	select {
+	case <-server.Server.ReadyNotify():
+	default:
+		server.Server.HardStop() // Close waits for a server that never got ready
+	}
+	server.Close()
+	c.servers[i] = nil
 }
 
 // url is the client URL of member i.
@@ -172,7 +200,7 @@ func within(t *testing.T) context.Context {
 	return ctx
 }
 
-// certificates makes an authority and one certificate for servers and clients on loopback, as files.
+// certificates makes an authority and one certificate for servers and clients on the loopback address, as files.
 func certificates(t *testing.T) transport.TLSInfo {
 	t.Helper()
 	dir := t.TempDir()
@@ -204,7 +232,7 @@ func certificates(t *testing.T) transport.TLSInfo {
 		t.Fatal(err)
 	}
 	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "etcd"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "etcd"}, IPAddresses: []net.IP{net.ParseIP(loopback)},
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
@@ -177,3 +180,78 @@ func BenchmarkTextparse(b *testing.B) {
 		})
 	}
 }
+
+// From request to emission, with a page server that costs little: it writes prepared answers.
+func BenchmarkScrape(b *testing.B) {
+	for _, zipped := range []bool{false, true} {
+		b.Run(fmt.Sprintf("gzip=%v", zipped), func(b *testing.B) {
+			s := &source{cfg: &Config{BodySizeLimit: 64 << 20, HonorTimestamps: true, EnableCompression: &zipped}, host: quietHost{}}
+			s.targeting = targeting{cfg: s.cfg, settings: sdk.SourceSettings{Interval: time.Second, Job: "node"}}
+			e, err := s.targeting.endpoint(preparedPages(b, zipped)+"/metrics", nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if s.client, err = s.cfg.Client(0, 1); err != nil {
+				b.Fatal(err)
+			}
+			t, out := s.newTarget(e), &countingEmitter{scope: sdk.NewScope(sdk.SourceSettings{}, "", true)}
+			perSample(b, nodeSamples, func(int) {
+				s.scrape(b.Context(), out, turn{target: t, scheduled: time.Now()})
+			})
+			if t.err != nil || out.samples%(nodeSamples+len(reports)) != 0 {
+				b.Fatal(t.err, out.samples)
+			}
+		})
+	}
+}
+
+// preparedPages serves pages of a node, one after another, and returns the URL.
+func preparedPages(b *testing.B, zipped bool) string {
+	var answers [][]byte
+	for _, page := range moments(8) {
+		encoding := "identity"
+		if zipped {
+			page, encoding = zip(page), "gzip"
+		}
+		answers = append(answers, fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n%s", encoding, len(page), page))
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				request := make([]byte, 4096) // one request is in one piece
+				for i := 0; ; i++ {
+					if _, err := conn.Read(request); err != nil {
+						return
+					}
+					conn.Write(answers[i%len(answers)])
+				}
+			}()
+		}
+	}()
+	return "http://" + l.Addr().String()
+}
+
+// countingEmitter counts samples and throws them away.
+type countingEmitter struct {
+	scope   *sdk.Scope
+	samples int
+}
+
+func (e *countingEmitter) Batch() *sdk.Batch { return e.scope.Batch() }
+
+func (e *countingEmitter) Emit(_ context.Context, b *sdk.Batch) error {
+	b.Seal(func(c *sdk.Columns) { e.samples += len(c.Run.Refs) })
+	return nil
+}
+
+func (e *countingEmitter) Flush(context.Context) error { return nil }

@@ -141,7 +141,7 @@ func (m *memory) rollback(w *workspace) {
 	w.forget()
 }
 
-// forget drops what belongs to the page that was read, and memory beyond what most pages need.
+// forget drops what belongs to the page that was read, and buffers that few pages need.
 func (w *workspace) forget() {
 	clear(w.fresh)
 	w.fresh = w.fresh[:0]
@@ -157,8 +157,8 @@ func (w *workspace) forget() {
 	if cap(w.body) > mostKept {
 		w.body = nil
 	}
-	if cap(w.text) > mostKept {
-		w.text, w.lines, w.series, w.number, w.ids, w.values = nil, nil, nil, nil, nil, nil
+	if cap(w.text) > mostKept || cap(w.ids) > mostKept/8 {
+		w.text, w.lines, w.series, w.number, w.ids, w.values, w.times = nil, nil, nil, nil, nil, nil, nil
 	}
 }
 
@@ -168,9 +168,9 @@ const (
 	mostIndexed = 1 << 16
 )
 
-// fit copies src into dst's memory if that is large enough and not more than twice too large.
+// fit copies src into dst's memory if that is large enough and not much too large.
 func fit[T any](dst, src []T) []T {
-	if n := len(src); cap(dst) < n || cap(dst) > 2*n+64 {
+	if n := len(src); cap(dst) < n || cap(dst) > n+n/4+64 {
 		dst = make([]T, 0, n+n/16)
 	}
 	old := dst

@@ -184,8 +184,10 @@ func parseGroups(data []byte, isJSON bool) (groups []*group, err error) {
 	if isJSON {
 		d := json.NewDecoder(bytes.NewReader(data))
 		d.DisallowUnknownFields()
-		if err = d.Decode(&groups); err == nil && d.More() {
-			err = errors.New("there is more behind the list")
+		if err = d.Decode(&groups); err == nil {
+			if _, end := d.Token(); end != io.EOF {
+				err = errors.New("there is more behind the list")
+			}
 		}
 	} else {
 		d := yaml.NewDecoder(bytes.NewReader(data))

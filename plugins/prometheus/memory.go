@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 
 	"github.com/magpie-monitoring/magpie/sdk"
@@ -69,7 +70,7 @@ func (m *memory) read(w *workspace, s *shaping) error {
 	}
 	if !same {
 		if err := m.record(w, s, n); err != nil {
-			return err
+			return w.tell(err)
 		}
 	}
 	if s.limits.samples > 0 && w.samples > s.limits.samples {
@@ -133,6 +134,7 @@ func (m *memory) record(w *workspace, s *shaping, n int) error {
 			w.text = append(w.text, w.page[from:]...)
 			return nil
 		}
+		w.parsed++
 		if next, err = m.parse(w, s, from, next); err != nil {
 			return err
 		}
@@ -196,7 +198,7 @@ func (m *memory) parse(w *workspace, s *shaping, from, next int) (int, error) {
 func (m *memory) define(w *workspace, s *shaping, st *state) (int32, error) {
 	ls, keep, err := s.series(&w.parser)
 	if err != nil {
-		return 0, w.wrong(w.start, err.Error())
+		return 0, fmt.Errorf("line %d: %w", bytes.Count(w.page[:w.start], []byte{'\n'})+1, err)
 	}
 	if !keep {
 		return dropped, nil

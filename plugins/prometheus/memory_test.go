@@ -237,3 +237,97 @@ func FuzzSuccessivePagesReadAsPrometheusReadsThem(f *testing.F) {
 		compareWithReference(t, format, a, b, a, a)
 	})
 }
+
+func TestOnlyLinesThatChangeAreParsedInFull(t *testing.T) {
+	t.Parallel()
+	page := func(lines []string) []byte { return []byte(strings.Join(lines, "")) }
+	lines := strings.SplitAfter(strings.TrimSuffix(string(nodePage(0)), "\n"), "\n") // the last line without a newline
+	lines[len(lines)-1] += "\n"
+	for name, c := range map[string]struct {
+		change func([]string) []string
+		most   int
+	}{
+		"nothing":                      {func(l []string) []string { return l }, 0},
+		"a line is inserted":           {func(l []string) []string { return slices.Insert(l, 400, "new 1\n") }, 1},
+		"a line is removed":            {func(l []string) []string { return slices.Delete(l, 400, 401) }, 1},
+		"the first line of a family":   {func(l []string) []string { return slices.Delete(l, 2, 3) }, 1},
+		"a hundred lines are removed":  {func(l []string) []string { return slices.Delete(l, 300, 400) }, 1},
+		"a family is moved":            {func(l []string) []string { return append(slices.Clone(l[514:]), l[:514]...) }, 2},
+		"a help text changes":          {func(l []string) []string { l[0] = "# HELP node_cpu_seconds_total Other words.\n"; return l }, 513},
+		"a comment at the top changes": {func(l []string) []string { return slices.Insert(l, 0, "# now\n") }, 1},
+		"the last line is removed":     {func(l []string) []string { return l[:len(l)-1] }, 0},
+	} {
+		f := newFollower()
+		f.read(page(lines), plainText)
+		got, err := f.read(page(c.change(slices.Clone(lines))), plainText)
+		if err != nil || f.workspace.parsed > c.most {
+			t.Errorf("%s: %d lines were parsed in full, and at most %d should be (%v)", name, f.workspace.parsed, c.most, err)
+		}
+		if name != "a line is inserted" && got.defined != 0 {
+			t.Errorf("%s: %d series were defined anew", name, got.defined)
+		}
+		again, _ := f.read(page(c.change(slices.Clone(lines))), plainText)
+		if f.workspace.parsed != 0 || len(again.samples) != len(got.samples) {
+			t.Errorf("%s: on the same page again %d lines were parsed in full", name, f.workspace.parsed)
+		}
+	}
+}
+
+func TestSeriesThatAreGoneAreRetired(t *testing.T) {
+	t.Parallel()
+	f := newFollower()
+	f.read([]byte("a 1\nb 2\n"), plainText)
+	got, _ := f.read([]byte("b 2\n"), plainText)
+	if !slices.Equal(got.retired, []string{"a"}) || !slices.Equal(got.stale, []string{"a"}) {
+		t.Errorf("%+v", got)
+	}
+	if len(f.memory.series) != 1 || string(f.memory.text) != "b " {
+		t.Errorf("kept %d series and %q", len(f.memory.series), f.memory.text)
+	}
+	f.memory.end(f.batch)
+	f.batch.Seal(func(c *sdk.Columns) {
+		if len(c.Stale) != 1 || len(c.Retire) != 1 {
+			t.Errorf("at the end: %v, %v", c.Stale, c.Retire)
+		}
+	})
+}
+
+func TestFamiliesFitTheirSeries(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		family string
+		kind   sdk.MetricType
+		metric string
+		member bool
+	}{
+		{"a", sdk.GaugeType, "a", true}, {"a", sdk.GaugeType, "a_total", false}, {"a", sdk.GaugeType, "b", false},
+		{"a", sdk.CounterType, "a_total", true}, {"a_total", sdk.CounterType, "a_total", true}, {"a_total", sdk.CounterType, "a_created", true},
+		{"a", sdk.HistogramType, "a_bucket", true}, {"a", sdk.HistogramType, "a_sum", true}, {"a", sdk.HistogramType, "a_count", true}, {"a", sdk.HistogramType, "a_gsum", false},
+		{"a", sdk.SummaryType, "a", true}, {"a", sdk.SummaryType, "a_sum", true}, {"a", sdk.SummaryType, "a_bucket", false},
+		{"a", sdk.GaugeHistogramType, "a_gcount", true}, {"a", sdk.InfoType, "a_info", true}, {"a_info", sdk.InfoType, "a_info", true}, {"", sdk.GaugeType, "a", false},
+	} {
+		s := state{family: sdk.Family{Name: c.family, Type: c.kind}}
+		if got := s.familyOf(c.metric) != nil; got != c.member {
+			t.Errorf("%s in %s (%s): %v", c.metric, c.family, c.kind, got)
+		}
+	}
+}
+
+func TestMetadataIsCutToWhatTheStreamTakes(t *testing.T) {
+	t.Parallel()
+	p := parser{page: []byte("# HELP " + strings.Repeat("n", 2000) + " " + strings.Repeat("ü", 2000) + "\n# HELP \"\xff\" x\na 1\n")}
+	p.begin(noState)
+	if err := p.metadataLine(len("# HELP "), 'H'); err != nil {
+		t.Fatal(err)
+	}
+	f := p.settle(nil).family
+	if len(f.Name) != maxFamilyName || len(f.Help) != maxHelp || !utf8.ValidString(f.Help) {
+		t.Errorf("%d and %d bytes", len(f.Name), len(f.Help))
+	}
+	if _, err := p.head(); err != nil {
+		t.Fatal(err)
+	}
+	if f := p.settle(nil).family; !utf8.ValidString(f.Name) {
+		t.Errorf("family %q", f.Name)
+	}
+}

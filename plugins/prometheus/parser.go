@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"unicode/utf8"
 )
@@ -258,9 +259,23 @@ func unescape(b []byte, quotes bool) string {
 	return string(out)
 }
 
-// wrong is an error at a place of the page, told as line and column.
-func (p *parser) wrong(i int, what string) error {
-	i = min(i, len(p.page))
+// mistake is what is wrong at a place of the page. It is cheap to make, since many a mistake is not one: see behindMatch.
+type mistake struct {
+	at   int
+	what string
+}
+
+func (m *mistake) Error() string { return m.what }
+
+func (p *parser) wrong(i int, what string) error { return &mistake{i, what} }
+
+// tell adds to a mistake where it is, as line and column, and what stands there.
+func (p *parser) tell(err error) error {
+	m, ok := errors.AsType[*mistake](err)
+	if !ok {
+		return err
+	}
+	i := min(m.at, len(p.page))
 	line := bytes.Count(p.page[:i], []byte{'\n'}) + 1
 	column := i - bytes.LastIndexByte(p.page[:i], '\n')
 	rest := p.page[i:]
@@ -268,7 +283,7 @@ func (p *parser) wrong(i int, what string) error {
 		rest = rest[:n]
 	}
 	if len(rest) == 0 {
-		return fmt.Errorf("line %d, column %d: %s", line, column, what)
+		return fmt.Errorf("line %d, column %d: %s", line, column, m.what)
 	}
-	return fmt.Errorf("line %d, column %d: %s, not %q", line, column, what, rest[:min(len(rest), 40)])
+	return fmt.Errorf("line %d, column %d: %s, not %q", line, column, m.what, rest[:min(len(rest), 40)])
 }

@@ -37,12 +37,12 @@ func readAll(page []byte, f format) (samples []sample, err error) {
 	for {
 		ok, err := p.head()
 		if !ok || err != nil {
-			return samples, err
+			return samples, p.tell(err)
 		}
 		raw := p.rawLabels()
 		v, err := p.value()
 		if err != nil {
-			return samples, err
+			return samples, p.tell(err)
 		}
 		samples = append(samples, sample{sorted(raw), math.Float64bits(v.v), v.t, v.timed})
 	}
@@ -144,7 +144,7 @@ func TestTheFullParserAgreesWithPrometheus(t *testing.T) {
 func TestTheFullParserSaysWhereAMistakeIs(t *testing.T) {
 	t.Parallel()
 	for page, want := range map[string]string{
-		"a 1\nb x\n":               `line 2, column 3: a value is expected, not "x"`,
+		"a 1\nb x\n":               `line 2, column 3: a number is expected, not "x"`,
 		"a 1\n\n  {b=\"c\"} 1":     `line 3, column 10: the sample has no metric name, not " 1"`,
 		"<html>\n":                 `line 1, column 1: a line starts with a metric name, { or #, not "<html>"`,
 		"# TYPE a gauges\n":        `line 1, column 9: a metric type is expected, not " gauges"`,

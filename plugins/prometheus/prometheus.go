@@ -9,8 +9,8 @@
 // delays no other.
 //
 // A target costs little processor time because its pages are compared, not parsed, as long as only values change; and
-// about 150 bytes a series in memory. A page larger than body_size_limit (64 MiB) fails, so that a broken or hostile
-// target does not fill the memory.
+// about 200 bytes a series in memory, of which half is the text of the page. A page larger than body_size_limit (64 MiB)
+// fails, so that a broken or hostile target does not fill the memory.
 //
 // The discovery "file" of this plugin reads target lists in the format of Prometheus' file_sd.
 //
@@ -29,7 +29,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -139,8 +138,8 @@ func (s *source) SetTargets(_ context.Context, discovered []sdk.Discovered) erro
 	endpoints, refused := s.targeting.endpoints(discovered)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if text := errors.Join(refused...); len(refused) > 0 && fmt.Sprint(text) != fmt.Sprint(errors.Join(s.refused...)) {
-		s.host.Log().Warn("some targets are refused", "error", text.Error())
+	if n := len(refused); n > 0 && (n != len(s.refused) || refused[0].Error() != s.refused[0].Error()) {
+		s.host.Log().Warn("targets are refused", "targets", n, "first", refused[0].Error())
 	}
 	s.refused = refused
 	for _, t := range s.targets {
@@ -210,10 +209,7 @@ type turn struct {
 func (s *source) due(now time.Time) (turns []turn, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var refuse error
-	if n := s.cfg.TargetLimit; n > 0 && len(s.targets) > n {
-		refuse = fmt.Errorf("target_limit exceeded: there are %d targets, and the limit is %d", len(s.targets), n)
-	}
+	refuse := s.tooMany()
 	for _, t := range s.schedule.due(now) {
 		scheduled := t.next
 		switch {
@@ -239,6 +235,23 @@ func (s *source) due(now time.Time) (turns []turn, wait time.Duration) {
 	return turns, wait
 }
 
+// tooMany is the error of all scrapes while there are more targets than target_limit.
+func (s *source) tooMany() error {
+	if s.cfg.TargetLimit == 0 {
+		return nil
+	}
+	n := 0
+	for _, t := range s.targets {
+		if !t.removed {
+			n++
+		}
+	}
+	if n <= s.cfg.TargetLimit {
+		return nil
+	}
+	return fmt.Errorf("target_limit exceeded: there are %d targets, and the limit is %d", n, s.cfg.TargetLimit)
+}
+
 // Health tells how many targets answer, and why the first that does not does not.
 func (s *source) Health() (sdk.Status, string) {
 	s.mu.Lock()
@@ -258,9 +271,11 @@ func (s *source) Health() (sdk.Status, string) {
 		if down == n {
 			status = sdk.Failed
 		}
-		return status, fmt.Sprintf("%d of %d targets are down: %s: %v", down, n, first.url.Redacted(), first.err)
+		return status, fmt.Sprintf("%d of %d targets are down: %s: %v", down, n, first.String(), first.err)
 	case len(s.refused) > 0:
 		return sdk.Degraded, fmt.Sprintf("%d targets, and %d refused: %v", n, len(s.refused), s.refused[0])
+	case s.missed > 0:
+		return sdk.OK, fmt.Sprintf("%d targets; %d scrapes were left out because the one before still ran", n, s.missed)
 	default:
 		return sdk.OK, fmt.Sprintf("%d targets", n)
 	}

@@ -138,7 +138,7 @@ func (s *source) fail(t *target, err error) {
 		t.memory.absent(t.batch)
 		return
 	}
-	s.host.Log().Error(panicked.Error(), "target", t.url.Redacted(), "stack", string(panicked.Stack))
+	s.host.Log().Error(panicked.Error(), "target", t.String(), "stack", string(panicked.Stack))
 	t.memory.end(t.batch)
 }
 
@@ -190,9 +190,9 @@ func (s *source) done(ctx context.Context, t *target, err error) {
 	s.mu.Unlock()
 	switch {
 	case err != nil && was == nil:
-		s.host.Log().Warn("target is down", "target", t.url.Redacted(), "error", err.Error())
+		s.host.Log().Warn("target is down", "target", t.String(), "error", err.Error())
 	case err == nil && was != nil:
-		s.host.Log().Info("target is up again", "target", t.url.Redacted())
+		s.host.Log().Info("target is up again", "target", t.String())
 	}
 }
 
@@ -211,7 +211,7 @@ func (s *source) Probe(ctx context.Context) error {
 			if _, err := s.once(ctx, t); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
-				problems = append(problems, fmt.Errorf("%s: %w", e.url.Redacted(), err))
+				problems = append(problems, fmt.Errorf("%s: %w", e, err))
 			}
 		})
 	}

@@ -37,6 +37,11 @@ type endpoint struct {
 	timeout  time.Duration
 }
 
+// String is the URL as it may be shown: parameters can hold secrets.
+func (e *endpoint) String() string {
+	return (&url.URL{Scheme: e.url.Scheme, Host: e.url.Host, Path: e.url.Path}).String()
+}
+
 // targeting makes endpoints of what is configured and of what is discovered.
 type targeting struct {
 	cfg      *Config

@@ -15,10 +15,9 @@ func (p *parser) value() (s sampleValue, err error) {
 	if p.format == openMetrics {
 		return p.openMetricsValue()
 	}
-	from := p.blanks(p.pos)
-	i := p.token(from, '\t', '{')
-	if s.v, err = parseFloat(p.page[from:i]); err != nil {
-		return s, p.wrong(from, "a value is expected")
+	i := p.blanks(p.pos)
+	if s.v, i, err = p.number(i, '\t', '{'); err != nil {
+		return s, err
 	}
 	if i = p.blanks(i); p.at(i) >= '0' && p.at(i) <= '9' {
 		s.timed = true
@@ -39,6 +38,19 @@ func (p *parser) value() (s sampleValue, err error) {
 	return s, nil
 }
 
+// number reads the number that starts at i and ends as token says.
+func (p *parser) number(i int, a, b byte) (v float64, end int, err error) {
+	v, n := quickFloat(p.page[i:])
+	if end = i + n; n > 0 && p.token(end, a, b) == end {
+		return v, end, nil
+	}
+	end = p.token(end, a, b)
+	if v, err = parseFloat(p.page[i:end]); err != nil {
+		return 0, end, p.wrong(i, "a number is expected")
+	}
+	return v, end, nil
+}
+
 // token is where the token that starts at i ends: at a blank, a newline or one of two more bytes.
 func (p *parser) token(i int, a, b byte) int {
 	for i < len(p.page) {
@@ -51,9 +63,9 @@ func (p *parser) token(i int, a, b byte) int {
 }
 
 func (p *parser) openMetricsValue() (s sampleValue, err error) {
-	i := p.token(p.pos, '\n', '\n')
-	if s.v, err = parseFloat(p.page[p.pos:i]); err != nil {
-		return s, p.wrong(p.pos, "a value is expected")
+	i := 0
+	if s.v, i, err = p.number(p.pos, '\n', '\n'); err != nil {
+		return s, err
 	}
 	if p.at(i) == ' ' && !p.exemplarAt(i) {
 		if i, s.t, err = p.seconds(i + 1); err != nil {
@@ -75,8 +87,7 @@ func (p *parser) openMetricsValue() (s sampleValue, err error) {
 
 // seconds reads a time in seconds, as ms.
 func (p *parser) seconds(i int) (end int, ms int64, err error) {
-	end = p.token(i, '\n', '\n')
-	t, err := parseFloat(p.page[i:end])
+	t, end, err := p.number(i, '\n', '\n')
 	if err != nil || math.IsNaN(t) || math.IsInf(t, 0) {
 		return end, 0, p.wrong(i, "a time in seconds is expected")
 	}
@@ -96,9 +107,9 @@ func (p *parser) exemplar(i int) (int, error) {
 	if p.at(i) != ' ' {
 		return i, p.wrong(i, "one blank and a value are expected behind the exemplar's labels")
 	}
-	end := p.token(i+1, '\n', '\n')
-	if _, err := parseFloat(p.page[i+1 : end]); err != nil {
-		return i, p.wrong(i+1, "the exemplar's value is expected")
+	_, end, err := p.number(i+1, '\n', '\n')
+	if err != nil {
+		return i, err
 	}
 	if p.at(end) == ' ' {
 		end, _, err = p.seconds(end + 1)

@@ -23,6 +23,7 @@ type workspace struct {
 	kept    int // of these, left by metric_relabel
 	samples int // of these, not repeated
 	added   int // series that are new
+	parsed  int // lines that were parsed in full
 	tries   int // lines over limit_series that may be tried again
 
 	// The page as it is recorded, until the memory takes it over.
@@ -57,7 +58,7 @@ func (w *workspace) open(page []byte, f format, honorTimes bool) {
 	w.page, w.pos, w.format, w.honorTimes = page, 0, f, honorTimes
 	w.begin(noState)
 	w.ids, w.values, w.times = w.ids[:0], w.values[:0], w.times[:0]
-	w.total, w.kept, w.samples, w.added = 0, 0, 0, 0
+	w.total, w.kept, w.samples, w.added, w.parsed = 0, 0, 0, 0, 0
 	w.fresh, w.recorded = w.fresh[:0], false
 }
 

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/common/route"
@@ -21,9 +22,9 @@ type front struct {
 	db          *database
 	limits      QueryLimits
 	engine      *promql.Engine
-	engineSlots slots // queries that run
-	routes      *route.Router
-	lists       slots // requests other than queries that run
+	engineSlots slots                // queries that run
+	routes      func() *route.Router // made at the first request: web/api/v1 writes its OpenAPI pages first, 0.2 s of CPU
+	lists       slots                // requests other than queries that run
 }
 
 func newFront(db *database, cfg *Config, known *families, log *slog.Logger) (*front, error) {
@@ -31,14 +32,18 @@ func newFront(db *database, cfg *Config, known *families, log *slog.Logger) (*fr
 	if err != nil {
 		return nil, err
 	}
-	f := &front{db: db, limits: limits, routes: route.New(), engineSlots: make(slots, limits.MaxConcurrent), lists: make(slots, limits.MaxConcurrent)}
+	f := &front{db: db, limits: limits, engineSlots: make(slots, limits.MaxConcurrent), lists: make(slots, limits.MaxConcurrent)}
 	f.engine = promql.NewEngine(promql.EngineOpts{
 		Logger: log, MaxSamples: limits.MaxSamples, Timeout: limits.Timeout, LookbackDelta: limits.Lookback,
 		ActiveQueryTracker: f.engineSlots, EnableAtModifier: true, EnableNegativeOffset: true,
 		NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() }, // Prometheus' default evaluation interval
 		Parser:                   promqlParser, FeatureRegistry: db.features,
 	})
-	newAPI(f, cfg, known, log).Register(f.routes)
+	f.routes = sync.OnceValue(func() *route.Router {
+		r := route.New()
+		newAPI(f, cfg, known, log).Register(r)
+		return r
+	})
 	return f, nil
 }
 
@@ -62,17 +67,19 @@ func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// A client that does not take its answer would keep the database open.
 	slow := http.NewResponseController(w)
 	slow.SetWriteDeadline(time.Now().Add(f.limits.Timeout + patience))
-	defer context.AfterFunc(f.db.closing, func() { slow.SetWriteDeadline(time.Now()) })()
-
 	defer slow.SetWriteDeadline(time.Time{})
 	defer context.AfterFunc(f.db.closing, func() { slow.SetWriteDeadline(time.Now()) })()
-	f.serve(w, withPath(r.WithContext(ctx)))
+	f.serve(w, withoutPrefix(r.WithContext(ctx)))
 }
 
-// withPath takes the prefix off.
-func withPath(r *http.Request) *http.Request {
+// withoutPrefix takes /api/v1 off the path.
+func withoutPrefix(r *http.Request) *http.Request {
 	u := *r.URL
-	u.Path, u.RawPath = strings.TrimPrefix(u.Path, "/api/v1"), strings.TrimPrefix(u.RawPath, "/api/v1")
+	for _, path := range []*string{&u.Path, &u.RawPath} {
+		if rest, ok := strings.CutPrefix(*path, "/api/v1/"); ok {
+			*path = "/" + rest
+		}
+	}
 	r.URL = &u
 	return r
 }
@@ -95,7 +102,7 @@ func (f *front) serve(w http.ResponseWriter, r *http.Request) {
 	case "/metadata", "/targets/metadata":
 		r = r.WithContext(context.WithValue(r.Context(), wantsFamilies{}, true))
 	}
-	f.routes.ServeHTTP(w, r)
+	f.routes().ServeHTTP(w, r)
 }
 
 // admit bounds what a request may ask.

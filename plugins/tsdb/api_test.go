@@ -37,7 +37,7 @@ func (o *opened) call(method, path, contentType string, body io.Reader) (int, st
 	if contentType != "" {
 		r.Header.Set("Content-Type", contentType)
 	}
-	response, err := o.Client().Do(r)
+	response, err := o.client.Do(r)
 	if err != nil {
 		o.t.Fatalf("%s %s: %v", method, path, err)
 	}
@@ -277,8 +277,9 @@ func TestAPanicIsAnsweredWithAnError(t *testing.T) {
 	t.Parallel()
 	s := openDirectly(t, &Config{WALCompression: "none"})
 	f := *s.front.Load()
-	f.routes = route.New()
-	f.routes.Get("/boom", func(http.ResponseWriter, *http.Request) { panic("ouch") })
+	boom := route.New()
+	boom.Get("/boom", func(http.ResponseWriter, *http.Request) { panic("ouch") })
+	f.routes = func() *route.Router { return boom }
 	s.front.Store(&f)
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/api/v1/boom", nil))
@@ -292,6 +293,8 @@ func FuzzHTTP(f *testing.F) {
 		path, query, _ := strings.Cut(r.call, "?")
 		f.Add(path, query)
 	}
+	f.Add("/api/v1", "")
+	f.Add("x", "")
 	s := openDirectly(f, &Config{OutOfOrder: time.Hour, WALCompression: "none", Query: &QueryLimits{Timeout: time.Second, MaxConcurrent: 2, MaxSamples: 10_000, MaxSeries: 100, Lookback: time.Minute}})
 	fleet := newFleet(2, 10)
 	fleet.next()
@@ -301,7 +304,7 @@ func FuzzHTTP(f *testing.F) {
 	f.Fuzz(func(t *testing.T, path, query string) {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			w := httptest.NewRecorder()
-			s.ServeHTTP(w, &http.Request{Method: method, URL: &url.URL{Path: "/api/v1" + path, RawQuery: query}, Header: http.Header{}, Body: http.NoBody})
+			s.ServeHTTP(w, &http.Request{Method: method, URL: &url.URL{Path: path, RawQuery: query}, Header: http.Header{}, Body: http.NoBody})
 			if strings.Contains(w.Body.String(), `"error":"panic: `) {
 				t.Errorf("%s %s?%s: %s", method, path, query, w.Body)
 			}

@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync"
-	"syscall"
 	"time"
 
 	"github.com/alecthomas/units"
@@ -45,9 +43,13 @@ func openDatabase(ctx context.Context, dir string, cfg *Config, log *slog.Logger
 	if err != nil {
 		return nil, sdk.At(&cfg.Path, err)
 	}
-	release, ok := claim(dir)
-	if !ok {
-		return nil, inUse(cfg, dir, "another store of this daemon")
+	release, err := lock(dir, cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := undoRepairs(dir, log); err != nil {
+		release()
+		return nil, sdk.At(&cfg.Path, err)
 	}
 	stats := tsdb.NewDBStats()
 	db := &database{metrics: prometheus.NewRegistry(), features: features.NewRegistry(), replay: stats.Head.WALReplayStatus, opened: time.Now(), release: release}
@@ -55,14 +57,14 @@ func openDatabase(ctx context.Context, dir string, cfg *Config, log *slog.Logger
 	done := make(chan error, 1)
 	go func() {
 		var err error
-		db.DB, err = tsdb.Open(dir, log, db.metrics, options(cfg, db.features), stats)
+		if db.DB, err = tsdb.Open(dir, log, db.metrics, options(cfg, db.features), stats); err != nil {
+			release()
+		}
 		done <- err
 	}()
-	err = await(ctx, done, db.progress)
-	switch {
+	switch err = await(ctx, done, db.progress); {
 	case err == nil:
-		db.repaired = db.count("prometheus_tsdb_wal_corruptions_total") > 0
-		if db.repaired {
+		if db.repaired = db.count("prometheus_tsdb_wal_corruptions_total") > 0; db.repaired {
 			log.Warn("the log was damaged and was cut at the damage: samples behind it are lost, up to three hours of them", "dir", dir)
 		}
 		return db, nil
@@ -70,46 +72,10 @@ func openDatabase(ctx context.Context, dir string, cfg *Config, log *slog.Logger
 		go func() {
 			if <-done == nil {
 				db.close()
-			} else {
-				release()
 			}
 		}()
-		return nil, fmt.Errorf("open the database in %s: %w", dir, ctx.Err())
-	}
-	release()
-	if errors.Is(err, syscall.EAGAIN) {
-		return nil, inUse(cfg, dir, "another process, such as a Prometheus")
 	}
 	return nil, sdk.At(&cfg.Path, fmt.Errorf("open the database in %s: %w", dir, err))
-}
-
-func inUse(cfg *Config, dir, by string) error {
-	err := fmt.Errorf("the directory %s is in use by %s", dir, by)
-	return sdk.At(&cfg.Path, sdk.Fix(err, "give each store a path of its own, or stop the other one first"))
-}
-
-// claimed are the directories in use in this process: the TSDB's own lock keeps out other processes only (fcntl), and all
-// stores of a plugin live in one.
-var claimed struct {
-	sync.Mutex
-	dirs map[string]bool
-}
-
-func claim(dir string) (release func(), ok bool) {
-	claimed.Lock()
-	defer claimed.Unlock()
-	if claimed.dirs[dir] {
-		return nil, false
-	}
-	if claimed.dirs == nil {
-		claimed.dirs = map[string]bool{}
-	}
-	claimed.dirs[dir] = true
-	return func() {
-		claimed.Lock()
-		defer claimed.Unlock()
-		delete(claimed.dirs, dir)
-	}, true
 }
 
 const (
@@ -159,6 +125,7 @@ func options(cfg *Config, registry features.Collector) *tsdb.Options {
 	}
 	o.OutOfOrderTimeWindow = cfg.OutOfOrder.Milliseconds()
 	o.WALCompression = cfg.WALCompression
+	o.NoLockfile = true // the directory is locked already
 	o.FeatureRegistry = registry
 	return o
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,8 @@ import (
 type opened struct {
 	*plugintest.Component
 	*store
-	t testing.TB
+	client *http.Client
+	t      testing.TB
 }
 
 // openStore opens a store as the daemon does. Closing comes with the test's end.
@@ -29,13 +31,14 @@ func openStore(t testing.TB, cfg plugintest.Config) *opened {
 		o.store = s
 		return s, err
 	}), cfg)
+	o.client = o.Client()
 	return o
 }
 
 // closeNow closes the store before the test's end.
 func (o *opened) closeNow() {
 	o.t.Helper()
-	if _, err := o.Component.Close(o.t.Context(), o.Number, 10*time.Second); err != nil {
+	if _, err := o.Component.Close(o.t.Context(), o.Number, time.Minute); err != nil {
 		o.t.Fatalf("close: %v", err)
 	}
 }
@@ -63,7 +66,7 @@ func (o *opened) askFor(q sdk.Query) string {
 	return strings.Join(lines, "\n")
 }
 
-// dropped checks what an acknowledgement says was dropped: "reason=n …", sorted as given.
+// written sends the batch and checks what its acknowledgement says.
 func (o *opened) written(stored int, dropped map[string]uint64) {
 	o.t.Helper()
 	ack := o.Component.Write()

@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/prometheus/storage"
 
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/plugintest"
@@ -302,3 +307,35 @@ func TestWritesSideBySideOfSeveralPipelines(t *testing.T) {
 		t.Errorf("%d series, want %d", n, each)
 	}
 }
+
+// The TSDB only counts out-of-order samples that it could not log.
+func TestLateSamplesThatAreNotInTheirLogAreNotAcknowledged(t *testing.T) {
+	t.Parallel()
+	const name = "prometheus_tsdb_out_of_order_wbl_writes_failed_total"
+	real := openDirectly(t, &Config{OutOfOrder: time.Hour, WALCompression: "none"}).front.Load().db
+	metrics, err := real.metrics.Gather()
+	if err != nil || !slices.ContainsFunc(metrics, func(m *dto.MetricFamily) bool { return m.GetName() == name }) {
+		t.Fatalf("the database has no counter %s any more: %v", name, err)
+	}
+	db := &database{metrics: prometheus.NewRegistry()}
+	failed := prometheus.NewCounter(prometheus.CounterOpts{Name: name})
+	db.metrics.MustRegister(failed)
+	s := &store{}
+	if err := s.commit(db, &appending{app: fine{}, late: true}); err != nil {
+		t.Error(err)
+	}
+	failed.Inc()
+	if err := s.commit(db, &appending{app: fine{}}); err != nil {
+		t.Errorf("nothing was late: %v", err)
+	}
+	if err := s.commit(db, &appending{app: fine{}, late: true}); err == nil || !s.doubtful.Load() {
+		t.Errorf("%v, doubtful: %v", err, s.doubtful.Load())
+	}
+	if err := s.commit(db, &appending{app: fine{}}); !errors.Is(err, errOpening) {
+		t.Errorf("behind a failed commit: %v", err)
+	}
+}
+
+type fine struct{ storage.AppenderV2 }
+
+func (fine) Commit() error { return nil }

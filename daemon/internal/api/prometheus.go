@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -115,15 +116,15 @@ func (p *prometheusAPI) active(ctx context.Context) ([]target, error) {
 				t.Labels[l.Name] = l.Value
 			}
 		}
-		t.ScrapePool, t.ScrapeURL = t.Labels["job"], t.Labels["instance"]
-		t.GlobalURL = t.ScrapeURL
+		j := jobs[t.Labels["job"]]
+		t.ScrapePool, t.ScrapeURL = cmp.Or(j.address, t.Labels["job"]), t.Labels["instance"]
+		t.GlobalURL, t.ScrapeInterval, t.ScrapeTimeout = t.ScrapeURL, j.interval, j.timeout
 		t.LastScrape = time.UnixMilli(int64(at[key] * 1000)).UTC()
 		if len(s.Points) > 0 && s.Points[0].Value == 1 {
 			t.Health = "up"
 		} else {
-			t.LastError = jobs[t.ScrapePool].err
+			t.LastError = j.err
 		}
-		t.ScrapeInterval, t.ScrapeTimeout = jobs[t.ScrapePool].interval, jobs[t.ScrapePool].timeout
 		all = append(all, t)
 	}
 	slices.SortFunc(all, func(a, b target) int {
@@ -132,16 +133,16 @@ func (p *prometheusAPI) active(ctx context.Context) ([]target, error) {
 	return all, nil
 }
 
-type job struct{ interval, timeout, err string }
+type job struct{ address, interval, timeout, err string }
 
-// jobs tells of each job what its source says.
+// jobs tells of each job what its source says, and which one that is: what Prometheus calls a scrape pool.
 func (p *prometheusAPI) jobs() map[string]job {
 	out := map[string]job{}
 	for _, c := range p.engine.Status().Components {
 		if c.Kind != sdk.KindSource {
 			continue
 		}
-		j := job{interval: c.Source.Interval.String(), timeout: c.Source.Timeout.String()}
+		j := job{address: c.Address, interval: c.Source.Interval.String(), timeout: c.Source.Timeout.String()}
 		if c.Health != nil {
 			j.err = c.Health.LastError.GetText()
 		}
@@ -167,8 +168,8 @@ func byTarget(r *sdk.Result) map[string]float64 {
 
 func (p *prometheusAPI) scrapePools(*http.Request) (any, error) {
 	pools := []string{}
-	for name := range p.jobs() {
-		pools = append(pools, name)
+	for _, j := range p.jobs() {
+		pools = append(pools, j.address)
 	}
 	slices.Sort(pools)
 	return map[string]any{"scrapePools": pools}, nil

@@ -119,15 +119,15 @@ func (c *Config) collect(r *Report, body hcl.Body) {
 	r.Diags = append(r.Diags, diags...)
 	for _, s := range strays {
 		if s.IsBlock || SoundsSecret(s.Name) {
-			c.Hide(s.Range)
+			c.HideBehind(s.At)
 		}
 		switch instead, later := notYet[s.Name]; {
 		case later:
-			r.Error(s.NameRange, "Not in this version yet", "This version does not have the block %q. %s", s.Name, instead)
-		case !s.IsBlock && s.Native:
-			r.Error(s.NameRange, "Argument outside of a block", "%q stands at the top of the file, where only blocks are: put it into the block that it belongs to, or into locals { … }.", s.Name)
+			r.Error(s.At, "Not in this version yet", "This version does not have the block %q. %s", s.Name, instead)
+		case !s.IsBlock && !strings.HasSuffix(s.At.Filename, ".json"):
+			r.Error(s.At, "Argument outside of a block", "%q stands at the top of the file, where only blocks are: put it into the block that it belongs to, or into locals { … }.", s.Name)
 		default:
-			r.Error(s.NameRange, "Unknown block", "There is no block %q.%s", s.Name, DidYouMean(s.Name, blockNames()))
+			r.Error(s.At, "Unknown block", "There is no block %q.%s", s.Name, DidYouMean(s.Name, blockNames()))
 		}
 	}
 	for _, b := range content.Blocks {

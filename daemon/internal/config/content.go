@@ -9,60 +9,23 @@ import (
 
 // Stray is an argument or a block that the schema of its body does not know.
 type Stray struct {
-	Name      string
-	IsBlock   bool // written as one; JSON does not say
-	Native    bool // not JSON
-	NameRange hcl.Range
-	Range     hcl.Range // of its value
+	Name    string
+	IsBlock bool // written as one; JSON does not say
+	At      hcl.Range
 }
 
-// Content gives what a schema knows of a body, and what it does not know. The diagnostics are about labels and about
-// JSON of the wrong shape.
-func Content(body hcl.Body, schema *hcl.BodySchema) (*hcl.BodyContent, []Stray, hcl.Diagnostics) {
-	native, ok := body.(*hclsyntax.Body)
-	if !ok {
-		return jsonContent(body, schema)
-	}
-	content, _, diags := body.PartialContent(schema)
-	attrs, blocks := map[string]bool{}, map[string]bool{}
-	for _, a := range schema.Attributes {
-		attrs[a.Name] = true
-	}
-	for _, b := range schema.Blocks {
-		blocks[b.Type] = true
-	}
-	var strays []Stray
-	for _, a := range native.Attributes {
-		if !attrs[a.Name] {
-			strays = append(strays, Stray{Name: a.Name, Native: true, NameRange: a.NameRange, Range: a.Expr.Range()})
-		}
-	}
-	for _, b := range native.Blocks {
-		if !blocks[b.Type] {
-			strays = append(strays, Stray{Name: b.Type, IsBlock: true, Native: true, NameRange: b.TypeRange, Range: inside(b)})
-		}
-	}
-	return content, strays, diags
-}
+var strayName = regexp.MustCompile(`^(?:An argument named|(Blocks of type)|No argument or block type is named) "([^"]*)"`)
 
-// inside is what stands between a block's braces.
-func inside(b *hclsyntax.Block) hcl.Range {
-	return hcl.Range{Filename: b.OpenBraceRange.Filename, Start: b.OpenBraceRange.End, End: b.CloseBraceRange.Start}
-}
-
-var extraneous = regexp.MustCompile(`^No argument or block type is named "([^"]*)"`)
-
-// jsonContent takes the strays from the diagnostics: the JSON body does not say otherwise what else it holds.
-func jsonContent(body hcl.Body, schema *hcl.BodySchema) (*hcl.BodyContent, []Stray, hcl.Diagnostics) {
+// Content gives what a schema knows of a body, and what it does not know. The diagnostics are about labels, and about JSON
+// of the wrong shape.
+func Content(body hcl.Body, schema *hcl.BodySchema) (content *hcl.BodyContent, strays []Stray, diags hcl.Diagnostics) {
 	content, all := body.Content(schema)
-	var strays []Stray
-	var diags hcl.Diagnostics
 	for _, d := range all {
-		if m := extraneous.FindStringSubmatch(d.Detail); m != nil && d.Subject != nil && d.Context != nil {
-			strays = append(strays, Stray{Name: m[1], NameRange: *d.Subject, Range: hcl.Range{Filename: d.Subject.Filename, Start: d.Subject.End, End: d.Context.End}})
-			continue
+		if m := strayName.FindStringSubmatch(d.Detail); m != nil && d.Subject != nil {
+			strays = append(strays, Stray{m[2], m[1] != "", *d.Subject})
+		} else {
+			diags = append(diags, d)
 		}
-		diags = append(diags, d)
 	}
 	return content, strays, diags
 }

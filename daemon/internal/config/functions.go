@@ -75,7 +75,7 @@ func (s *Scope) secret(place string) (string, error) {
 	case how == "exec":
 		return "", fmt.Errorf("secrets from programs are not in this version yet: use file: or env:")
 	case how != "file" && how != "env" || where == "":
-		return "", fmt.Errorf(`write where the secret is: secret("file:/run/secrets/token") or secret("env:TOKEN")`)
+		return "", fmt.Errorf(`secret("file:/run/secrets/token") or secret("env:TOKEN") is how to say where it is, and %q does not`, place)
 	case s.env.Offline:
 		return "", nil
 	case how == "env":
@@ -115,17 +115,15 @@ func (s *Scope) Scrub() {
 
 var lengthFunc = function.New(&function.Spec{
 	Params: []function.Parameter{{Name: "value", Type: cty.DynamicPseudoType}},
-	Type: func(args []cty.Value) (cty.Type, error) {
-		if t := args[0].Type(); t != cty.String && !t.IsCollectionType() && !t.IsTupleType() && !t.IsObjectType() {
-			return cty.NilType, function.NewArgErrorf(0, "a text, a list or a map has a length, and this is none")
-		}
-		return cty.Number, nil
-	},
+	Type:   function.StaticReturnType(cty.Number),
 	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-		if args[0].Type() == cty.String {
+		switch {
+		case args[0].Type() == cty.String:
 			return stdlib.Strlen(args[0])
+		case args[0].CanIterateElements():
+			return cty.NumberIntVal(int64(args[0].LengthInt())), nil
 		}
-		return cty.NumberIntVal(int64(args[0].LengthInt())), nil
+		return cty.NilVal, function.NewArgErrorf(0, "a text, a list or a map has a length, and this is none")
 	},
 })
 

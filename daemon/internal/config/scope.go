@@ -27,6 +27,7 @@ type Scope struct {
 	Report
 	cfg      *Config
 	env      Env
+	locals   map[string]*local
 	funcs    map[string]function.Function
 	plain    *hcl.EvalContext // of expressions that name no local
 	evaluate []*local         // those being evaluated, to find cycles
@@ -55,11 +56,14 @@ type local struct {
 
 // NewScope makes the scope of a configuration and evaluates its locals.
 func NewScope(c *Config, env Env) *Scope {
-	s := &Scope{cfg: c, env: env, secrets: map[string]bool{}}
+	s := &Scope{cfg: c, env: env, locals: map[string]*local{}, secrets: map[string]bool{}}
 	s.funcs = s.functions()
 	s.plain = &hcl.EvalContext{Functions: s.funcs}
-	for _, name := range slices.Sorted(maps.Keys(c.locals)) {
-		s.local(c.locals[name])
+	for name, l := range c.locals {
+		s.locals[name] = &local{name: name, expr: l.expr, at: l.at}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.locals)) {
+		s.local(s.locals[name])
 	}
 	return s
 }
@@ -109,7 +113,7 @@ func (s *Scope) context(expr hcl.Expression) (*hcl.EvalContext, bool) {
 	}
 	ok, values := true, map[string]cty.Value{}
 	for _, t := range variables {
-		l := s.cfg.localOf(t)
+		l := localOf(s.locals, t)
 		if l == nil {
 			ok = s.strange(t)
 			continue
@@ -126,12 +130,12 @@ func (s *Scope) context(expr hcl.Expression) (*hcl.EvalContext, bool) {
 }
 
 // localOf gives the local that a traversal names, nil if it names none.
-func (c *Config) localOf(t hcl.Traversal) *local {
+func localOf(locals map[string]*local, t hcl.Traversal) *local {
 	if len(t) < 2 || t.RootName() != "local" {
 		return nil
 	}
 	name, _ := t[1].(hcl.TraverseAttr)
-	return c.locals[name.Name]
+	return locals[name.Name]
 }
 
 // strange reports a name that is no local; it gives false, for its caller's ok.
@@ -145,7 +149,7 @@ func (s *Scope) strange(t hcl.Traversal) bool {
 		name, _ := t[1].(hcl.TraverseAttr)
 		hint := ""
 		if !s.Flooded() {
-			hint = DidYouMean(name.Name, slices.Collect(maps.Keys(s.cfg.locals)))
+			hint = DidYouMean(name.Name, slices.Collect(maps.Keys(s.locals)))
 		}
 		s.Error(at, "Undeclared local", "No locals block declares %q.%s", name.Name, hint)
 	case root == "each" || root == "var":
@@ -187,7 +191,7 @@ func (s *Scope) cycle(l *local) {
 			next = s.evaluate[from+i+1]
 		}
 		for _, t := range in.expr.Variables() {
-			if s.cfg.localOf(t) == next {
+			if localOf(s.locals, t) == next {
 				path.WriteString("\n  local." + in.name + " uses local." + next.name + " at " + Place(t.SourceRange()))
 				break
 			}
@@ -201,7 +205,7 @@ func (s *Scope) afford(expr hcl.Expression) bool {
 	length := float64(expr.Range().End.Byte - expr.Range().Start.Byte)
 	z, loops := size{bytes: length, elements: length / 2}, 0.0
 	for _, t := range expr.Variables() {
-		if l := s.cfg.localOf(t); l != nil {
+		if l := localOf(s.locals, t); l != nil {
 			z.bytes += l.size.bytes
 			z.elements += l.size.elements
 		}

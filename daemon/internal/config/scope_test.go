@@ -111,7 +111,7 @@ func TestSecretsAreNotReadOffline(t *testing.T) {
 			t.Errorf("%s: %#v %s", text, v, problem)
 		}
 	}
-	if _, problem := evaluate(t, s, `secret("nowhere")`); !strings.Contains(problem, "write where the secret is") {
+	if _, problem := evaluate(t, s, `secret("nowhere")`); !strings.Contains(problem, "is how to say where it is") {
 		t.Errorf("the form is not checked: %s", problem)
 	}
 }

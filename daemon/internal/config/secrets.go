@@ -12,6 +12,15 @@ import (
 // Hide keeps a range of a file out of every snippet.
 func (c *Config) Hide(r hcl.Range) { c.hidden[r.Filename] = append(c.hidden[r.Filename], r) }
 
+// HideBehind hides the values on the line behind a name or a block's header, where nobody knows whether they are secret.
+func (c *Config) HideBehind(r hcl.Range) {
+	line, _, _ := bytes.Cut(c.files[r.Filename][r.End.Byte:], []byte("\n"))
+	if value := valueStart.FindIndex(line); value != nil {
+		r.Start.Byte, r.End.Byte = r.End.Byte+value[1], r.End.Byte+len(line)
+		c.Hide(r)
+	}
+}
+
 // HideSecret hides the expression of a sensitive argument, and the locals that it uses. What only names a secret, as
 // secret("env:TOKEN") does, is shown.
 func (c *Config) HideSecret(expr hcl.Expression) {
@@ -20,22 +29,11 @@ func (c *Config) HideSecret(expr hcl.Expression) {
 		c.Hide(expr.Range())
 	}
 	for _, t := range expr.Variables() {
-		if l := c.localOf(t); l != nil && !l.hidden {
+		if l := localOf(c.locals, t); l != nil && !l.hidden {
 			l.hidden = true
 			c.HideSecret(l.expr)
 		}
 	}
-}
-
-// HideBody hides what is in a block, where nobody knows what of it is secret.
-func (c *Config) HideBody(b *hcl.Block) {
-	r := hcl.Range{Filename: Header(b).Filename, Start: Header(b).End, End: b.Body.MissingItemRange().End}
-	if native, ok := b.Body.(*hclsyntax.Body); ok {
-		if r = native.SrcRange; c.files[r.Filename][r.Start.Byte] == '{' { // with its braces, unless it is on one line
-			r.Start.Byte, r.End.Byte = r.Start.Byte+1, r.End.Byte-1
-		}
-	}
-	c.Hide(r)
 }
 
 var (

@@ -38,17 +38,16 @@ var kinds = map[sdk.Kind]bool{
 
 type builder struct {
 	*config.Scope
-	cfg         *config.Config
-	env         Env
-	types       map[string]cty.Type
-	bodySchemas map[*sdk.Schema]*hcl.BodySchema
-	defaults    map[*sdk.Attribute]*field
-	offers      map[string][]*offer // by kind.type
-	declared    map[string]*declared
-	byPrefix    map[string][]string // kind, or kind.type → addresses
-	used        map[string]bool     // addresses that something refers to
-	edges       int                 // what all references mean
-	desired     *Desired
+	cfg      *config.Config
+	env      Env
+	types    map[string]cty.Type
+	defaults map[*sdk.Attribute]*field
+	offers   map[string][]*offer // by kind.type
+	declared map[string]*declared
+	byPrefix map[string][]string // kind, or kind.type → addresses
+	used     map[string]bool     // addresses that something refers to
+	edges    int                 // what all references mean
+	desired  *Desired
 }
 
 // offer is a type with the schemas of its blocks: what the plugin has, and that together with the core attributes, so that
@@ -70,7 +69,7 @@ type declared struct {
 func Build(cfg *config.Config, types []Offer, env Env) (*Desired, hcl.Diagnostics) {
 	b := &builder{
 		Scope: config.NewScope(cfg, config.Env{Getenv: env.Getenv, ReadFile: env.ReadFile, Offline: env.Offline}),
-		cfg:   cfg, env: env, types: map[string]cty.Type{}, bodySchemas: map[*sdk.Schema]*hcl.BodySchema{},
+		cfg:   cfg, env: env, types: map[string]cty.Type{},
 		defaults: map[*sdk.Attribute]*field{}, offers: map[string][]*offer{}, declared: map[string]*declared{},
 		byPrefix: map[string][]string{}, used: map[string]bool{}, desired: &Desired{},
 	}
@@ -177,7 +176,7 @@ func address(block *hcl.Block) string {
 func (b *builder) component(block *hcl.Block) {
 	offers := b.offers[block.Type+"."+block.Labels[0]]
 	if len(offers) != 1 {
-		b.cfg.HideBody(block)
+		b.cfg.HideBehind(config.Header(block))
 		b.noOffer(block, offers)
 		return
 	}
@@ -244,9 +243,9 @@ func (b *builder) sourceSettings(c *Component, o *offer) {
 		b.Error(x.field("timeout").at, "Timeout longer than the interval", "The timeout is at most the interval, %s.", duration(core.Interval))
 	}
 	core.Job = cmp.Or(core.Job, o.Type.Job, c.Name)
-	x.setDefault(o.core, "interval", int64(core.Interval), quote(duration(core.Interval)))
-	x.setDefault(o.core, "timeout", int64(core.Timeout), quote(duration(core.Timeout)))
-	x.setDefault(o.core, "job", core.Job, quote(core.Job))
+	b.setDefault(x, o.core, "interval", core.Interval)
+	b.setDefault(x, o.core, "timeout", core.Timeout)
+	b.setDefault(x, o.core, "job", core.Job)
 	b.checkLabels(x, "labels", core.Labels)
 	c.Source = sdk.SourceSettings{Job: core.Job, Labels: core.Labels, Interval: core.Interval, Timeout: core.Timeout, LimitSeries: core.LimitSeries}
 	c.Discover = core.Discover

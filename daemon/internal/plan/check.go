@@ -14,40 +14,34 @@ import (
 
 // checked applies the checks of an attribute to a simple value. size is what min and max bound: the number, the
 // nanoseconds, the bytes, or the length of a text. shown stands for the value in messages.
-func (r *reading) checked(value any, text string, size float64, path sdk.Path, shown string) (any, string) {
-	if r.expr == nil { // a default may be what nobody may write: an empty URL
-		return value, text
-	}
+func (r *reading) checked(value any, size float64, path sdk.Path, shown string) any {
 	s, _ := value.(string)
 	for _, c := range r.attr.Checks {
-		switch name, arg, _ := strings.Cut(c, "="); name {
+		if r.expr == nil { // a default may be what nobody may write: an empty URL
+			break
+		}
+		name, arg, _ := strings.Cut(c, "=")
+		takes, hint := "", ""
+		switch name {
 		case "url":
 			if u, err := url.Parse(s); err != nil || u.Scheme == "" || u.Host == "" && u.Path == "" {
-				return r.wrong(path, "Invalid URL", "takes a URL with its scheme, such as https://host/path, and %s is none.", shown)
+				takes = "a URL with its scheme, such as https://host/path"
 			}
 		case "hostport":
 			if _, port, err := net.SplitHostPort(s); err != nil || !isPort(port) {
-				return r.wrong(path, "Invalid address", "takes a host and a port, such as 127.0.0.1:9470, and %s is none.", shown)
+				takes = "a host and a port, such as 127.0.0.1:9470"
 			}
 		case "regexp":
-			if strings.HasSuffix(s, "\n") {
-				return r.wrong(path, "Line end in a regular expression", "ends in the line end of its heredoc: write trimspace(<<-EOT … EOT), or the expression in quotes.")
-			}
 			if _, err := regexp.Compile(s); err != nil {
-				reason, _ := strings.CutPrefix(err.Error(), "error parsing regexp: ")
-				if shown != strconv.Quote(s) {
-					reason = "it cannot be parsed"
+				if takes = "a regular expression"; shown == strconv.Quote(s) {
+					hint = " " + strings.TrimPrefix(err.Error(), "error parsing regexp: ") + "."
 				}
-				return r.wrong(path, "Invalid regular expression", "takes a regular expression: %s.", reason)
+			} else if strings.HasSuffix(s, "\n") {
+				takes, hint = "a regular expression", " It ends in the line end of its heredoc: write trimspace(<<-EOT … EOT), or use quotes."
 			}
 		case "oneof":
-			options := strings.Fields(arg)
-			if !slices.Contains(options, s) {
-				hint := ""
-				if shown == strconv.Quote(s) {
-					hint = config.DidYouMean(s, options)
-				}
-				return r.wrong(path, "Invalid value", "takes one of %s, and %s is none.%s", strings.Join(options, ", "), shown, hint)
+			if options := strings.Fields(arg); !slices.Contains(options, s) {
+				takes, hint = "one of "+strings.Join(options, ", "), config.DidYouMean(s, options)
 			}
 		case "min":
 			if limit, ok := r.limit(arg); ok && size < limit {
@@ -58,8 +52,11 @@ func (r *reading) checked(value any, text string, size float64, path sdk.Path, s
 				return r.wrong(path, "Value too large", "is at most %s.", arg)
 			}
 		}
+		if takes != "" {
+			return r.wrong(path, "Invalid value", "takes %s, and %s is none.%s", takes, shown, hint)
+		}
 	}
-	return value, text
+	return value
 }
 
 // limit reads the bound of min and max in the attribute's unit.

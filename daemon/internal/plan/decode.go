@@ -53,7 +53,7 @@ func (b *builder) decodeCore(block *hcl.Block) *body {
 // decode reads a block by its schema. outer is the schema of the block around it, nil for one at the top.
 func (b *builder) decode(block *hcl.Block, schema, outer *sdk.Schema) *body {
 	x := &body{kind: block.Type, title: title(block), header: config.Header(block), labels: block.Labels}
-	content, strays, diags := config.Content(block.Body, b.bodySchema(schema))
+	content, strays, diags := config.Content(block.Body, bodySchema(schema))
 	b.Diags = append(b.Diags, diags...)
 	x.broken = diags.HasErrors() || len(strays) > 0
 	meant := map[string]bool{} // by misspelt names
@@ -129,10 +129,7 @@ func title(b *hcl.Block) string {
 	return s
 }
 
-func (b *builder) bodySchema(s *sdk.Schema) *hcl.BodySchema {
-	if known := b.bodySchemas[s]; known != nil {
-		return known
-	}
+func bodySchema(s *sdk.Schema) *hcl.BodySchema {
 	h := &hcl.BodySchema{}
 	for _, a := range s.Attributes {
 		h.Attributes = append(h.Attributes, hcl.AttributeSchema{Name: a.Name})
@@ -143,7 +140,6 @@ func (b *builder) bodySchema(s *sdk.Schema) *hcl.BodySchema {
 	for _, n := range s.Blocks {
 		h.Blocks = append(h.Blocks, hcl.BlockHeaderSchema{Type: n.Name, LabelNames: n.Labels})
 	}
-	b.bodySchemas[s] = h
 	return h
 }
 
@@ -163,8 +159,8 @@ var notYet = map[string]string{
 // stray says what to write instead of a name that the schema does not know, and gives the name that was probably meant.
 func (b *builder) stray(x *body, s config.Stray, schema, outer *sdk.Schema) string {
 	if b.Flooded() {
-		b.cfg.Hide(s.Range)
-		b.Error(s.NameRange, "Unknown argument", "%s is not known here.", s.Name)
+		b.cfg.HideBehind(s.At)
+		b.Error(s.At, "Unknown argument", "%s is not known here.", s.Name)
 		return ""
 	}
 	in := x.kind
@@ -200,9 +196,9 @@ func (b *builder) stray(x *body, s config.Stray, schema, outer *sdk.Schema) stri
 		secret = holdsSecret(schema, guess)
 	}
 	if secret || s.IsBlock || config.SoundsSecret(s.Name) {
-		b.cfg.Hide(s.Range)
+		b.cfg.HideBehind(s.At)
 	}
-	b.Error(s.NameRange, summary, "%s", text)
+	b.Error(s.At, summary, "%s", text)
 	return guess
 }
 
@@ -242,10 +238,10 @@ func (x *body) nested() (blocks []*body) {
 }
 
 // setDefault gives an attribute that nobody wrote the value that the configuration as a whole implies.
-func (x *body) setDefault(schema *sdk.Schema, name string, value any, text string) {
+func (b *builder) setDefault(x *body, schema *sdk.Schema, name string, value any) {
 	for i := range schema.Attributes {
 		if a := &schema.Attributes[i]; a.Name == name && x.field(name) == nil {
-			x.fields = append(x.fields, &field{name: name, attr: a, at: x.header, value: value, text: text})
+			x.fields = append(x.fields, b.newField(a, nil, x.header, value))
 		}
 	}
 }

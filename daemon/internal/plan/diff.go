@@ -9,18 +9,18 @@ import (
 
 // Plan is what it takes to get from one configuration to another. It holds no secret, and no trace of one.
 type Plan struct {
-	Steps     []Step   `json:"steps"`               // of components, by address; those that keep running among them
-	Settings  []Change `json:"settings,omitempty"`  // of daemon and http
-	Pipelines []Change `json:"pipelines,omitempty"` // by key
-	Groups    []Change `json:"groups,omitempty"`    // of rules, by name
-	Route     []Change `json:"route,omitempty"`     // none or one
+	Steps     []Step `json:"steps"`               // of components, by address; those that keep running among them
+	Settings  []Step `json:"settings,omitempty"`  // of daemon and http
+	Pipelines []Step `json:"pipelines,omitempty"` // by key
+	Groups    []Step `json:"groups,omitempty"`    // of rules
+	Route     []Step `json:"route,omitempty"`     // none or one
 }
 
-// Action is what happens to a component.
+// Action is what happens.
 type Action string
 
 // Update: live, in place. Replace: the new one opens before the old one closes. Restart: the old one closes first, as only
-// one can hold what both need.
+// one can hold what both need. What is no component is created, updated or removed.
 const (
 	Create  Action = "create"
 	Update  Action = "update"
@@ -30,18 +30,11 @@ const (
 	Keep    Action = "keep"
 )
 
-// Step is what happens to one component.
+// Step is one change.
 type Step struct {
-	Address string       `json:"address"`
-	Action  Action       `json:"action"`
-	Attrs   []AttrChange `json:"attributes,omitempty"` // of one that stays
-}
-
-// Change is what happens to anything else: create, update or remove.
-type Change struct {
-	Name   string       `json:"name"`
+	Name   string       `json:"name"` // of a component, its address
 	Action Action       `json:"action"`
-	Attrs  []AttrChange `json:"attributes,omitempty"`
+	Attrs  []AttrChange `json:"attributes,omitempty"` // of what was there and stays
 }
 
 // AttrChange is an attribute whose value differs; "" where it has none.
@@ -72,9 +65,9 @@ func Diff(old, desired *Desired) *Plan {
 		delete(before, c.Address)
 	}
 	for address := range before {
-		p.Steps = append(p.Steps, Step{Address: address, Action: Remove})
+		p.Steps = append(p.Steps, Step{Name: address, Action: Remove})
 	}
-	slices.SortFunc(p.Steps, func(x, y Step) int { return strings.Compare(x.Address, y.Address) })
+	slices.SortFunc(p.Steps, byName)
 	p.Settings = changes(old.named("daemon", "http"), desired.named("daemon", "http"))
 	p.Groups = changes(old.named("rules", "file"), desired.named("rules", "file"))
 	p.Route = changes(old.named("route"), desired.named("route"))
@@ -82,8 +75,10 @@ func Diff(old, desired *Desired) *Plan {
 	return p
 }
 
+func byName(x, y Step) int { return strings.Compare(x.Name, y.Name) }
+
 func step(old, c *Component) Step {
-	s := Step{Address: c.Address, Action: Create}
+	s := Step{Name: c.Address, Action: Create}
 	if old == nil {
 		return s
 	}
@@ -128,20 +123,20 @@ func attrChanges(old, now []Attr) (list []AttrChange) {
 	return list
 }
 
-func changes(old, now map[string][]Attr) (list []Change) {
-	for _, name := range sorted(now) {
+func changes(old, now map[string][]Attr) (list []Step) {
+	for name, attrs := range now {
 		if before, had := old[name]; !had {
-			list = append(list, Change{Name: name, Action: Create})
-		} else if attrs := attrChanges(before, now[name]); attrs != nil {
-			list = append(list, Change{Name: name, Action: Update, Attrs: attrs})
+			list = append(list, Step{Name: name, Action: Create})
+		} else if changed := attrChanges(before, attrs); changed != nil {
+			list = append(list, Step{Name: name, Action: Update, Attrs: changed})
 		}
 	}
-	for _, name := range sorted(old) {
+	for name := range old {
 		if _, still := now[name]; !still {
-			list = append(list, Change{Name: name, Action: Remove})
+			list = append(list, Step{Name: name, Action: Remove})
 		}
 	}
-	slices.SortFunc(list, func(x, y Change) int { return strings.Compare(x.Name, y.Name) })
+	slices.SortFunc(list, byName)
 	return list
 }
 

@@ -33,6 +33,7 @@ type httpBlock struct {
 }
 
 type pipelineBlock struct {
+	componentCore
 	Name    string   `hcl:"name,label" doc:"Name of the pipeline."`
 	From    []string `hcl:"from" doc:"Sources: source.etcd.main, source.etcd (all of the type) or source (all)."`
 	Through []string `hcl:"through,optional" doc:"Processors, in order."`
@@ -40,6 +41,7 @@ type pipelineBlock struct {
 }
 
 type rulesBlock struct {
+	componentCore
 	Name     string        `hcl:"name,label" doc:"Name of the group."`
 	Interval time.Duration `hcl:"interval,optional" check:"min=100ms" doc:"How often the group is evaluated; default: the daemon's interval."`
 	Store    []string      `hcl:"store,optional" doc:"Store that is asked and written to; default: the only one."`
@@ -48,6 +50,7 @@ type rulesBlock struct {
 }
 
 type alertBlock struct {
+	componentCore
 	Label         string            `hcl:"label,label" doc:"Name of the rule."`
 	Name          string            `hcl:"name,optional" doc:"The alertname; default: the block's label."`
 	Expr          string            `hcl:"expr" doc:"PromQL: the alert is active for every series that it gives."`
@@ -59,6 +62,7 @@ type alertBlock struct {
 }
 
 type recordBlock struct {
+	componentCore
 	Name   string            `hcl:"name,label" doc:"Name of the series that are written."`
 	Expr   string            `hcl:"expr" doc:"PromQL."`
 	Labels map[string]string `hcl:"labels,optional" doc:"Labels added to the series."`
@@ -96,38 +100,31 @@ var referenceKinds = map[string][]string{
 	"from": {"source"}, "through": {"processor"}, "to": {"store", "sink"}, "notify": {"notifier"}, "discover": {"discovery"}, "store": {"store"},
 }
 
-// schemas are those of language, by block; enabled is added to all.
+// public is a check of every attribute of language: what it says is in series, notifications or the API, and no place for a
+// secret.
+const public = "public"
+
+// schemas are those of language, by block.
 var schemas = func() map[string]*sdk.Schema {
 	all, err := sdk.SchemaOf(reflect.TypeFor[language]())
 	if err != nil {
 		panic(err) // a mistake in the tags above
 	}
 	m := map[string]*sdk.Schema{}
-	var enabled sdk.Attribute
 	for i := range all.Blocks {
-		b := &all.Blocks[i]
-		m[b.Name] = &b.Body
-		if b.Name == "component" {
-			enabled = b.Body.Attributes[0]
+		s := &all.Blocks[i].Body
+		m[all.Blocks[i].Name] = s
+		for j := range s.Blocks {
+			m[s.Blocks[j].Name] = &s.Blocks[j].Body // alert and record, in rules and by themselves
 		}
 	}
-	for _, b := range m["rules"].Blocks {
-		m[b.Name] = &b.Body
-	}
-	for name, s := range m {
+	for _, s := range m {
 		for i := range s.Attributes {
-			if a := &s.Attributes[i]; referenceKinds[a.Name] != nil {
+			a := &s.Attributes[i]
+			if a.Checks = append(a.Checks, public); referenceKinds[a.Name] != nil {
 				a.Type, a.Checks = references, referenceKinds[a.Name]
 			}
 		}
-		switch name {
-		case "pipeline", "rules", "alert", "record":
-			s.Attributes = append(s.Attributes, enabled)
-		}
-	}
-	for i := range m["rules"].Blocks {
-		b := &m["rules"].Blocks[i]
-		b.Body = *m[b.Name]
 	}
 	route := m["route"]
 	route.Blocks = []sdk.Block{{Name: "route", Many: true, Doc: "A route within this one, asked first."}}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -9,78 +10,60 @@ import (
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
-var symbols = map[Action]string{Create: "+", Update: "~", Replace: "±", Restart: "±", Remove: "-"}
-
-var colours = map[Action]string{Create: "32", Update: "33", Replace: "35", Restart: "35", Remove: "31"}
-
-var wordings = map[Action]string{
-	Create: "create", Update: "update in place", Replace: "replace, the new one first", Restart: "restart, with a gap", Remove: "remove",
+// actions say how each is written: symbol, colour, words, and what it is forced by.
+var actions = map[Action][4]string{
+	Create: {"+", "32", "create"}, Update: {"~", "33", "update in place"}, Remove: {"-", "31", "remove"},
+	Replace: {"±", "35", "replace, the new one first", "  # forces replacement"}, Restart: {"±", "35", "restart, with a gap", "  # forces restart"},
 }
 
 // Print writes a plan for people. What keeps running is counted at the end.
 func (p *Plan) Print(w io.Writer, colour bool) error {
 	var b strings.Builder
 	counts := map[Action]int{}
+	for _, s := range p.Steps {
+		counts[s.Action]++
+	}
+	steps := slices.DeleteFunc(slices.Concat(p.Steps, p.Settings, p.Pipelines, p.Groups, p.Route), func(s Step) bool { return s.Action == Keep })
 	wide := 0
-	for _, s := range p.Steps {
-		wide = max(wide, len(s.Address))
+	for _, s := range steps {
+		wide = max(wide, min(len(s.Name), 60))
 	}
-	others := slices.Concat(p.Settings, p.Pipelines, p.Groups, p.Route)
-	for _, c := range others {
-		wide = max(wide, len(c.Name))
-	}
-	line := func(name string, a Action, attrs []AttrChange, wording string) {
-		text := fmt.Sprintf("%s %-*s  %s", symbols[a], min(wide, 60), name, wording)
+	for _, s := range steps {
+		a := actions[s.Action]
+		line := fmt.Sprintf("%s %-*s  %s", a[0], wide, s.Name, a[2])
 		if colour {
-			text = "\x1b[" + colours[a] + "m" + text + "\x1b[0m"
+			line = "\x1b[" + a[1] + "m" + line + "\x1b[0m"
 		}
-		fmt.Fprintf(&b, "  %s\n", text)
-		printAttrs(&b, attrs, a)
+		fmt.Fprintf(&b, "  %s\n", line)
+		s.printAttrs(&b)
 	}
-	for _, s := range p.Steps {
-		if counts[s.Action]++; s.Action != Keep {
-			line(s.Address, s.Action, s.Attrs, wordings[s.Action])
-		}
-	}
-	for _, c := range others {
-		line(c.Name, c.Action, c.Attrs, wordings[c.Action])
-	}
-	if p.Empty() {
+	if b.WriteString("\n"); p.Empty() {
+		b.Reset()
 		b.WriteString("Nothing changes")
 	} else {
-		fmt.Fprintf(&b, "\nPlan: %d to create, %d to update in place, %d to replace, %d to restart, %d to remove", counts[Create], counts[Update], counts[Replace], counts[Restart], counts[Remove])
+		fmt.Fprintf(&b, "Plan: %d to create, %d to update in place, %d to replace, %d to restart, %d to remove", counts[Create], counts[Update], counts[Replace], counts[Restart], counts[Remove])
 	}
 	fmt.Fprintf(&b, "; %d keep running untouched.\n", counts[Keep])
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func printAttrs(b *strings.Builder, attrs []AttrChange, a Action) {
+func (s Step) printAttrs(b *strings.Builder) {
 	wide := 0
-	for _, c := range attrs {
-		wide = max(wide, len(c.Path))
+	for _, c := range s.Attrs {
+		wide = max(wide, min(len(c.Path), 40))
 	}
-	for _, c := range attrs {
-		old, now := orUnset(c.Old), orUnset(c.New)
-		if old == now && strings.Contains(now, sensitive) {
-			now += " (changed)"
-		}
-		fmt.Fprintf(b, "      %-*s  %s -> %s", min(wide, 40), c.Path, old, now)
+	for _, c := range s.Attrs {
+		remark := ""
 		switch {
-		case a == Restart && c.Change != sdk.Live:
-			b.WriteString("  # forces restart")
-		case a == Replace && c.Change != sdk.Live:
-			b.WriteString("  # forces replacement")
-		case a == Update && c.Change == sdk.Exclusive:
-			b.WriteString("  # when the daemon starts again")
+		case c.Change == sdk.Exclusive && s.Action == Update:
+			remark = "  # when the daemon starts again"
+		case c.Change != sdk.Live:
+			remark = actions[s.Action][3]
 		}
-		b.WriteByte('\n')
+		if c.Old == c.New { // secrets
+			c.New += " (changed)"
+		}
+		fmt.Fprintf(b, "      %-*s  %s -> %s%s\n", wide, c.Path, cmp.Or(c.Old, "(unset)"), cmp.Or(c.New, "(unset)"), remark)
 	}
-}
-
-func orUnset(text string) string {
-	if text == "" {
-		return "(unset)"
-	}
-	return text
 }

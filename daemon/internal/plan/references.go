@@ -17,12 +17,12 @@ const maxEdges = 1_000_000
 
 // references resolves an attribute that takes addresses, to those of enabled components, in order and each once. They are
 // read from the syntax, never evaluated.
-func (b *builder) references(a *sdk.Attribute, expr hcl.Expression) (addresses []string, text string, ok bool) {
+func (b *builder) references(a *sdk.Attribute, expr hcl.Expression) (result addresses, ok bool) {
 	items, diags := hcl.ExprList(expr)
 	if diags.HasErrors() {
 		items = []hcl.Expression{expr} // to = store.tsdb.main
 	}
-	ok, addresses = true, []string{}
+	ok, result.found = true, []string{}
 	var texts []string
 	seen := map[string]bool{}
 	for _, item := range items {
@@ -36,15 +36,16 @@ func (b *builder) references(a *sdk.Attribute, expr hcl.Expression) (addresses [
 		texts = append(texts, written)
 		if b.edges += len(found); b.edges > maxEdges {
 			b.Error(item.Range(), "Too many references", "The references of a configuration mean at most %d components.", maxEdges)
-			return addresses, "", false
+			return result, false
 		}
 		for _, address := range found {
 			if b.used[address] = true; !seen[address] {
-				seen[address], addresses = true, append(addresses, address)
+				seen[address], result.found = true, append(result.found, address)
 			}
 		}
 	}
-	return addresses, "[" + strings.Join(texts, ", ") + "]", ok
+	result.text = "[" + strings.Join(texts, ", ") + "]"
+	return result, ok
 }
 
 func (b *builder) traversal(a *sdk.Attribute, item hcl.Expression) (hcl.Traversal, bool) {

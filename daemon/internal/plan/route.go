@@ -28,11 +28,15 @@ func (b *builder) routeOf(x *body, around *Route) *Route {
 	}
 	if r.Notify == nil {
 		r.Notify = around.Notify
-		x.setDefault(schemas["route"], "notify", r.Notify, "["+strings.Join(r.Notify, ", ")+"]")
+		b.setDefault(x, schemas["route"], "notify", addresses{r.Notify, "[" + strings.Join(r.Notify, ", ") + "]"})
 	}
 	if r.GroupBy == nil {
 		r.GroupBy = around.GroupBy
-		x.setDefault(schemas["route"], "group_by", r.GroupBy, "["+strings.Join(quoteAll(r.GroupBy), ", ")+"]")
+		labels := []any{}
+		for _, l := range r.GroupBy {
+			labels = append(labels, l)
+		}
+		b.setDefault(x, schemas["route"], "group_by", labels)
 	}
 	for _, d := range []struct {
 		name   string
@@ -41,7 +45,7 @@ func (b *builder) routeOf(x *body, around *Route) *Route {
 	}{{"group_wait", &r.GroupWait, around.GroupWait}, {"group_interval", &r.GroupInterval, around.GroupInterval}, {"repeat_interval", &r.RepeatInterval, around.RepeatInterval}} {
 		if x.field(d.name) == nil {
 			*d.value = d.around
-			x.setDefault(schemas["route"], d.name, int64(d.around), quote(duration(d.around)))
+			b.setDefault(x, schemas["route"], d.name, d.around)
 		}
 	}
 	if m := x.field("match"); m != nil {
@@ -57,13 +61,6 @@ func (b *builder) routeOf(x *body, around *Route) *Route {
 		}
 	}
 	return r
-}
-
-func quoteAll(texts []string) (quoted []string) {
-	for _, t := range texts {
-		quoted = append(quoted, quote(t))
-	}
-	return quoted
 }
 
 // matchError is a mistake between two bytes of a match attribute.

@@ -42,14 +42,14 @@ func (b *builder) groups() {
 
 func (b *builder) group(x *body, r rulesBlock) {
 	g := &Group{Name: r.Name, File: x.header.Filename, Interval: cmp.Or(r.Interval, b.desired.Settings.Interval), Range: x.header}
-	x.setDefault(schemas["rules"], "interval", int64(g.Interval), quote(duration(g.Interval)))
+	b.setDefault(x, schemas["rules"], "interval", g.Interval)
 	if f := x.field("store"); f != nil && len(r.Store) > 1 {
 		b.Error(f.at, "Several stores", "A group asks one store: name one of %s.", strings.Join(r.Store, ", "))
 	} else if len(r.Store) == 1 {
 		g.Store = r.Store[0]
 	} else if f == nil {
 		g.Store = b.onlyStore(x)
-		x.setDefault(schemas["rules"], "store", []string{g.Store}, "["+g.Store+"]")
+		b.setDefault(x, schemas["rules"], "store", addresses{[]string{g.Store}, "[" + g.Store + "]"})
 	}
 	b.used[g.Store] = true
 	seen := map[string]hcl.Range{}
@@ -105,7 +105,7 @@ func (b *builder) rule(y *body) *Rule {
 		for k, v := range f.Annotations {
 			r.Annotations[k] = strings.TrimSpace(v)
 		}
-		y.setDefault(schemas["alert"], "name", r.Alert, quote(r.Alert))
+		b.setDefault(y, schemas["alert"], "name", r.Alert)
 		b.checkTemplates(y, "labels", r.Labels)
 		b.checkTemplates(y, "annotations", f.Annotations)
 	}

@@ -21,7 +21,7 @@ func (b *builder) settings() {
 			b.Error(f.at, "Timeout longer than the interval", "The timeout is at most the interval, %s.", duration(s.Interval))
 		}
 		s.Timeout = s.Interval
-		f.text = quote(duration(s.Interval))
+		*f = *b.newField(f.attr, nil, f.at, s.Interval)
 	}
 	b.checkLabels(x, "external_labels", s.ExternalLabels)
 

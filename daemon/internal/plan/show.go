@@ -2,7 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclwrite"
@@ -13,6 +12,9 @@ import (
 func Show(d *Desired) string {
 	var b strings.Builder
 	write := func(x *body) {
+		if x == nil {
+			return // it was not built here
+		}
 		if b.Len() > 0 {
 			b.WriteByte('\n')
 		}
@@ -38,23 +40,12 @@ func Show(d *Desired) string {
 			write(y)
 		}
 	}
-	for i, p := range slices.Collect(d.defaults()) {
-		if i == 0 {
-			b.WriteString("\n# sources that no pipeline names go to every store and sink:\n")
+	for _, p := range d.Pipelines {
+		if p.Name == "default" {
+			fmt.Fprintf(&b, "# default pipeline: %s -> %s\n", strings.Join(p.From, ", "), p.To)
 		}
-		fmt.Fprintf(&b, "# %s -> %s\n", strings.Join(p.From, ", "), p.To)
 	}
 	return string(hclwrite.Format([]byte(b.String())))
-}
-
-func (d *Desired) defaults() func(func(*Pipeline) bool) {
-	return func(yield func(*Pipeline) bool) {
-		for _, p := range d.Pipelines {
-			if p.Name == "default" && !yield(p) {
-				return
-			}
-		}
-	}
 }
 
 func (x *body) show(b *strings.Builder) {
@@ -75,8 +66,8 @@ func (x *body) show(b *strings.Builder) {
 
 // heredoc writes a text of several lines as it was probably written.
 func heredoc(f *field) string {
-	s, isText := f.value.(string)
-	if s = strings.TrimSuffix(s, "\n"); !isText || f.sensitive || !strings.Contains(s, "\n") || f.name != "expr" {
+	s, isText := f.value.(string) // no secret
+	if s = strings.TrimSuffix(s, "\n"); !isText || !strings.Contains(s, "\n") || f.name != "expr" {
 		return f.text
 	}
 	return "<<-EOT\n" + strings.NewReplacer("${", "$${", "%{", "%%{").Replace(s) + "\nEOT"

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"errors"
-
 	"regexp"
 	"strconv"
 	"strings"
@@ -46,9 +45,6 @@ func (b *builder) checkExpr(f *field) {
 	}
 	if m := unknownFunction.FindStringSubmatch(reason); m != nil {
 		reason += "." + config.DidYouMean(m[1], sorted(parser.Functions))
-	}
-	if f.sensitive {
-		reason = "it cannot be parsed, and holds a secret that cannot be shown"
 	}
 	b.Error(at, "Invalid PromQL", "%s", sentence(reason))
 }
@@ -101,9 +97,6 @@ func (b *builder) checkTemplates(y *body, attribute string, texts map[string]str
 		if name, ok := strings.CutPrefix(reason, "function "); ok {
 			name, _, _ = strings.Cut(strings.TrimPrefix(name, `"`), `"`)
 			reason += "." + config.DidYouMean(name, sorted(templateNames))
-		}
-		if f.sensitive {
-			reason = "it cannot be parsed, and holds a secret that cannot be shown"
 		}
 		b.Error(at, "Invalid template", "%s[%q]: %s", attribute, key, sentence(reason))
 	}

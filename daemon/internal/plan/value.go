@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,15 +24,12 @@ import (
 
 // reading is one attribute on its way from an expression to what the plugin is sent.
 type reading struct {
-	b      *builder
-	attr   *sdk.Attribute
-	expr   hcl.Expression // nil: a default
-	at     hcl.Range
-	hidden strings.Builder // what nobody may see, for its sum
-	bad    bool
+	b    *builder
+	attr *sdk.Attribute
+	expr hcl.Expression // nil: a default
+	at   hcl.Range
+	bad  bool
 }
-
-const sensitive = "(sensitive)"
 
 // read evaluates an attribute, converts it to its type and checks it. nil: it has no value, and if it should have one, the
 // reason is reported.
@@ -39,12 +37,11 @@ func (b *builder) read(x *body, a *sdk.Attribute, written *hcl.Attribute) *field
 	if a.Deprecated != "" {
 		b.Warn(written.NameRange, "Deprecated argument", "%s: %s", a.Name, a.Deprecated)
 	}
-	f := &field{name: a.Name, attr: a, expr: written.Expr, at: written.Expr.Range()}
+	at := written.Expr.Range()
 	if a.Type == references {
-		addresses, text, ok := b.references(a, written.Expr)
-		f.value, f.text = addresses, text
+		addresses, ok := b.references(a, written.Expr)
 		x.broken = x.broken || !ok
-		return f
+		return b.newField(a, written.Expr, at, addresses)
 	}
 	if a.Sensitive {
 		b.cfg.HideSecret(written.Expr)
@@ -53,25 +50,38 @@ func (b *builder) read(x *body, a *sdk.Attribute, written *hcl.Attribute) *field
 	if ok {
 		if u, _ := v.Unmark(); u.IsNull() && a.Required {
 			ok = false
-			b.Error(f.at, "Missing value", "%s of %s must not be null: it takes %s.", a.Name, x.title, takes(b.typeOf(a), a.Unit))
+			b.Error(at, "Missing value", "%s of %s must not be null: it takes %s.", a.Name, x.title, takes(b.typeOf(a), a.Unit))
 		} else if u.IsNull() {
 			return nil
 		}
 	}
-	r := &reading{b: b, attr: a, expr: written.Expr, at: f.at}
+	r := &reading{b: b, attr: a, expr: written.Expr, at: at}
+	var value any
 	if ok {
-		f.value, f.text = r.convert(v, b.typeOf(a), nil, false)
+		value = r.convert(v, b.typeOf(a), nil, false)
 	}
-	if !ok || r.bad || f.value == nil {
-		x.broken = x.broken || !ok || r.bad // without either, it is not known offline
+	if x.broken = x.broken || !ok || r.bad; !ok || r.bad || reveal(value) == nil { // nil without a mistake: unknown offline
 		return nil
 	}
-	if a.Sensitive {
-		f.text = r.hide(f.value)
+	f := b.newField(a, written.Expr, at, value)
+	if f.sensitive && slices.Contains(a.Checks, public) {
+		x.broken = true
+		b.Error(at, "Secret in the open", "%s is seen by everyone, in series, notifications or the API: it cannot hold a secret.", a.Name)
+		return nil
 	}
-	if f.sensitive = r.hidden.Len() > 0; f.sensitive && len(b.env.HMACKey) > 0 {
+	return f
+}
+
+// newField keeps a value with its text and, if it has secrets, their sum.
+func (b *builder) newField(a *sdk.Attribute, expr hcl.Expression, at hcl.Range, value any) *field {
+	if _, known := value.(secret); a.Sensitive && !known {
+		value = secret{value}
+	}
+	var secrets []byte
+	f := &field{name: a.Name, attr: a, expr: expr, at: at, value: value, text: render(value, &secrets)}
+	if f.sensitive = secrets != nil; f.sensitive && len(b.env.HMACKey) > 0 {
 		sum := hmac.New(sha256.New, b.env.HMACKey)
-		sum.Write([]byte(r.hidden.String()))
+		sum.Write(secrets)
 		f.sum = hex.EncodeToString(sum.Sum(nil))
 	}
 	return f
@@ -81,12 +91,11 @@ func (b *builder) read(x *body, a *sdk.Attribute, written *hcl.Attribute) *field
 func (b *builder) defaultOf(a *sdk.Attribute, at hcl.Range) *field {
 	f := b.defaults[a]
 	if f == nil {
-		f = &field{name: a.Name, attr: a, sensitive: a.Sensitive}
 		v, t := cty.StringVal(a.Default), b.typeOf(a)
 		switch {
-		case t.IsMapType():
+		case isMap(t):
 			v = cty.EmptyObjectVal
-		case t.IsCollectionType():
+		case isList(t):
 			elements := []cty.Value{}
 			for _, e := range strings.Fields(a.Default) {
 				elements = append(elements, cty.StringVal(e))
@@ -94,14 +103,69 @@ func (b *builder) defaultOf(a *sdk.Attribute, at hcl.Range) *field {
 			v = cty.TupleVal(elements)
 		}
 		r := &reading{b: b, attr: a, at: at}
-		if f.value, f.text = r.convert(v, t, nil, false); a.Sensitive {
-			f.text = sensitive
-		}
+		f = b.newField(a, nil, at, r.convert(v, t, nil, false))
 		b.defaults[a] = f
 	}
 	copied := *f
 	copied.at = at
 	return &copied
+}
+
+// secret is a value that is sent to the plugin, and shown to nobody.
+type secret struct{ value any }
+
+// MarshalJSON gives the value.
+func (s secret) MarshalJSON() ([]byte, error) { return json.Marshal(s.value) }
+
+func reveal(value any) any {
+	if s, ok := value.(secret); ok {
+		return s.value
+	}
+	return value
+}
+
+// addresses are the components that references mean, as they are written.
+type addresses struct {
+	found []string
+	text  string
+}
+
+// MarshalJSON gives what was found.
+func (a addresses) MarshalJSON() ([]byte, error) { return json.Marshal(a.found) }
+
+// render writes a value as HCL, and appends what it hides to secrets.
+func render(value any, secrets *[]byte) string {
+	switch v := value.(type) {
+	case secret:
+		data, _ := json.Marshal(v.value)
+		*secrets = append(*secrets, data...)
+		return "(sensitive)"
+	case addresses:
+		return v.text
+	case string:
+		return quote(v)
+	case time.Duration:
+		return quote(duration(v))
+	case sdk.Bytes:
+		return quote(v.String())
+	case []any:
+		texts := make([]string, len(v))
+		for i, e := range v {
+			texts[i] = render(e, secrets)
+		}
+		return "[" + strings.Join(texts, ", ") + "]"
+	case map[string]any:
+		var texts []string
+		for _, key := range sorted(v) {
+			text := render(v[key], secrets)
+			if !hclsyntax.ValidIdentifier(key) || key == "for" || key == "null" || key == "true" || key == "false" {
+				key = quote(key)
+			}
+			texts = append(texts, key+" = "+text)
+		}
+		return strings.ReplaceAll("{ "+strings.Join(texts, ", ")+" }", "{  }", "{}")
+	}
+	return fmt.Sprint(value)
 }
 
 // typeOf reads the type of an attribute; one that cannot be read takes anything.
@@ -153,21 +217,21 @@ func called(t cty.Type) string {
 }
 
 // wrong reports what is wrong at an element of the attribute's value.
-func (r *reading) wrong(path sdk.Path, summary, format string, args ...any) (any, string) {
+func (r *reading) wrong(path sdk.Path, summary, format string, args ...any) any {
 	r.bad = true
 	at := r.at
 	if r.expr != nil {
 		at = within(r.expr, path).Range()
 	}
 	r.b.Error(at, summary, "%s "+format, append([]any{append(sdk.Path{{Name: r.attr.Name}}, path...)}, args...)...)
-	return nil, ""
+	return nil
 }
 
 var regexGroup = regexp.MustCompile(`^"\$\{[0-9]+\}"$`)
 
-func (r *reading) wrongType(v cty.Value, t cty.Type, path sdk.Path, hidden bool) (any, string) {
+func (r *reading) wrongType(v cty.Value, t cty.Type, path sdk.Path, hidden bool) any {
 	if r.bad = true; r.expr != nil && regexGroup.Match(within(r.expr, path).Range().SliceBytes(r.b.cfg.Bytes(r.at.Filename))) {
-		return nil, "" // said already, when the file was read
+		return nil // said already, when the file was read
 	}
 	given, hint := v.Type(), ""
 	if given.IsPrimitiveType() && !hidden {
@@ -185,19 +249,12 @@ func (r *reading) wrongType(v cty.Value, t cty.Type, path sdk.Path, hidden bool)
 	return r.wrong(path, "Wrong type", "takes %s, and this is %s%s.", takes(t, r.attr.Unit), called(given), hint)
 }
 
-// hide keeps a value for the sum.
-func (r *reading) hide(v any) string {
-	data, _ := json.Marshal(v)
-	r.hidden.Write(data)
-	return sensitive
-}
-
-// convert makes what the plugin is sent, and the text of it as HCL. hidden: it must not be shown, not even in errors.
-func (r *reading) convert(v cty.Value, t cty.Type, path sdk.Path, hidden bool) (any, string) {
+// convert makes what the plugin is sent: string, bool, json.Number, time.Duration, sdk.Bytes, []any, map[string]any, and
+// secret around any of them. hidden: it is in a secret already.
+func (r *reading) convert(v cty.Value, t cty.Type, path sdk.Path, hidden bool) any {
 	v, marks := v.Unmark()
 	if len(marks) > 0 && !hidden {
-		value, _ := r.convert(v, t, path, true)
-		return value, r.hide(value)
+		return secret{r.convert(v, t, path, true)}
 	}
 	if t == cty.DynamicPseudoType {
 		t = v.Type()
@@ -206,73 +263,57 @@ func (r *reading) convert(v cty.Value, t cty.Type, path sdk.Path, hidden bool) (
 	case v.IsNull():
 		return r.wrong(path, "Missing value", "must not be null.")
 	case !v.IsKnown() && t == cty.String && r.attr.Unit == sdk.Plain: // offline: a secret that is there, and not read
-		return "unknown", ""
+		return "unknown"
 	case !v.IsKnown():
-		return nil, ""
+		return nil
 	case t.IsPrimitiveType():
 		return r.simple(v, t, path, hidden || r.attr.Sensitive)
 	case isList(t) && isList(v.Type()):
-		return r.list(v, t, path, hidden)
+		values := []any{}
+		for it := v.ElementIterator(); it.Next(); {
+			_, e := it.Element()
+			of := cty.DynamicPseudoType
+			if t.IsCollectionType() {
+				of = t.ElementType()
+			}
+			values = append(values, r.convert(e, of, append(path, sdk.Step{Index: len(values)}), hidden))
+		}
+		return values
 	case isMap(t) && isMap(v.Type()):
 		return r.object(v, t, path, hidden)
 	}
 	return r.wrongType(v, t, path, hidden)
 }
 
-func (r *reading) list(v cty.Value, t cty.Type, path sdk.Path, hidden bool) (any, string) {
-	values, texts := []any{}, []string{}
-	for it := v.ElementIterator(); it.Next(); {
-		_, e := it.Element()
-		of := cty.DynamicPseudoType
-		if t.IsCollectionType() {
-			of = t.ElementType()
-		}
-		value, text := r.convert(e, of, append(path, sdk.Step{Index: len(values)}), hidden)
-		values, texts = append(values, value), append(texts, text)
+func (r *reading) object(v cty.Value, t cty.Type, path sdk.Path, hidden bool) any {
+	values, attributes := map[string]any{}, map[string]cty.Type{}
+	if t.IsObjectType() {
+		attributes = t.AttributeTypes()
 	}
-	return values, "[" + strings.Join(texts, ", ") + "]"
-}
-
-func (r *reading) object(v cty.Value, t cty.Type, path sdk.Path, hidden bool) (any, string) {
-	values, texts := map[string]any{}, []string{}
 	for it := v.ElementIterator(); it.Next(); {
 		k, e := it.Element()
-		key, of := k.AsString(), cty.DynamicPseudoType
-		here := append(path, sdk.Step{Key: key})
-		switch {
-		case t.IsMapType():
-			of = t.ElementType()
-		case !t.HasAttribute(key):
-			r.wrong(here, "Unknown key", "is not known here.%s", config.DidYouMean(key, sorted(t.AttributeTypes())))
-			continue
-		case e.IsNull() && t.AttributeOptional(key):
-			continue
+		key := k.AsString()
+		of, known := attributes[key]
+		if t.IsMapType() {
+			of, known = t.ElementType(), true
+		}
+		switch here := append(path, sdk.Step{Key: key}); {
+		case !known:
+			r.wrong(here, "Unknown key", "is not known here.%s", config.DidYouMean(key, sorted(attributes)))
+		case t.IsObjectType() && e.IsNull() && t.AttributeOptional(key):
 		default:
-			of = t.AttributeType(key)
+			values[key] = r.convert(e, of, here, hidden)
 		}
-		value, text := r.convert(e, of, here, hidden)
-		values[key] = value
-		if !hclsyntax.ValidIdentifier(key) || key == "for" || key == "null" || key == "true" || key == "false" {
-			key = quote(key)
-		}
-		texts = append(texts, key+" = "+text)
 	}
-	for _, key := range sorted(attributesOf(t)) {
+	for _, key := range sorted(attributes) {
 		if _, ok := values[key]; !ok && !t.AttributeOptional(key) && !r.bad {
 			return r.wrong(path, "Missing key", "needs %s.", key)
 		}
 	}
-	return values, strings.ReplaceAll("{ "+strings.Join(texts, ", ")+" }", "{  }", "{}")
+	return values
 }
 
-func attributesOf(t cty.Type) map[string]cty.Type {
-	if t.IsObjectType() {
-		return t.AttributeTypes()
-	}
-	return nil
-}
-
-func (r *reading) simple(v cty.Value, t cty.Type, path sdk.Path, hidden bool) (any, string) {
+func (r *reading) simple(v cty.Value, t cty.Type, path sdk.Path, hidden bool) any {
 	if v.Type() == cty.String && t != cty.String { // what env gives is a text
 		switch s := strings.TrimSpace(v.AsString()); {
 		case t == cty.Bool && (s == "true" || s == "false"):
@@ -287,7 +328,7 @@ func (r *reading) simple(v cty.Value, t cty.Type, path sdk.Path, hidden bool) (a
 	case v.Type() != t:
 		return r.wrongType(v, t, path, hidden)
 	case t == cty.Bool:
-		return v.True(), strconv.FormatBool(v.True())
+		return v.True()
 	case t == cty.Number:
 		return r.number(v, path)
 	}
@@ -296,34 +337,34 @@ func (r *reading) simple(v cty.Value, t cty.Type, path sdk.Path, hidden bool) (a
 		shown = "the value"
 		r.b.KeepSecret(s)
 	}
-	var n int64
-	var text string
+	var value any = s
+	var size float64
 	var err error
 	switch r.attr.Unit {
-	default:
-		return r.checked(s, quote(s), float64(len(s)), path, shown)
 	case sdk.DurationUnit:
 		var d time.Duration
 		d, err = sdk.ParseDuration(s)
-		n, text = int64(d), duration(d)
+		value, size = d, float64(d)
 	case sdk.BytesUnit:
-		var size sdk.Bytes
-		size, err = sdk.ParseBytes(s)
-		n, text = int64(size), size.String()
+		var n sdk.Bytes
+		n, err = sdk.ParseBytes(s)
+		value, size = n, float64(n)
+	default:
+		size = float64(len(s))
 	}
 	switch _, plain := strconv.ParseUint(s, 10, 64); {
 	case err != nil && plain == nil:
 		return r.wrong(path, "Number without a unit", "needs a unit: it takes %s, and %s has none.", takes(t, r.attr.Unit), shown)
 	case err != nil:
 		return r.wrong(path, "Invalid value", "takes %s, and %s is none.", takes(t, r.attr.Unit), shown)
-	case n < 0:
+	case size < 0:
 		return r.wrong(path, "Invalid value", "must not be negative.")
 	}
-	return r.checked(json.Number(strconv.FormatInt(n, 10)), quote(text), float64(n), path, shown)
+	return r.checked(value, size, path, shown)
 }
 
 // number is exact for integers of 64 bits.
-func (r *reading) number(v cty.Value, path sdk.Path) (any, string) {
+func (r *reading) number(v cty.Value, path sdk.Path) any {
 	big := v.AsBigFloat()
 	f, _ := big.Float64()
 	text := strconv.FormatFloat(f, 'g', -1, 64)
@@ -335,7 +376,7 @@ func (r *reading) number(v cty.Value, path sdk.Path) (any, string) {
 	if strings.HasSuffix(text, "Inf") || r.attr.Unit == sdk.IntegerUnit && signed != nil && unsigned != nil {
 		return r.wrong(path, "Wrong number", "takes %s of at most 64 bits.", takes(cty.Number, r.attr.Unit))
 	}
-	return r.checked(json.Number(text), text, f, path, text)
+	return r.checked(json.Number(text), f, path, text)
 }
 
 // quote writes a text as HCL does.
