@@ -1,0 +1,113 @@
+package main
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+func TestTargetsSpreadOverAGridOfTheInterval(t *testing.T) {
+	t.Parallel()
+	const interval = 15 * time.Second
+	now := time.Date(2026, 1, 2, 3, 4, 5, 678_000_000, time.UTC)
+	slots := map[time.Duration]int{}
+	for i := range 3000 {
+		next := nextOnGrid(fmt.Sprint(i), interval, now)
+		if wait := next.Sub(now); wait <= 0 || wait > interval {
+			t.Fatalf("target %d waits %s", i, wait)
+		}
+		slots[time.Duration(next.UnixNano())%interval]++
+		if again := nextOnGrid(fmt.Sprint(i), interval, next); again.Sub(next) != interval {
+			t.Fatalf("target %d comes again after %s", i, again.Sub(next))
+		}
+	}
+	if len(slots) != 30 {
+		t.Errorf("%d points in time, and there should be 30", len(slots))
+	}
+	for at, n := range slots {
+		if at%gridOf(interval) != 0 || n < 60 || n > 140 {
+			t.Errorf("%d targets at %s", n, at)
+		}
+	}
+}
+
+func TestTheGridIsNoFinerThan50Milliseconds(t *testing.T) {
+	t.Parallel()
+	for interval, want := range map[time.Duration]time.Duration{
+		time.Minute: 2 * time.Second, 15 * time.Second: 500 * time.Millisecond, time.Second: 50 * time.Millisecond, 20 * time.Millisecond: 20 * time.Millisecond,
+	} {
+		if got := gridOf(interval); got != want {
+			t.Errorf("%s: %s, want %s", interval, got, want)
+		}
+	}
+}
+
+func TestSamplesHaveTheScheduledTimeUnlessTheScrapeIsLate(t *testing.T) {
+	t.Parallel()
+	scheduled := time.Unix(1000, 0)
+	for late, aligned := range map[time.Duration]bool{0: true, 10 * time.Millisecond: true, 11 * time.Millisecond: false, -time.Millisecond: false, time.Hour: false} {
+		if got := stampOf(scheduled, scheduled.Add(late), 15*time.Second); got.Equal(scheduled) != aligned && late != 0 {
+			t.Errorf("%s late: %s", late, got)
+		}
+	}
+	if got := stampOf(scheduled, scheduled.Add(5*time.Millisecond), 200*time.Millisecond); got.Equal(scheduled) {
+		t.Error("5 ms of 200 are too late")
+	}
+}
+
+func TestDueTakesTargetsInTheOrderOfTheirTime(t *testing.T) {
+	t.Parallel()
+	var s schedule
+	start := time.Unix(1000, 0)
+	for _, at := range []int{5, 1, 3, 2, 4} {
+		s.add(&target{next: start.Add(time.Duration(at) * time.Second)})
+	}
+	var got []int
+	for _, x := range s.due(start.Add(3 * time.Second)) {
+		got = append(got, int(x.next.Sub(start).Seconds()))
+	}
+	if fmt.Sprint(got) != "[1 2 3]" || len(s) != 2 {
+		t.Errorf("got %v, and %d wait", got, len(s))
+	}
+}
+
+func TestManyTargetsBeginWithinASecond(t *testing.T) {
+	t.Parallel()
+	s := &source{}
+	now := time.Unix(1000, 0)
+	fresh := make([]*target, 10_000)
+	for i := range fresh {
+		fresh[i] = &target{}
+	}
+	s.start(fresh, now)
+	if last := fresh[len(fresh)-1].next.Sub(now); last > time.Second || last == 0 {
+		t.Errorf("the last begins after %s", last)
+	}
+	few := fresh[:64]
+	s.start(few, now)
+	if !few[63].next.Equal(now) {
+		t.Error("64 targets do not begin at once")
+	}
+}
+
+func TestATurnIsLeftOutWhileTheLastOneRuns(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1000, 0)
+	x := &target{endpoint: &endpoint{key: "x", interval: time.Second}, next: now}
+	s := &source{cfg: &Config{}, targets: map[string]*target{"x": x}}
+	s.schedule.add(x)
+	if turns, _ := s.due(now); len(turns) != 1 || !x.busy {
+		t.Fatalf("got %v", turns)
+	}
+	later := now.Add(10 * time.Second)
+	if turns, _ := s.due(later); len(turns) != 0 || s.missed != 1 || !x.next.After(later) || x.next.Sub(later) > time.Second {
+		t.Errorf("got %v; %d were left out, and the next is at %s", turns, s.missed, x.next)
+	}
+	if _, text := s.Health(); text != "1 targets; 1 scrapes were left out because the one before still ran" {
+		t.Errorf("health says %q", text)
+	}
+	x.busy, x.removed = false, true
+	if turns, _ := s.due(later.Add(time.Second)); len(turns) != 1 || !turns[0].last || len(s.schedule) != 0 || len(s.targets) != 0 {
+		t.Errorf("at the end: %v", turns)
+	}
+}
