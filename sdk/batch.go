@@ -16,6 +16,17 @@ type Ref uint32
 // as dropped.
 const NoRef Ref = math.MaxUint32
 
+// badRef is given for labels that the wire does not take.
+const badRef = NoRef - 1
+
+// Limits of a series, as the wire has them.
+const (
+	maxLabels = 256
+	maxName   = 1 << 10
+	maxValue  = 64 << 10
+	maxSeries = 256 << 10
+)
+
 // StaleNaN is the value of a staleness marker, bit for bit Prometheus' (model/value.StaleNaN).
 var StaleNaN = math.Float64frombits(0x7ff0000000000002)
 
@@ -90,7 +101,7 @@ func (b *Batch) setFirst(m *Metric, values []string) *entry {
 		ls = ls.Set(n, values[i])
 	}
 	e := &entry{ref: b.Define(Series{ls, &m.Family})}
-	if e.ref == NoRef {
+	if e.ref >= badRef {
 		return e // asked again next time: there may be room then
 	}
 	if b.sets == nil {
@@ -114,7 +125,7 @@ func (b *Batch) Series(s Series) Ref {
 	}
 	own := slices.Clone(s.Labels) // Define may change what it is given
 	ref := b.Define(s)
-	if ref != NoRef {
+	if ref < badRef {
 		if b.byHash == nil {
 			b.byHash = map[uint64][]*entry{}
 		}
@@ -125,8 +136,12 @@ func (b *Batch) Series(s Series) Ref {
 
 // Define gives a series a ref of its own, to be used with this batch until it is retired. The SDK adds the labels job and
 // instance and those of the block; a label of the same name in s becomes exported_<name>. The labels of s belong to the
-// batch from here on.
+// batch from here on. Labels that are not UTF-8 or too long (256 labels, 1 KiB a name, 64 KiB a value) give a ref that names
+// nothing, and their samples are counted as dropped.
 func (b *Batch) Define(s Series) Ref {
+	if !s.Labels.sound() {
+		return badRef
+	}
 	ref := b.scope.allocate()
 	if ref == NoRef {
 		return ref
@@ -149,8 +164,8 @@ func (b *Batch) Define(s Series) Ref {
 // Put adds a sample taken at the batch's Time.
 func (b *Batch) Put(ref Ref, v float64) {
 	c := &b.columns
-	if ref == NoRef {
-		b.scope.drop("limit_series", 1)
+	if ref >= badRef {
+		b.refuse(ref)
 		return
 	}
 	c.Run.Refs = append(c.Run.Refs, ref)
@@ -160,20 +175,28 @@ func (b *Batch) Put(ref Ref, v float64) {
 	}
 }
 
+func (b *Batch) refuse(ref Ref) {
+	if ref == NoRef {
+		b.scope.drop("limit_series", 1)
+	} else {
+		b.scope.drop("invalid_labels", 1)
+	}
+}
+
 // ownTime stands in a times column for the batch's Time until the batch is sealed.
 const ownTime = math.MinInt64
 
 // PutAt adds a sample with a time of its own. Such samples do not go stale by being absent.
 func (b *Batch) PutAt(ref Ref, v float64, t time.Time) {
 	c := &b.columns
-	if ref == NoRef {
-		b.scope.drop("limit_series", 1)
+	if ref >= badRef {
+		b.refuse(ref)
 		return
 	}
 	if c.Run.Times == nil {
-		c.Run.Times = make([]int64, len(c.Run.Refs), max(16, cap(c.Run.Refs)))
-		for i := range c.Run.Times {
-			c.Run.Times[i] = ownTime
+		c.Run.Times = slices.Grow(c.times[:0], len(c.Run.Refs)+1)
+		for range c.Run.Refs {
+			c.Run.Times = append(c.Run.Times, ownTime)
 		}
 	}
 	c.Run.Refs = append(c.Run.Refs, ref)

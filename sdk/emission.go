@@ -26,6 +26,8 @@ type Columns struct {
 	Stale   []Ref
 	Retire  []Ref
 	Layouts []Layout // the codec's: what it last told the other side about this batch's refs
+
+	times []int64 // memory of Run.Times, where it is not in use
 }
 
 // Layout is a list of refs that the other side knows under a number.
@@ -203,11 +205,13 @@ func (b *Batch) sealOne(yield func(*Columns)) {
 	c.Reset()
 }
 
-// Reset empties the columns and keeps their memory and the layout.
+// Reset empties the columns; what every batch needs keeps its memory, and the layouts stay.
 func (c *Columns) Reset() {
-	clear(c.Define)
-	c.Define, c.Stale, c.Retire = c.Define[:0], c.Stale[:0], c.Retire[:0]
-	c.Run.Refs, c.Run.Values, c.Run.Times = c.Run.Refs[:0], c.Run.Values[:0], nil // times are rare
+	if c.Run.Times != nil {
+		c.times = c.Run.Times[:0]
+	}
+	c.Define, c.Stale, c.Retire = nil, c.Stale[:0], c.Retire[:0] // definitions come at first, and then rarely
+	c.Run.Refs, c.Run.Values, c.Run.Times = c.Run.Refs[:0], c.Run.Values[:0], nil
 }
 
 // findStale marks what the last emission listed and this one does not.

@@ -101,6 +101,9 @@ func (a *authenticated) RoundTrip(r *http.Request) (*http.Response, error) {
 	if first := firstRequest(r); first.URL.Host != r.URL.Host {
 		return a.next.RoundTrip(r)
 	}
+	if c := a.cfg; len(c.Headers) == 0 && c.BasicAuth == nil && c.BearerTokenFile == "" && !c.BearerToken.IsSet() {
+		return a.next.RoundTrip(r)
+	}
 	r = r.Clone(r.Context())
 	for k, v := range a.cfg.Headers {
 		if strings.EqualFold(k, "Host") {

@@ -125,6 +125,8 @@ type Host interface {
 	Get(ctx context.Context, key string) (value []byte, found bool, err error)
 	// Put stores a small value (at most 1 MiB) durably under the component's address.
 	Put(ctx context.Context, key string, value []byte) error
+	// Fail reports an error that a Streamer or a service goes on after: it is counted by blame and shown as the last one.
+	Fail(err error)
 	// Status says in a line how the component is, for `magpie status` and the console.
 	Status(s Status, text string)
 	// Listen binds with SO_REUSEPORT, so that a successor binds before this component closes.
@@ -138,7 +140,7 @@ type SourceSettings struct {
 	Job         string            // the value of the job label
 	Labels      map[string]string // labels of every series of the component
 	Interval    time.Duration
-	Timeout     time.Duration // of one Collect
+	Timeout     time.Duration // of one Collect; a Streamer applies it to what it does
 	LimitSeries int           // live series; more are dropped and counted
 }
 

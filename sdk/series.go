@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 // NameLabel is the label that holds a series' metric name.
@@ -78,6 +79,18 @@ var labelEscaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 
 func (ls Labels) find(name string) (int, bool) {
 	return slices.BinarySearchFunc(ls, name, func(l Label, n string) int { return strings.Compare(l.Name, n) })
+}
+
+// sound reports whether the wire takes the labels.
+func (ls Labels) sound() bool {
+	size := 0
+	for _, l := range ls {
+		size += len(l.Name) + len(l.Value)
+		if l.Name == "" || len(l.Name) > maxName || len(l.Value) > maxValue || !utf8.ValidString(l.Name) || !utf8.ValidString(l.Value) {
+			return false
+		}
+	}
+	return len(ls) <= maxLabels-32 && size <= maxSeries // room for the labels of the block
 }
 
 // Hash is FNV-1a over names and values, each ended by 0xff, which UTF-8 text cannot hold.

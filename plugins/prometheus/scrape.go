@@ -188,6 +188,9 @@ func (s *source) done(ctx context.Context, t *target, err error) {
 	}
 	t.err = err
 	s.mu.Unlock()
+	if err != nil && ctx.Err() == nil {
+		s.host.Fail(fmt.Errorf("%s: %w", t, sdk.Target(err)))
+	}
 	switch {
 	case err != nil && was == nil:
 		s.host.Log().Warn("target is down", "target", t.String(), "error", err.Error())

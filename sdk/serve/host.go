@@ -36,6 +36,12 @@ func (h *host) Log() *slog.Logger {
 	return h.log
 }
 
+func (h *host) Fail(err error) {
+	if h.component != nil && err != nil {
+		h.component.fail(err)
+	}
+}
+
 func (h *host) Status(s sdk.Status, text string) {
 	if h.component != nil {
 		h.component.setStatus(s, text)

@@ -3,15 +3,18 @@ package wire
 import (
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
-// maxRun is how many samples the encoder puts in one frame.
-const maxRun = 16384
+const (
+	maxRun      = 16384 // samples in one frame
+	maxFamilies = 32768 // of one component; series beyond have none
+)
 
 // Encoder turns the batches of one source component into frames. It remembers which families, and with each batch which
-// layouts, the other side knows. Memory: 4 B for each series of each batch.
+// layouts, the other side knows. Memory: 4 B for each series of each batch, and each family once.
 type Encoder struct {
 	stream   uint32
 	families map[sdk.Family]uint32
@@ -76,16 +79,16 @@ func (e *Encoder) define(p *Packer, definitions []sdk.Definition) {
 		s := SeriesDef{Ref: d.Ref, Labels: d.Series.Labels}
 		if f := d.Series.Family; f != nil {
 			id, ok := e.families[*f]
-			if !ok {
+			if !ok && len(e.families) < maxFamilies {
 				id = uint32(len(e.families) + 1)
 				e.families[*f] = id
-				families = append(families, FamilyDef{id, *f})
+				families = append(families, FamilyDef{id, sdk.Family{Name: clip(f.Name), Type: f.Type, Unit: clip(f.Unit), Help: clip(f.Help)}})
 			}
 			s.Family = id
 		}
 		e.defs = append(e.defs, s)
 	}
-	for part := range slices.Chunk(families, 256) {
+	for part := range slices.Chunk(families, 64) {
 		e.buf = AppendFamilies(e.buf[:0], e.stream, part)
 		p.add(e.buf, 0)
 	}
@@ -94,6 +97,11 @@ func (e *Encoder) define(p *Packer, definitions []sdk.Definition) {
 		p.add(e.buf, 0)
 	}
 	clear(e.defs)
+}
+
+// clip cuts a text of a family to what the wire takes.
+func clip(s string) string {
+	return strings.ToValidUTF8(s[:min(len(s), maxName)], "")
 }
 
 // values writes a run as VALUES for its layout, which it sends first unless the run has the same series, or most of them
