@@ -8,8 +8,8 @@
 //   - /health: the metric etcd_health.
 //
 // Each member is a target of its own: instance is the host:port of its client URL, job is "etcd" unless the block says
-// otherwise. A member that does not answer within half of the block's timeout has up 0, and delays no other member. A
-// member that was added but never started is a target too, under the address of its peer URL: it counts for the quorum,
+// otherwise. A member that does not answer within half of the block's timeout has up 0; no other member waits for it, but
+// the samples of all are sent together, so that what hangs delays them by that time at most. A member that was added but never started is a target too, under the address of its peer URL: it counts for the quorum,
 // and its up is 0. While no endpoint gives the list, the members of the last one are watched; before there was one, the
 // endpoints are.
 //
@@ -117,7 +117,7 @@ func (s *source) say(answers []answer, err error) {
 	errs := []error{err}
 	up := 0
 	for _, a := range answers {
-		errs = append(errs, a.failed)
+		errs = append(errs, a.failed, a.sick)
 		if a.failed == nil {
 			up++
 		}

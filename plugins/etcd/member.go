@@ -18,6 +18,7 @@ import (
 type answer struct {
 	failed     error // no metrics page: up is 0
 	incomplete error // the page came, but not all else
+	sick       error // /health says no, or nothing: a finding, told as etcd_health 0
 }
 
 // ask collects one member. The page decides up, as a scrape would; the status and the health are asked meanwhile.
@@ -66,10 +67,14 @@ func (s *source) ask(ctx context.Context, m *member, t *sdk.Batch) (a answer) {
 	if pageErr != nil {
 		return answer{failed: fmt.Errorf("%s: %w", m.instance, pageErr)}
 	}
-	for what, err := range map[string]error{"status": statusErr, "health": join(healthError, sick)} {
-		if err != nil {
-			a.incomplete = join(a.incomplete, fmt.Errorf("%s: %s: %w", m.instance, what, err))
-		}
+	if statusErr != nil {
+		a.incomplete = fmt.Errorf("%s: status: %w", m.instance, statusErr)
+	}
+	if healthError != nil {
+		a.incomplete = join(a.incomplete, fmt.Errorf("%s: health: %w", m.instance, healthError))
+	}
+	if sick != nil {
+		a.sick = fmt.Errorf("%s: health: %w", m.instance, sick)
 	}
 	return a
 }

@@ -145,20 +145,24 @@ func (s *store) shut(ctx context.Context) error {
 
 // Reconfigure applies retention, the out-of-order window and the limits. Queries that run keep theirs.
 func (s *store) Reconfigure(_ context.Context, cfg *Config) error {
-	f, err := s.enter()
-	if err != nil {
-		return err
+	if !s.gate.TryRLock() {
+		return errOpening
 	}
 	defer s.gate.RUnlock()
-	next, err := newFront(f.db, cfg, &s.families, s.host.Log())
-	if err != nil {
-		return err
+	if s.closed {
+		return errClosed
 	}
-	if err := f.db.apply(cfg); err != nil {
-		return err
+	if f := s.front.Load(); f != nil { // otherwise the next opening uses it
+		next, err := newFront(f.db, cfg, &s.families, s.host.Log())
+		if err != nil {
+			return err
+		}
+		if err := f.db.apply(cfg); err != nil {
+			return err
+		}
+		s.front.Store(next)
 	}
 	s.cfg.Store(cfg)
-	s.front.Store(next)
 	return nil
 }
 

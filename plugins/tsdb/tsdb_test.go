@@ -92,6 +92,7 @@ func eventually(t testing.TB, what string, happened func() bool) {
 // bareHost is a host for stores that are opened without the SDK's runtime around them.
 type bareHost struct{ dir string }
 
+func (h bareHost) Fail(error)                                        {}
 func (h bareHost) Address() string                                   { return "store.tsdb.main" }
 func (h bareHost) Log() *slog.Logger                                 { return slog.New(slog.DiscardHandler) }
 func (h bareHost) Dir() (string, error)                              { return h.dir, nil }

@@ -67,7 +67,7 @@ func (s *store) write(ctx context.Context, in *sdk.Batch) error {
 		a.run(&runs[r])
 	}
 	if err := s.commit(f.db, &a); err != nil {
-		return fmt.Errorf("commit %d samples: %w", in.Len(), err)
+		return blameHost(fmt.Errorf("commit %d samples: %w", in.Len(), err))
 	}
 	committed = true
 	return nil

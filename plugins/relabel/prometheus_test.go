@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
+)
+
+// scraped is the page that both Prometheus and the processor get.
+var scraped = []sdk.Labels{
+	sdk.NewLabels("__name__", "http_requests", "path", "/Api/V1", "code", "200", "zone", "eu-1", "host", "eu-1"),
+	sdk.NewLabels("__name__", "http_requests", "path", "/Api/V2", "code", "500", "zone", "eu-2", "host", "eu-1"),
+	sdk.NewLabels("__name__", "http_size", "path", "/", "code", "404"),
+	sdk.NewLabels("__name__", "disk_free", "pod_name", "db-0", "pod_uid", "77", "empty", ""),
+}
+
+// cases are rules as both sides read them.
+var cases = map[string][]map[string]any{
+	"replace":            {{"source_labels": []string{"path"}, "regex": "/Api/(.*)", "target_label": "version", "replacement": "is $1"}},
+	"replace_several":    {{"source_labels": []string{"path", "code"}, "separator": "@", "regex": "(.+)@(4.*|5.*)", "target_label": "bad", "replacement": "${2}-$1"}},
+	"replace_nothing":    {{"source_labels": []string{"missing"}, "target_label": "copy"}},
+	"replace_removes":    {{"source_labels": []string{"code"}, "regex": "404", "target_label": "code", "replacement": ""}},
+	"replace_everywhere": {{"target_label": "fixed", "replacement": "yes"}},
+	"replace_target":     {{"source_labels": []string{"pod_name"}, "regex": "(.+)-(.+)", "target_label": "pod_$1", "replacement": "$2"}},
+	"replace_job":        {{"source_labels": []string{"job"}, "target_label": "was"}},
+	"rename":             {{"source_labels": []string{"__name__"}, "regex": "http_(.*)", "target_label": "__name__", "replacement": "web_$1"}},
+	"keep":               {{"source_labels": []string{"__name__", "code"}, "regex": "http_.*;[45]..", "action": "keep"}},
+	"drop":               {{"source_labels": []string{"code"}, "regex": "5", "action": "drop"}},
+	"drop_those_without": {{"source_labels": []string{"code"}, "regex": "", "action": "drop"}},
+	"keepequal":          {{"source_labels": []string{"zone"}, "target_label": "host", "action": "keepequal"}},
+	"dropequal":          {{"source_labels": []string{"zone"}, "target_label": "host", "action": "dropequal"}},
+	"hashmod":            {{"source_labels": []string{"path", "code"}, "modulus": 1009, "target_label": "shard", "action": "hashmod"}},
+	"labelmap":           {{"regex": "pod_(.*)", "action": "labelmap"}},
+	"labelmap_text":      {{"regex": "pod_(.*)", "replacement": "k8s_${1}_x", "action": "labelmap"}},
+	"labeldrop":          {{"regex": "pod.*|code", "action": "labeldrop"}},
+	"labelkeep":          {{"regex": "__name__|job|instance|p.*", "action": "labelkeep"}},
+	"lowercase":          {{"source_labels": []string{"path"}, "target_label": "path", "action": "lowercase"}},
+	"uppercase":          {{"source_labels": []string{"path", "zone"}, "target_label": "loud", "action": "uppercase"}},
+	"in_order": {
+		{"source_labels": []string{"path"}, "regex": "/(.).*", "target_label": "__tmp", "replacement": "$1"},
+		{"source_labels": []string{"__tmp"}, "regex": "A", "target_label": "api", "replacement": "true"},
+		{"regex": "__tmp", "action": "labeldrop"},
+		{"source_labels": []string{"api", "code"}, "regex": "true;500", "action": "drop"},
+	},
+}
+
+func TestEveryActionDoesWhatARealPrometheusDoes(t *testing.T) {
+	t.Parallel()
+	binary, err := exec.LookPath("prometheus")
+	if err != nil {
+		t.Skip("prometheus is not installed")
+	}
+	var page strings.Builder
+	for _, ls := range scraped {
+		text := strings.ReplaceAll(ls.String(), ", ", ",")
+		page.WriteString(text + " 1\n")
+	}
+	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, page.String()) }))
+	defer target.Close()
+	host := target.Listener.Addr().String()
+	api := prometheus(t, binary, host)
+	for name, rules := range cases {
+		var in []sdk.Labels
+		for _, ls := range scraped {
+			in = append(in, slices.Clone(ls).Set("job", name).Set("instance", host))
+		}
+		var blocks []plugintest.Config
+		for _, r := range rules {
+			blocks = append(blocks, r)
+		}
+		got := slices.DeleteFunc(mapped(t, plugintest.Config{"rule": blocks}, in...), func(s string) bool { return s == "dropped" })
+		slices.Sort(got)
+		if want := stored(t, api, name); !slices.Equal(got, want) {
+			t.Errorf("%s:\n got %s\nwant %s", name, strings.Join(got, "\n     "), strings.Join(want, "\n     "))
+		}
+	}
+}
+
+// prometheus runs a real one that scrapes the target once for each case, under its name, and returns its address.
+func prometheus(t *testing.T, binary, target string) string {
+	t.Helper()
+	var jobs []map[string]any
+	for _, name := range slices.Sorted(maps.Keys(cases)) {
+		jobs = append(jobs, map[string]any{
+			"job_name": name, "static_configs": []any{map[string]any{"targets": []string{target}}}, "metric_relabel_configs": cases[name],
+		})
+	}
+	config, err := json.Marshal(map[string]any{"global": map[string]string{"scrape_interval": "1s"}, "scrape_configs": jobs}) // JSON is YAML
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "prometheus.yml")
+	if err := os.WriteFile(file, config, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	var log bytes.Buffer
+	cmd := exec.Command(binary, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=warn")
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		if t.Failed() {
+			t.Log(log.String())
+		}
+	})
+	return "http://" + address
+}
+
+// stored waits until the job of a case is scraped and lists its series, without those of the scrape itself.
+func stored(t *testing.T, api, job string) (lines []string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		lines = nil
+		scraped := false
+		for _, labels := range query(t.Context(), api, fmt.Sprintf("{job=%q}", job)) {
+			switch name := labels[sdk.NameLabel]; {
+			case name == "scrape_samples_post_metric_relabeling":
+				scraped = true
+			case name == "up" || strings.HasPrefix(name, "scrape_"):
+			default:
+				var ls sdk.Labels
+				for n, v := range labels {
+					ls = ls.Set(n, v)
+				}
+				lines = append(lines, ls.String())
+			}
+		}
+		if scraped {
+			slices.Sort(lines)
+			return lines
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("prometheus has not scraped %s after a minute", job)
+		}
+	}
+}
+
+// query asks for an instant vector; nothing while Prometheus does not answer.
+func query(ctx context.Context, api, expr string) (series []map[string]string) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, api+"/api/v1/query?query="+url.QueryEscape(expr), nil)
+	if err != nil {
+		return nil
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil
+	}
+	defer response.Body.Close()
+	var body struct {
+		Data struct {
+			Result []struct{ Metric map[string]string }
+		}
+	}
+	if json.NewDecoder(response.Body).Decode(&body) != nil {
+		return nil
+	}
+	for _, r := range body.Data.Result {
+		series = append(series, r.Metric)
+	}
+	return series
+}

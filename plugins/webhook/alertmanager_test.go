@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
+)
+
+func TestARealAlertmanagerSendsTheSame(t *testing.T) {
+	t.Parallel()
+	binary, err := exec.LookPath("prometheus-alertmanager")
+	if err != nil {
+		t.Skip("prometheus-alertmanager is not installed")
+	}
+	hook, theirs := receiver(t, ok)
+	api := alertmanager(t, binary, hook)
+	start := time.Now().UTC().Truncate(time.Millisecond)
+	alerts := []map[string]any{
+		{"labels": map[string]string{"alertname": "Down", "job": "etcd", "instance": "a:1"}, "annotations": map[string]string{"summary": "a <is> down", "same": "x"}, "generatorURL": "http://prometheus/graph?a=1&b=2", "startsAt": start, "endsAt": start.Add(time.Hour)},
+		{"labels": map[string]string{"alertname": "Down", "job": "etcd", "instance": "b:1"}, "annotations": map[string]string{"same": "x"}, "startsAt": start, "endsAt": start.Add(time.Hour)},
+	}
+	post(t, api, alerts)
+	firing := next(t, theirs, `"status":"firing"`)
+	for _, a := range alerts {
+		a["endsAt"] = time.Now().UTC().Add(-time.Second)
+		a["startsAt"] = start.Add(-time.Minute) // not after its end
+	}
+	post(t, api, alerts)
+	resolved := next(t, theirs, `"status":"resolved","alerts"`)
+
+	for _, want := range []request{firing, resolved} {
+		mine, got := receiver(t, ok)
+		c := plugintest.Open(t, capability, plugintest.Config{"url": mine})
+		if _, err := c.Notify(t.Context(), c.Number, notificationOf(t, want.body)); err != nil {
+			t.Fatal(err)
+		}
+		r := <-got
+		if a, b := decoded(t, r.body), decoded(t, want.body); !reflect.DeepEqual(a, b) {
+			t.Errorf("Alertmanager sends\n%s\nand we send\n%s", want.body, r.body)
+		}
+		if r.Method != want.Method || r.Header.Get("Content-Type") != want.Header.Get("Content-Type") {
+			t.Errorf("%s %q, Alertmanager: %s %q", r.Method, r.Header["Content-Type"], want.Method, want.Header["Content-Type"])
+		}
+	}
+}
+
+func decoded(t *testing.T, text string) (value any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), &value); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	return value
+}
+
+// notificationOf is what the daemon would hand over for what Alertmanager said.
+func notificationOf(t *testing.T, text string) (n sdk.Notification) {
+	t.Helper()
+	var m message
+	if err := json.Unmarshal([]byte(text), &m); err != nil {
+		t.Fatal(err)
+	}
+	n = sdk.Notification{
+		Receiver: m.Receiver, Status: m.Status, GroupKey: m.GroupKey, GroupLabels: m.GroupLabels, CommonLabels: m.CommonLabels,
+		CommonAnnots: m.CommonAnnotations, ExternalURL: m.ExternalURL, Truncated: m.TruncatedAlerts,
+	}
+	for _, a := range m.Alerts {
+		n.Alerts = append(n.Alerts, sdk.Alert{
+			Status: a.Status, Labels: a.Labels, Annotations: a.Annotations, StartsAt: a.StartsAt, EndsAt: a.EndsAt, GeneratorURL: a.GeneratorURL, Fingerprint: a.Fingerprint,
+		})
+	}
+	return n
+}
+
+// next waits for a message that holds a text.
+func next(t *testing.T, got chan request, part string) request {
+	t.Helper()
+	for timeout := time.After(time.Minute); ; {
+		select {
+		case r := <-got:
+			if strings.Contains(r.body, part) {
+				return r
+			}
+		case <-timeout:
+			t.Fatalf("no message with %s in a minute", part)
+		}
+	}
+}
+
+func alertmanager(t *testing.T, binary, hook string) (api string) {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "alertmanager.yml")
+	config := fmt.Sprintf(`
+route: {receiver: hook, group_by: [alertname, job], group_wait: 1ms, group_interval: 1s, repeat_interval: 1h}
+receivers: [{name: hook, webhook_configs: [{url: %q}]}]
+`, hook)
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	var log bytes.Buffer
+	cmd := exec.Command(binary, "--config.file="+file, "--storage.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--cluster.listen-address=", "--log.level=warn")
+	cmd.Stdout, cmd.Stderr = &log, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		if t.Failed() {
+			t.Log(log.String())
+		}
+	})
+	return "http://" + address
+}
+
+// post hands alerts to Alertmanager, as soon as it takes them.
+func post(t *testing.T, api string, alerts any) {
+	t.Helper()
+	body, err := json.Marshal(alerts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		response, err := http.Post(api+"/api/v2/alerts", "application/json", bytes.NewReader(body))
+		if err == nil {
+			response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return
+			}
+			err = fmt.Errorf("%s", response.Status)
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,186 @@
+// The notifier "webhook" posts each notification to a URL, as the JSON that Alertmanager's webhook_config sends (version
+// "4", https://prometheus.io/docs/alerting/latest/configuration/#webhook_config), so that whatever receives alerts from
+// Alertmanager receives them from Magpie. receiver is the address of the notifier, such as notifier.webhook.oncall.
+//
+// A notification counts as delivered when the answer is 2xx. What may pass is tried again by the daemon: no answer, 408,
+// 425, 429 and 5xx, not before the time that a Retry-After header names, up to an hour. Any other answer is final, such as
+// 404; so is a redirect that would turn the POST into a GET. Every attempt at the same notification carries the same
+// Idempotency-Key header, by which a receiver can tell that it had it already, from this daemon or from another.
+//
+// The path and query of the URL, tokens, passwords and header values appear in no error and no log, even where the answer
+// of the receiver, whose beginning an error quotes, repeats them (but for those that are read from files).
+//
+// The files: webhook.go sends, message.go has the JSON, redact.go keeps secrets out of errors.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+)
+
+// Config is the block of the notifier.
+type Config struct {
+	URL            sdk.Secret    `hcl:"url" check:"url" doc:"Address to send to, http:// or https://. It is treated as a secret, since many services put a token into it."`
+	Method         string        `hcl:"method,optional" default:"POST" check:"oneof=POST PUT" doc:"HTTP method."`
+	Token          sdk.Secret    `hcl:"token,optional" doc:"Token sent as Authorization: Bearer; a short name for bearer_token."`
+	RequestTimeout time.Duration `hcl:"request_timeout,optional" default:"10s" check:"min=100ms,max=50s" doc:"How long one attempt may take."`
+	MaxAlerts      int           `hcl:"max_alerts,optional" default:"0" check:"min=0" doc:"Alerts in one message; the rest is only counted, in truncatedAlerts. 0: all that the daemon hands over."`
+	sdk.HTTPClient
+}
+
+// Validate checks what belongs together.
+func (c *Config) Validate(d *sdk.Diags) {
+	if u, err := url.Parse(c.URL.Reveal()); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		d.Errorf(&c.URL, "url is no http:// or https:// address")
+	}
+	if c.Token.IsSet() && (c.BearerToken.IsSet() || c.BearerTokenFile != "" || c.BasicAuth != nil) {
+		d.Errorf(&c.Token, "token and bearer_token, bearer_token_file or basic_auth exclude each other: keep one")
+	}
+	c.HTTPClient.Validate(d)
+}
+
+// Bounds of what a receiver can make the notifier do.
+const (
+	maxBody       = 4 << 10 // bytes of an answer that are read
+	maxQuoted     = 300     // bytes of it in an error
+	maxRedirects  = 5
+	maxRetryAfter = time.Hour // a receiver may ask for a pause, not for silence
+)
+
+// webhook is an open component.
+type webhook struct {
+	cfg      *Config
+	client   *http.Client
+	redacted *strings.Replacer
+	where    string // the address as errors have it
+}
+
+func open(_ context.Context, cfg *Config, _ sdk.Host) (*webhook, error) {
+	u, err := url.Parse(cfg.URL.Reveal())
+	if err != nil {
+		return nil, sdk.At(&cfg.URL, errors.New("url is no address"))
+	}
+	if cfg.Token.IsSet() {
+		cfg.BearerToken = cfg.Token
+	}
+	client, err := cfg.Client(cfg.RequestTimeout, 1)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.FollowRedirects {
+		client.CheckRedirect = keepMethod
+	}
+	return &webhook{cfg, client, redaction(cfg, u), u.Scheme + "://" + u.Host}, nil
+}
+
+// keepMethod follows a redirect only if what is sent stays what it was: after 301, 302 and 303 the client would send a GET
+// without the message, and its answer would look like a success.
+func keepMethod(next *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirects {
+		return fmt.Errorf("more than %d redirects", maxRedirects)
+	}
+	if next.Method != via[0].Method {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}
+
+// Notify sends one notification.
+func (w *webhook) Notify(ctx context.Context, n sdk.Notification) (receipt sdk.Receipt, err error) {
+	body, err := encode(n, w.cfg.MaxAlerts)
+	if err != nil {
+		return receipt, sdk.Permanent(err)
+	}
+	request, err := http.NewRequestWithContext(ctx, w.cfg.Method, w.cfg.URL.Reveal(), bytes.NewReader(body))
+	if err != nil {
+		return receipt, sdk.At(&w.cfg.URL, errors.New("url is no address"))
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("User-Agent", "Magpie/"+version)
+	if n.IdempotencyKey != "" {
+		request.Header.Set("Idempotency-Key", n.IdempotencyKey)
+	}
+	response, err := w.client.Do(request)
+	if err != nil {
+		return receipt, sdk.Target(w.fail(err))
+	}
+	defer response.Body.Close()
+	return receipt, w.judge(response)
+}
+
+// fail says a failed request without the address that the client puts into its errors.
+func (w *webhook) fail(err error) error {
+	var outer *url.Error
+	if errors.As(err, &outer) {
+		if outer.Timeout() {
+			return fmt.Errorf("%s %s: no answer in time (request_timeout is %s)", w.cfg.Method, w.where, w.cfg.RequestTimeout)
+		}
+		err = outer.Err
+	}
+	return fmt.Errorf("%s %s: %s", w.cfg.Method, w.where, w.redacted.Replace(err.Error()))
+}
+
+// judge makes nil of a success, and of any other answer an error that says whether to try again.
+func (w *webhook) judge(r *http.Response) error {
+	body, _ := io.ReadAll(io.LimitReader(r.Body, maxBody)) // what came of it is enough
+	if r.StatusCode/100 == 2 {
+		return nil
+	}
+	err := sdk.Target(fmt.Errorf("%s %s answers %d %s%s", w.cfg.Method, w.where, r.StatusCode, http.StatusText(r.StatusCode), w.quote(body)))
+	switch {
+	case r.StatusCode/100 == 3:
+		return sdk.Permanent(sdk.Fix(err, "Write the address that the redirect leads to into url."))
+	case r.StatusCode/100 == 5, r.StatusCode == http.StatusTooManyRequests, r.StatusCode == http.StatusRequestTimeout, r.StatusCode == http.StatusTooEarly:
+		if pause := retryAfter(r.Header.Get("Retry-After"), time.Now()); pause > 0 {
+			return sdk.RetryAfter(err, pause)
+		}
+		return err
+	}
+	return sdk.Permanent(err)
+}
+
+// quote shows the beginning of an answer.
+func (w *webhook) quote(body []byte) string {
+	text := w.redacted.Replace(strings.TrimSpace(strings.ToValidUTF8(string(body), "")))
+	if text == "" {
+		return ""
+	}
+	more := ""
+	if len(text) > maxQuoted {
+		text, more = strings.ToValidUTF8(text[:maxQuoted], ""), " …"
+	}
+	return ": " + strconv.Quote(text) + more
+}
+
+// retryAfter reads the header, seconds or a date (RFC 9110, 10.2.3); 0 if there is none that can be read.
+func retryAfter(header string, now time.Time) time.Duration {
+	if n, err := strconv.ParseUint(header, 10, 32); err == nil {
+		return min(time.Duration(n)*time.Second, maxRetryAfter)
+	}
+	if at, err := http.ParseTime(header); err == nil {
+		return min(max(at.Sub(now), 0), maxRetryAfter)
+	}
+	return 0
+}
+
+// Close ends the idle connections.
+func (w *webhook) Close(context.Context) error {
+	w.client.CloseIdleConnections()
+	return nil
+}
+
+var (
+	_ sdk.Messenger = (*webhook)(nil)
+	_ sdk.Closer    = (*webhook)(nil)
+	_ sdk.Validator = (*Config)(nil)
+)
