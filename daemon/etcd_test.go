@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -32,7 +34,7 @@ func startCluster(t *testing.T) *cluster {
 	for i := range 3 {
 		cfg := embed.NewConfig()
 		cfg.Name, cfg.Dir, cfg.LogLevel = fmt.Sprintf("m%d", i), t.TempDir(), "panic"
-		cfg.UnsafeNoFsync = true
+		cfg.UnsafeNoFsync, cfg.LogOutputs = true, []string{os.DevNull}
 		peer, client := freeURL(t), freeURL(t)
 		cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
 		cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
@@ -54,8 +56,11 @@ func startCluster(t *testing.T) *cluster {
 	return c
 }
 
+// loopback is an address of this process' own: a port on it stays free while its member is stopped.
+var loopback = fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(250), rand.IntN(250), 1+rand.IntN(250))
+
 func freeURL(t *testing.T) url.URL {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", loopback+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,6 +84,11 @@ func (c *cluster) start(i int) {
 
 func (c *cluster) stop(i int) {
 	if c.members[i] != nil {
+		select {
+		case <-c.members[i].Server.ReadyNotify():
+		default:
+			c.members[i].Server.HardStop() // Close waits for a server that never got ready
+		}
 		c.members[i].Close()
 		c.members[i] = nil
 		c.configs[i].ClusterState = "existing"
@@ -290,7 +300,10 @@ func TestWatchingEtcdWritesNothing(t *testing.T) {
 	}
 	before := revision()
 	m := start(t, fmt.Sprintf("source \"etcd\" \"main\" { endpoints = [\"http://%s\"] }\nstore \"tsdb\" \"main\" {}\n", c.instance(0)))
-	m.eventually("it is watched", func() bool { s := m.query(`min(count_over_time(up{job="etcd"}[1m]))`); return len(s) == 1 && number(s[0].Value[1]) > 3 })
+	m.eventually("it is watched", func() bool {
+		s := m.query(`min(count_over_time(up{job="etcd"}[1m]))`)
+		return len(s) == 1 && number(s[0].Value[1]) > 3
+	})
 	if after := revision(); after != before {
 		t.Errorf("the revision went from %d to %d", before, after)
 	}

@@ -1,6 +1,10 @@
 package sdk
 
-import "time"
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+)
 
 // Notification is one message to one receiver: a group of alerts, as Alertmanager groups them.
 type Notification struct {
@@ -38,6 +42,31 @@ type Alert struct {
 	GeneratorURL string    // the expression in the console
 	Fingerprint  string    // hash of the labels, 16 hex digits
 	Value        float64
+}
+
+// plainAlert is an Alert without its own form in JSON.
+type plainAlert Alert
+
+// MarshalJSON writes the value as text: JSON has no NaN and no infinity.
+func (a Alert) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		plainAlert
+		Value string
+	}{plainAlert(a), strconv.FormatFloat(a.Value, 'g', -1, 64)})
+}
+
+// UnmarshalJSON is the inverse of MarshalJSON.
+func (a *Alert) UnmarshalJSON(b []byte) error {
+	var m struct {
+		*plainAlert
+		Value string
+	}
+	m.plainAlert = (*plainAlert)(a)
+	err := json.Unmarshal(b, &m)
+	if err == nil && m.Value != "" {
+		a.Value, err = strconv.ParseFloat(m.Value, 64)
+	}
+	return err
 }
 
 // Receipt is what a notifier remembers of a message, such as the id of a chat thread.

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -59,7 +60,8 @@ type writing struct {
 
 	mu      sync.Mutex // of targets: they may be collected side by side
 	targets map[string]*Batch
-	used    bool // this cycle, as a target
+	used    bool             // this cycle, as a target
+	owned   map[Ref]struct{} // of a target: all its refs, to be retired with it
 }
 
 // entry is a series in a batch's dictionary.
@@ -136,10 +138,10 @@ func (b *Batch) Series(s Series) Ref {
 
 // Define gives a series a ref of its own, to be used with this batch until it is retired. The SDK adds the labels job and
 // instance and those of the block; a label of the same name in s becomes exported_<name>. The labels of s belong to the
-// batch from here on. Labels that are not UTF-8 or too long (256 labels, 1 KiB a name, 64 KiB a value) give a ref that names
-// nothing, and their samples are counted as dropped.
+// batch from here on. Labels that are not Valid give a ref that names nothing, and their samples are counted as
+// dropped.
 func (b *Batch) Define(s Series) Ref {
-	if !s.Labels.sound() {
+	if !s.Labels.Valid() {
 		return badRef
 	}
 	ref := b.scope.allocate()
@@ -158,6 +160,9 @@ func (b *Batch) Define(s Series) Ref {
 		s.Labels = s.Labels.Set(name, l.Value)
 	}
 	b.columns.Define = append(b.columns.Define, Definition{ref, s})
+	if b.owned != nil {
+		b.owned[ref] = struct{}{}
+	}
 	return ref
 }
 
@@ -211,6 +216,9 @@ func (b *Batch) Stale(refs ...Ref) { b.columns.Stale = append(b.columns.Stale, r
 func (b *Batch) Retire(refs ...Ref) {
 	b.columns.Retire = append(b.columns.Retire, refs...)
 	b.scope.free(len(refs))
+	for _, ref := range refs {
+		delete(b.owned, ref)
+	}
 }
 
 // Target collects one of several targets of a component. Its series carry instance = address, and its `up`, duration and
@@ -223,7 +231,8 @@ func (b *Batch) Target(address string, collect func(t *Batch) error) {
 		if b.targets == nil {
 			b.targets = map[string]*Batch{}
 		}
-		t = b.scope.batch(address)
+		t = b.scope.batch(strings.ToValidUTF8(address, "�"))
+		t.owned = map[Ref]struct{}{}
 		b.targets[address] = t
 	}
 	t.used = true

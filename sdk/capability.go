@@ -189,6 +189,14 @@ func (c *Component) Reconfigure(ctx context.Context, data []byte) error {
 	return nil
 }
 
+// Locate gives an error that blames a field of the component's Config the path of its attribute.
+func (c *Component) Locate(err error) error {
+	if err == nil {
+		return nil
+	}
+	return locate(c.Config, err)
+}
+
 func (c Capability) valid(data []byte) (any, error) {
 	cfg, diags, err := c.config(data)
 	if err != nil {

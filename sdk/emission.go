@@ -134,7 +134,7 @@ func (b *Batch) Attempt(what string, collect func() error) {
 	if err != nil {
 		b.scope.Fail(err)
 	}
-	if len(b.targets) > 0 && b.Len() == 0 {
+	if len(b.targets) > 0 {
 		return // the targets have theirs
 	}
 	n := b.Len()
@@ -173,7 +173,7 @@ func (b *Batch) Seal(yield func(*Columns)) {
 		t.Whole = b.Whole
 		if b.Whole && !t.used {
 			t.Time = b.Time
-			t.columns.Retire = append(t.columns.Retire, t.refs()...) // findStale marks them first
+			t.Retire(slices.Collect(maps.Keys(t.owned))...) // findStale marks them first
 			delete(b.targets, address)
 		}
 		t.used = false
@@ -241,20 +241,6 @@ func (b *Batch) findStale() {
 		}
 	}
 	b.tracked = append(b.tracked[:0], now...)
-}
-
-// refs are all that the dictionary or the last emission know.
-func (b *Batch) refs() (all []Ref) {
-	known := map[Ref]struct{}{}
-	for _, r := range b.tracked {
-		known[r] = struct{}{}
-	}
-	b.entries(func(e *entry) bool {
-		known[e.ref] = struct{}{}
-		return true
-	})
-	b.scope.free(len(known))
-	return slices.Collect(maps.Keys(known))
 }
 
 // sweep retires the series of the dictionary that were absent for forgetAfter emissions: it bounds a dictionary to what

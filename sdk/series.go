@@ -81,8 +81,9 @@ func (ls Labels) find(name string) (int, bool) {
 	return slices.BinarySearchFunc(ls, name, func(l Label, n string) int { return strings.Compare(l.Name, n) })
 }
 
-// sound reports whether the wire takes the labels.
-func (ls Labels) sound() bool {
+// Valid reports whether the wire takes the labels: UTF-8, names not empty, at most 224 of them, 1 KiB a name, 64 KiB a value
+// and 256 KiB in all.
+func (ls Labels) Valid() bool {
 	size := 0
 	for _, l := range ls {
 		size += len(l.Name) + len(l.Value)

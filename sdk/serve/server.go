@@ -111,7 +111,7 @@ func (s *Server) Probe(ctx context.Context, r *wire.ConfigRequest) (*wire.ProbeR
 		return &wire.ProbeResponse{Problem: wire.ToProblem(err)}, nil
 	}
 	if p, ok := open.Impl.(sdk.Prober); ok {
-		err = sdk.Recover("Probe", func() error { return p.Probe(ctx) })
+		err = open.Locate(sdk.Recover("Probe", func() error { return p.Probe(ctx) }))
 	}
 	if cl, ok := open.Impl.(sdk.Closer); ok {
 		err = errors.Join(err, sdk.Recover("Close", func() error { return cl.Close(ctx) }))

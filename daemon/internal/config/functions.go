@@ -73,9 +73,9 @@ func (s *Scope) secret(place string) (string, error) {
 	how, where, _ := strings.Cut(place, ":")
 	switch {
 	case how == "exec":
-		return "", fmt.Errorf("secrets from programs are not in this version yet: use file: or env:")
+		return "", fmt.Errorf("secrets from programs are not in this version yet: use file: or env: instead")
 	case how != "file" && how != "env" || where == "":
-		return "", fmt.Errorf(`secret("file:/run/secrets/token") or secret("env:TOKEN") is how to say where it is, and %q does not`, place)
+		return "", fmt.Errorf(`secret("file:/run/secrets/token") or secret("env:TOKEN") is how to say where it is, not %q`, place)
 	case s.env.Offline:
 		return "", nil
 	case how == "env":
@@ -87,7 +87,7 @@ func (s *Scope) secret(place string) (string, error) {
 	}
 	b, err := s.env.ReadFile(where)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("the secret cannot be read: %w", err)
 	}
 	text := strings.TrimRight(string(b), "\r\n")
 	if text == "" || len(text) > maxFile {

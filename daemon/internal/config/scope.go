@@ -18,7 +18,7 @@ const (
 	maxValue    = 2 << 20
 	maxElements = maxValue / 16
 	maxLoop     = 256 << 20
-	maxTotal    = 64 << 20 // all values together
+	maxTotal    = 32 << 20 // all values together
 )
 
 // Scope evaluates expressions. Every expression gets a context of its own that holds only the locals it names: one context
@@ -79,7 +79,9 @@ func (s *Scope) Value(expr hcl.Expression) (cty.Value, bool) {
 	}
 	v, diags := expr.Value(ctx)
 	for _, d := range diags {
-		if d.Summary == "Call to unknown function" && d.Subject != nil {
+		if _, reason, ok := strings.Cut(d.Detail, " parameter: "); ok && d.Summary == "Invalid function argument" {
+			d.Detail = reason
+		} else if d.Summary == "Call to unknown function" && d.Subject != nil {
 			name := string(d.Subject.SliceBytes(s.cfg.files[d.Subject.Filename]))
 			d.Detail = "There is no function " + name + "." + DidYouMean(name, slices.Collect(maps.Keys(s.funcs)))
 		}

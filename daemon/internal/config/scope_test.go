@@ -176,7 +176,7 @@ func TestValuesTogetherAreBounded(t *testing.T) {
 		fmt.Fprintf(&b, "b%d = \"${local.a}y\"\n", i)
 	}
 	s := scope(t, false, b.String())
-	if !strings.Contains(s.Diags.Error(), "beyond 64 MiB") {
+	if !strings.Contains(s.Diags.Error(), "beyond 32 MiB") {
 		t.Errorf("got %.300s", s.Diags.Error())
 	}
 }

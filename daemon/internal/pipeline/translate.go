@@ -122,7 +122,7 @@ func (t *translator) defs(ctx context.Context, f *wire.Frame, v *view, out *tran
 	}
 	kept := series[:0]
 	for i, s := range series {
-		if s.Labels = labels[i]; s.Labels == nil || s.Labels.Get(sdk.NameLabel) == "" {
+		if s.Labels = labels[i]; s.Labels == nil || s.Labels.Get(sdk.NameLabel) == "" || !s.Labels.Valid() {
 			v.dropped[uint32(s.Ref)] = struct{}{}
 			continue
 		}

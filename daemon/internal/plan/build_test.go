@@ -221,6 +221,67 @@ func TestOfflineNoSecretIsReadAndAllElseIsChecked(t *testing.T) {
 	}
 }
 
+// Plugins in other languages may have types that Go's struct tags cannot say.
+func TestTypesThatAreNotGosAreConverted(t *testing.T) {
+	t.Parallel()
+	attribute := func(name, typ string) sdk.Attribute {
+		return sdk.Attribute{Name: name, Type: typ, Doc: "x", Change: sdk.Replace}
+	}
+	tags := attribute("tags", "list(string)")
+	tags.Default, tags.HasDefault = "a b", true
+	schema := sdk.Schema{Attributes: []sdk.Attribute{
+		attribute("server", "object({host=string, port=optional(number)})"), attribute("anything", "any"), attribute("names", "set(string)"),
+		attribute("counts", "map(list(number))"), attribute("odd", strings.Repeat("(", 100<<10)), tags,
+	}}
+	types := []plan.Offer{{Plugin: "x", Type: sdk.Type{Kind: sdk.KindService, Name: "x", Config: schema}}}
+	load := func(text string) (*plan.Desired, string) {
+		cfg, diags := config.Parse([]config.Source{{Name: "a.hcl", Bytes: []byte("service \"x\" \"x\" {\n" + text + "\n}\n")}})
+		d, more := plan.Build(cfg, types, env())
+		var b strings.Builder
+		_ = config.WriteDiagnostics(&b, cfg, append(diags, more...), false)
+		return d, b.String()
+	}
+	d, text := load(`server = { host = "h", port = null }
+		anything = { a = [1, "b", true], "b c" = null_is_not_here }
+		names = ["b", "a"]
+		counts = { a = [1, 2.5] }
+		odd = 1`)
+	if !strings.Contains(text, "Unknown name") || len(d.Components) != 0 {
+		t.Error(text)
+	}
+	d, text = load(`server = { host = "h", port = null }
+		anything = { a = [1, "b", true], "b c" = {} }
+		names = ["b", "a"]
+		counts = { a = [1, 2.5] }
+		odd = 1`)
+	if text != "" {
+		t.Fatal(text)
+	}
+	if got, want := string(d.Components[0].Config), `{"anything":{"a":[1,"b",true],"b c":{}},"counts":{"a":[1,2.5]},"names":["b","a"],"odd":1,"server":{"host":"h"},"tags":["a","b"]}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := plan.Show(d); !strings.Contains(got, `anything = { a = [1, "b", true], "b c" = {} }`) || !strings.Contains(got, `tags     = ["a", "b"] # default`) {
+		t.Error(got)
+	}
+	for text, want := range map[string]string{
+		`server = { hots = "h" }`:                 `a.hcl:2:19: error: Unknown key`,
+		`server = { port = 1 }`:                   `server needs host.`,
+		`server = { host = "h", port = "x" }`:     `server["port"] takes a number, and this is a text.`,
+		`counts = { a = 1 }`:                      `counts["a"] takes a list`,
+		`names = "a"`:                             `write ["a"]`,
+		`anything = null`:                         ``,
+		`server = { host = "h", hots = null }`:    `Did you mean "host"?`,
+		`server = ["h"]`:                          `server takes a map`,
+		`anything = [null]`:                       `anything[0] must not be null.`,
+		`counts = { a = [1, 1e400] }`:             `Number too large`,
+		`names = [for x in ["a"] : x if missing]`: `Unknown name`,
+	} {
+		if _, got := load(text); !strings.Contains(got, want) || (want == "") != (got == "") {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
+}
+
 func TestAConfigurationCanBeBuiltAgain(t *testing.T) {
 	t.Parallel()
 	cfg, _ := config.Parse([]config.Source{{Name: "a.hcl", Bytes: []byte("locals { site = env(\"SITE\") }\nsource \"host\" \"a\" { job = local.site }")}})
@@ -358,7 +419,7 @@ func TestPlanAsJSON(t *testing.T) {
 	t.Parallel()
 	old := must(t, `store "tsdb" "main" { retention = "1d" }`)
 	p := plan.Diff(old, must(t, `store "tsdb" "main" { retention = "2d" }`))
-	if got, want := asJSON(t, p), `{"steps":[{"name":"store.tsdb.main","action":"update","attributes":[{"path":"retention","old":"\"1d\"","new":"\"2d\"","change":"live"}]}]}`; got != want {
+	if got, want := asJSON(t, p), `{"steps":[{"address":"store.tsdb.main","action":"update","attributes":[{"path":"retention","old":"\"1d\"","new":"\"2d\"","change":"live"}]}]}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	if p.Empty() || !plan.Diff(old, old).Empty() || plan.Diff(nil, old).Empty() {
@@ -383,7 +444,7 @@ func TestShowCanBeReadAgain(t *testing.T) {
 	for _, s := range plan.Diff(d, again).Steps {
 		for _, attr := range s.Attrs {
 			if attr.New != "" { // the secrets are gone
-				t.Errorf("%s %s: %s is read as %s", s.Name, attr.Path, attr.Old, attr.New)
+				t.Errorf("%s %s: %s is read as %s", s.Address, attr.Path, attr.Old, attr.New)
 			}
 		}
 	}

@@ -64,8 +64,9 @@ func (b *builder) decode(block *hcl.Block, schema, outer *sdk.Schema) *body {
 		a := &schema.Attributes[i]
 		written := content.Attributes[a.Name]
 		if old := content.Attributes[a.Was]; a.Was != "" && old != nil {
-			if b.Warn(old.NameRange, "Renamed argument", "%q is called %q now.", a.Was, a.Name); written == nil {
+			if written == nil {
 				written = old
+				b.Warn(old.NameRange, "Renamed argument", "%q is called %q now.", a.Was, a.Name)
 			} else {
 				b.Error(old.NameRange, "Duplicate argument", "%q is written too, at %s: remove this one.", a.Name, config.Place(written.NameRange))
 			}

@@ -8,6 +8,7 @@
 //	build.go       blocks become components
 //	decode.go      a body and its schema become values with their places
 //	value.go       one attribute: type, unit, secrets
+//	render.go      a value as HCL, its secrets hidden
 //	check.go       one attribute: url, hostport, regexp, oneof, min, max
 //	references.go  from, through, to, notify, discover, store
 //	settings.go    daemon and http; pipelines and their defaults; what is connected to nothing

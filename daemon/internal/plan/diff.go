@@ -32,9 +32,9 @@ const (
 
 // Step is one change.
 type Step struct {
-	Name   string       `json:"name"` // of a component, its address
-	Action Action       `json:"action"`
-	Attrs  []AttrChange `json:"attributes,omitempty"` // of what was there and stays
+	Address string       `json:"address"` // of anything but a component, its name
+	Action  Action       `json:"action"`
+	Attrs   []AttrChange `json:"attributes,omitempty"` // of what was there and stays
 }
 
 // AttrChange is an attribute whose value differs; "" where it has none.
@@ -65,9 +65,9 @@ func Diff(old, desired *Desired) *Plan {
 		delete(before, c.Address)
 	}
 	for address := range before {
-		p.Steps = append(p.Steps, Step{Name: address, Action: Remove})
+		p.Steps = append(p.Steps, Step{Address: address, Action: Remove})
 	}
-	slices.SortFunc(p.Steps, byName)
+	slices.SortFunc(p.Steps, byAddress)
 	p.Settings = changes(old.named("daemon", "http"), desired.named("daemon", "http"))
 	p.Groups = changes(old.named("rules", "file"), desired.named("rules", "file"))
 	p.Route = changes(old.named("route"), desired.named("route"))
@@ -75,10 +75,10 @@ func Diff(old, desired *Desired) *Plan {
 	return p
 }
 
-func byName(x, y Step) int { return strings.Compare(x.Name, y.Name) }
+func byAddress(x, y Step) int { return strings.Compare(x.Address, y.Address) }
 
 func step(old, c *Component) Step {
-	s := Step{Name: c.Address, Action: Create}
+	s := Step{Address: c.Address, Action: Create}
 	if old == nil {
 		return s
 	}
@@ -126,17 +126,17 @@ func attrChanges(old, now []Attr) (list []AttrChange) {
 func changes(old, now map[string][]Attr) (list []Step) {
 	for name, attrs := range now {
 		if before, had := old[name]; !had {
-			list = append(list, Step{Name: name, Action: Create})
+			list = append(list, Step{Address: name, Action: Create})
 		} else if changed := attrChanges(before, attrs); changed != nil {
-			list = append(list, Step{Name: name, Action: Update, Attrs: changed})
+			list = append(list, Step{Address: name, Action: Update, Attrs: changed})
 		}
 	}
 	for name := range old {
 		if _, still := now[name]; !still {
-			list = append(list, Step{Name: name, Action: Remove})
+			list = append(list, Step{Address: name, Action: Remove})
 		}
 	}
-	slices.SortFunc(list, byName)
+	slices.SortFunc(list, byAddress)
 	return list
 }
 

@@ -26,11 +26,11 @@ func (p *Plan) Print(w io.Writer, colour bool) error {
 	steps := slices.DeleteFunc(slices.Concat(p.Steps, p.Settings, p.Pipelines, p.Groups, p.Route), func(s Step) bool { return s.Action == Keep })
 	wide := 0
 	for _, s := range steps {
-		wide = max(wide, min(len(s.Name), 60))
+		wide = max(wide, min(len(s.Address), 60))
 	}
 	for _, s := range steps {
 		a := actions[s.Action]
-		line := fmt.Sprintf("%s %-*s  %s", a[0], wide, s.Name, a[2])
+		line := fmt.Sprintf("%s %-*s  %s", a[0], wide, s.Address, a[2])
 		if colour {
 			line = "\x1b[" + a[1] + "m" + line + "\x1b[0m"
 		}

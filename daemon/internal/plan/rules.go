@@ -11,7 +11,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/magpie-monitoring/magpie/daemon/internal/config"
-	"github.com/magpie-monitoring/magpie/sdk"
 )
 
 // groups reads the rules blocks, and makes one group of the loose rules of each file.
@@ -112,11 +111,4 @@ func (b *builder) rule(y *body) *Rule {
 	b.checkLabels(y, "labels", r.Labels)
 	b.checkExpr(y.field("expr"))
 	return r
-}
-
-func pathTo(names ...string) (p sdk.Path) {
-	for _, n := range names {
-		p = append(p, sdk.Step{Name: n})
-	}
-	return p
 }

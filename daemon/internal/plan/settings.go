@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/magpie-monitoring/magpie/sdk"
 )
 
 // settings reads the blocks daemon and http, or their defaults.
@@ -62,7 +64,7 @@ func (b *builder) pipelines() {
 			line := &Pipeline{Name: "pipeline." + p.Name, From: p.From, Through: p.Through, To: to, Range: x.header}
 			for _, source := range p.From {
 				if other := seen[source+" "+to]; other != nil {
-					b.Error(x.rangeOf(pathTo("to")), "Two ways to one place", "%s brings %s to %s already: it would be there twice. Name the source, or the place, in one of them only.", other.Name, source, to)
+					b.Error(x.rangeOf(sdk.Path{{Name: "to"}}), "Two ways to one place", "%s brings %s to %s already: it would be there twice. Name the source, or the place, in one of them only.", other.Name, source, to)
 					break
 				}
 				seen[source+" "+to] = line

@@ -111,63 +111,6 @@ func (b *builder) defaultOf(a *sdk.Attribute, at hcl.Range) *field {
 	return &copied
 }
 
-// secret is a value that is sent to the plugin, and shown to nobody.
-type secret struct{ value any }
-
-// MarshalJSON gives the value.
-func (s secret) MarshalJSON() ([]byte, error) { return json.Marshal(s.value) }
-
-func reveal(value any) any {
-	if s, ok := value.(secret); ok {
-		return s.value
-	}
-	return value
-}
-
-// addresses are the components that references mean, as they are written.
-type addresses struct {
-	found []string
-	text  string
-}
-
-// MarshalJSON gives what was found.
-func (a addresses) MarshalJSON() ([]byte, error) { return json.Marshal(a.found) }
-
-// render writes a value as HCL, and appends what it hides to secrets.
-func render(value any, secrets *[]byte) string {
-	switch v := value.(type) {
-	case secret:
-		data, _ := json.Marshal(v.value)
-		*secrets = append(*secrets, data...)
-		return "(sensitive)"
-	case addresses:
-		return v.text
-	case string:
-		return quote(v)
-	case time.Duration:
-		return quote(duration(v))
-	case sdk.Bytes:
-		return quote(v.String())
-	case []any:
-		texts := make([]string, len(v))
-		for i, e := range v {
-			texts[i] = render(e, secrets)
-		}
-		return "[" + strings.Join(texts, ", ") + "]"
-	case map[string]any:
-		var texts []string
-		for _, key := range sorted(v) {
-			text := render(v[key], secrets)
-			if !hclsyntax.ValidIdentifier(key) || key == "for" || key == "null" || key == "true" || key == "false" {
-				key = quote(key)
-			}
-			texts = append(texts, key+" = "+text)
-		}
-		return strings.ReplaceAll("{ "+strings.Join(texts, ", ")+" }", "{  }", "{}")
-	}
-	return fmt.Sprint(value)
-}
-
 // typeOf reads the type of an attribute; one that cannot be read takes anything.
 func (b *builder) typeOf(a *sdk.Attribute) cty.Type {
 	t, ok := b.types[a.Type]
@@ -377,22 +320,4 @@ func (r *reading) number(v cty.Value, path sdk.Path) any {
 		return r.wrong(path, "Wrong number", "takes %s of at most 64 bits.", takes(cty.Number, r.attr.Unit))
 	}
 	return r.checked(json.Number(text), f, path, text)
-}
-
-// quote writes a text as HCL does.
-func quote(s string) string { return string(hclwrite.TokensForValue(cty.StringVal(s)).Bytes()) }
-
-// duration writes a duration in the units of HCL, the largest first: 30d, 1m30s.
-func duration(d time.Duration) string {
-	if d == 0 {
-		return "0s"
-	}
-	s := ""
-	for i, size := range []time.Duration{24 * time.Hour, time.Hour, time.Minute, time.Second, time.Millisecond, time.Microsecond, 1} {
-		if n := d / size; n > 0 {
-			s += strconv.FormatInt(int64(n), 10) + []string{"d", "h", "m", "s", "ms", "us", "ns"}[i]
-			d -= n * size
-		}
-	}
-	return s
 }
