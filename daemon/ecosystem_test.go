@@ -28,6 +28,7 @@ rules "recorded" {
 func TestPrometheusClientLibraryWorks(t *testing.T) {
 	t.Parallel()
 	m := start(t, small)
+	m.value(`ALERTS{alertstate="firing"}`)
 	m.value("job:up:sum")
 	client, err := api.NewClient(api.Config{Address: m.url})
 	if err != nil {
@@ -92,7 +93,7 @@ func TestPromtoolWorks(t *testing.T) {
 	m.value("job:up:sum")
 	for _, args := range [][]string{
 		{"query", "instant", m.url, "job:up:sum"},
-		{"query", "range", "--start=" + time.Now().Add(-time.Minute).Format(time.RFC3339), m.url, "job:up:sum"},
+		{"query", "range", "--start=" + time.Now().Add(-time.Minute).Format(time.RFC3339), "--end=" + time.Now().Add(time.Minute).Format(time.RFC3339), m.url, "job:up:sum"},
 		{"query", "series", "--match=job:up:sum", m.url},
 		{"query", "labels", m.url, "job"},
 	} {

@@ -249,7 +249,7 @@ func TestTheLastConfigurationRunsIfTheNewOneIsInvalid(t *testing.T) {
 	if s := m.status(); s.Config.State != "last_applied" || !strings.Contains(s.Config.Problem, `Did you mean "host"`) {
 		t.Errorf("%+v", s.Config)
 	}
-	if out, _, code := m.cli("status"); code != 0 || !strings.Contains(out, "config.hcl:8:8") {
+	if out, _, code := m.cli("status"); code != 0 || !strings.Contains(out, "config.hcl:7:8") {
 		t.Errorf("status: exit %d\n%s", code, out)
 	}
 }

@@ -14,7 +14,7 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /-/healthy", s.healthy)
 	mux.HandleFunc("GET /-/ready", s.ready)
-	mux.HandleFunc("POST /-/reload", s.reload)
+	mux.HandleFunc("/-/reload", s.reload)
 	mux.Handle("GET /metrics", telemetry.Handler(s.engine.Metrics))
 
 	_, controls := controlconnect.NewControlHandler(&controls{engine: s.engine})
@@ -45,6 +45,11 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost && r.Method != http.MethodPut {
+		w.Header().Set("Allow", "POST, PUT")
+		http.Error(w, "only POST reloads", http.StatusMethodNotAllowed)
+		return
+	}
 	plan, err := s.engine.Reload(r.Context())
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
