@@ -1,4 +1,4 @@
-// Package main is the plugin prometheus: it scrapes what has a /metrics page. Which series a page becomes, their labels, up
+// The source "prometheus" scrapes what has a /metrics page. Which series a page becomes, their labels, up
 // and the scrape_… series, staleness markers, limits and relabelling are those of Prometheus 3, so that rules and dashboards
 // written for it work unchanged. Pages are read in the text format and in OpenMetrics 1.0, compressed with gzip or not.
 // Exemplars and the created timestamps of OpenMetrics are checked and not kept (series that end in _created are), native
@@ -13,6 +13,13 @@
 // fails, so that a broken or hostile target does not fill the memory.
 //
 // The discovery "file" of this plugin reads target lists in the format of Prometheus' file_sd.
+//
+// # How it is tested
+//
+// Beside a real Prometheus that scrapes the same pages. The targets are HTTP servers of the tests, with pages as real
+// exporters write them.
+//
+// # Files
 //
 //	prometheus.go  the blocks, and a source from opening to its end
 //	targets.go     from addresses and discovered labels to endpoints
