@@ -52,6 +52,8 @@ func (x *body) show(b *strings.Builder) {
 	fmt.Fprintf(b, "%s {\n", x.title)
 	for _, f := range x.fields {
 		switch {
+		case f.attr != nil && f.text != "" && f.expr == nil && len(f.text) > 60: // comments are aligned: not as far as that
+			fmt.Fprintf(b, "# default\n%s = %s\n", f.name, f.text)
 		case f.attr != nil && f.text != "" && f.expr == nil:
 			fmt.Fprintf(b, "%s = %s # default\n", f.name, f.text)
 		case f.attr != nil && f.text != "":
