@@ -16,8 +16,8 @@
 //
 // # How it is tested
 //
-// In a real Chromium, but against a stand-in for the daemon that gives canned answers. That the real daemon serves the page
-// is tested without a browser.
+// In a real Chromium: tab by tab against a stand-in for the daemon that gives canned answers, and as a whole against a real
+// daemon with its plugins.
 //
 // # Files
 //
