@@ -126,16 +126,15 @@ func (p *Packer) room(n, samples int) []byte {
 	if len(p.cur)+n > packetAim && len(p.cur) > packetHeader {
 		p.cut()
 	}
-	pool := mem.DefaultBufferPool()
 	if p.cur == nil {
-		p.cur = (*pool.Get(max(firstSize, packetHeader+n)))[:packetHeader]
+		p.cur = (*Pool.Get(max(firstSize, packetHeader+n)))[:packetHeader]
 	}
 	at := len(p.cur)
 	if at+n > cap(p.cur) {
-		bigger := (*pool.Get(max(4*cap(p.cur), at+n)))[:at]
+		bigger := (*Pool.Get(max(4*cap(p.cur), at+n)))[:at]
 		copy(bigger, p.cur)
 		old := p.cur // the pool keeps the pointer that it is given
-		pool.Put(&old)
+		Pool.Put(&old)
 		p.cur = bigger
 	}
 	p.cur = p.cur[:at+n]
@@ -158,7 +157,7 @@ func (p *Packer) cut() {
 	p.inFlight += len(p.cur)
 	p.sizes = append(p.sizes, len(p.cur))
 	cur := p.cur
-	p.queue = append(p.queue, &Raw{mem.BufferSlice{mem.NewBuffer(&cur, mem.DefaultBufferPool())}})
+	p.queue = append(p.queue, &Raw{mem.BufferSlice{mem.NewBuffer(&cur, Pool)}})
 	p.cur, p.samples = nil, 0
 	select {
 	case p.ready <- struct{}{}:

@@ -81,7 +81,7 @@ const PacketHeader = packetHeader
 // SealPacket makes a packet of a pooled buffer whose frames begin at PacketHeader.
 func SealPacket(buf *[]byte, epoch, lastSeq uint64, samples int) *Raw {
 	putPacketHeader(*buf, epoch, lastSeq, uint32(samples), len(*buf)-packetHeader)
-	return &Raw{mem.BufferSlice{mem.NewBuffer(buf, mem.DefaultBufferPool())}}
+	return &Raw{mem.BufferSlice{mem.NewBuffer(buf, Pool)}}
 }
 
 // Raw is a message that is passed through as bytes.
@@ -113,7 +113,7 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 
 // Materialize takes the message of a Raw as one piece; Free the buffer when done with it.
 func (r *Raw) Materialize() mem.Buffer {
-	b := r.Data.MaterializeToBuffer(mem.DefaultBufferPool())
+	b := r.Data.MaterializeToBuffer(Pool)
 	r.Data.Free()
 	r.Data = nil
 	return b

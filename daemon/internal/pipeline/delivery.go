@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc/mem"
-
 	"github.com/magpie-monitoring/magpie/daemon/internal/buffer"
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/wire"
@@ -134,15 +132,14 @@ func (d *Delivery) connectAndDeliver(ctx context.Context) error {
 
 // send reads records, translates them, and sends what is left of them.
 func (d *Delivery) send(ctx context.Context, stream Consumed) error {
-	pool := mem.DefaultBufferPool()
 	t := translator{route: &d.Route, views: map[uint32]*view{}}
 	for {
 		var buf *[]byte
 		record, err := d.cursor.Next(ctx, func(n int) []byte {
 			if buf != nil {
-				pool.Put(buf)
+				wire.Pool.Put(buf)
 			}
-			buf = pool.Get(wire.PacketHeader + n)
+			buf = wire.Pool.Get(wire.PacketHeader + n)
 			return (*buf)[wire.PacketHeader:]
 		})
 		if err != nil {
@@ -150,14 +147,14 @@ func (d *Delivery) send(ctx context.Context, stream Consumed) error {
 		}
 		out, err := t.record(ctx, record)
 		if err != nil {
-			pool.Put(buf)
+			wire.Pool.Put(buf)
 			return err
 		}
 		d.dropped(out.dropped)
 		if out.same {
 			err = d.transmit(ctx, stream, buf, record.Position, record.Position, out.samples)
 		} else {
-			pool.Put(buf)
+			wire.Pool.Put(buf)
 			err = d.transmitParts(ctx, stream, record.Position, out)
 		}
 		if err != nil {
@@ -173,13 +170,12 @@ func (d *Delivery) transmitParts(ctx context.Context, stream Consumed, position 
 		d.skip(position)
 		return nil
 	}
-	pool := mem.DefaultBufferPool()
 	rest := out.frames
 	for len(rest) > 0 {
 		n := packetful(rest)
 		part := rest[:n]
 		rest = rest[n:]
-		buf := pool.Get(wire.PacketHeader + n)
+		buf := wire.Pool.Get(wire.PacketHeader + n)
 		copy((*buf)[wire.PacketHeader:], part)
 		at, samples := position, out.samples
 		if len(rest) > 0 {
@@ -212,7 +208,7 @@ func (d *Delivery) transmit(ctx context.Context, stream Consumed, buf *[]byte, p
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			mem.DefaultBufferPool().Put(buf)
+			wire.Pool.Put(buf)
 			return ctx.Err()
 		}
 		d.mu.Lock()
