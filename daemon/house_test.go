@@ -22,20 +22,20 @@ var doors = map[string][]string{
 	"sdk/wire":       {"sdk"},
 	"sdk/serve":      {"sdk", "sdk/wire"},
 	"sdk/client":     {"sdk", "sdk/wire"},
-	"sdk/plugintest": {"sdk", "sdk/wire", "sdk/serve", "sdk/client"},
+	"sdk/language":   {"sdk"},
+	"sdk/plugintest": {"sdk", "sdk/wire", "sdk/serve", "sdk/client", "sdk/language"},
 
 	"plugins/*":        {"sdk", "sdk/serve", "plugins/internal/..."},
 	"plugins/internal": {"sdk"},
 
 	"daemon":                                     {"daemon/internal/cli"},
-	"daemon/internal/cli":                        {"daemon/internal/api", "daemon/internal/api/...", "daemon/internal/engine", "daemon/internal/config", "daemon/internal/supervisor", "sdk"},
-	"daemon/internal/api":                        {"daemon/internal/api/...", "daemon/internal/engine", "daemon/internal/config", "daemon/internal/supervisor", "daemon/internal/telemetry", "daemon/internal/rule", "sdk"},
+	"daemon/internal/cli":                        {"daemon/internal/api", "daemon/internal/api/...", "daemon/internal/engine", "sdk/language", "sdk/client", "sdk"},
+	"daemon/internal/api":                        {"daemon/internal/api/...", "daemon/internal/engine", "daemon/internal/supervisor", "daemon/internal/telemetry", "daemon/internal/rule", "sdk", "sdk/language"},
 	"daemon/internal/api/control":                {},
 	"daemon/internal/api/control/controlconnect": {"daemon/internal/api/control"},
-	"daemon/internal/engine": {"daemon/internal/config", "daemon/internal/plan", "daemon/internal/supervisor", "daemon/internal/buffer", "daemon/internal/pipeline",
-		"daemon/internal/rule", "daemon/internal/notify", "daemon/internal/state", "daemon/internal/telemetry", "sdk", "sdk/wire"},
-	"daemon/internal/config":     {"sdk"},
-	"daemon/internal/plan":       {"daemon/internal/config", "sdk"},
+	"daemon/internal/engine": {"daemon/internal/plan", "daemon/internal/supervisor", "daemon/internal/buffer", "daemon/internal/pipeline",
+		"daemon/internal/rule", "daemon/internal/notify", "daemon/internal/state", "daemon/internal/telemetry", "sdk", "sdk/wire", "sdk/client", "sdk/language"},
+	"daemon/internal/plan":       {"sdk", "sdk/language"},
 	"daemon/internal/supervisor": {"sdk", "sdk/wire", "sdk/client"},
 	"daemon/internal/buffer":     {},
 	"daemon/internal/pipeline":   {"daemon/internal/buffer", "sdk", "sdk/wire"},
@@ -49,7 +49,9 @@ var doors = map[string][]string{
 // forbidden lists what must not be imported even though it is not ours.
 var forbidden = map[string]*regexp.Regexp{
 	"sdk":              regexp.MustCompile(`\.`), // the standard library only
-	"sdk/":             regexp.MustCompile(`hashicorp/hcl|zclconf/go-cty|prometheus/`),
+	"sdk/":             regexp.MustCompile(`prometheus/`),
+	"sdk/wire":         regexp.MustCompile(`hashicorp/hcl|zclconf/go-cty`),
+	"sdk/serve":        regexp.MustCompile(`hashicorp/hcl|zclconf/go-cty`),
 	"daemon":           regexp.MustCompile(`prometheus/prometheus/(tsdb|promql$|web|scrape|rules|storage)`),
 	"daemon/internal/": regexp.MustCompile(`prometheus/prometheus/(tsdb|promql$|web|scrape|rules|storage)`),
 }

@@ -1,10 +1,13 @@
 // Package client is the daemon's side of a plugin: it starts the process, speaks the contract with it, and says in one
 // error why it died. The supervisor, the CLI's plugin commands and the test kit use it.
 //
-//	launch.go   a process from start to death
-//	runner.go   how go-plugin is made to start it: process group, death signal, filtered stdout
-//	output.go   what it prints
-//	conn.go     the calls, each with a deadline
+//	launch.go     a process from start to death
+//	runner.go     how go-plugin is made to start it: process group, death signal, filtered stdout
+//	output.go     what it prints
+//	conn.go       the calls, each with a deadline
+//	catalogue.go  the plugins in the plugin directories and what they offer
+//	guard.go      the guardian, who outlives the daemon by a moment
+//	usage.go      what a process costs
 package client
 
 import (

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/magpie-monitoring/magpie/daemon/internal/config"
 	"github.com/magpie-monitoring/magpie/daemon/internal/engine"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 func check(ctx context.Context, o *options, args []string) int {
@@ -15,7 +15,7 @@ func check(ctx context.Context, o *options, args []string) int {
 	if err != nil {
 		return o.fail(err)
 	}
-	sources, err := config.Read(path)
+	sources, err := language.Read(path)
 	if err != nil {
 		return o.fail(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/magpie-monitoring/magpie/daemon/internal/api/control"
-	"github.com/magpie-monitoring/magpie/daemon/internal/config"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 func planCommand(ctx context.Context, o *options, args []string) int {
@@ -15,7 +15,7 @@ func planCommand(ctx context.Context, o *options, args []string) int {
 	if err != nil {
 		return o.fail(err)
 	}
-	sources, err := config.Read(path)
+	sources, err := language.Read(path)
 	if err != nil {
 		return o.fail(err)
 	}

@@ -7,9 +7,9 @@ import (
 	"os"
 	"strings"
 
-	"github.com/magpie-monitoring/magpie/daemon/internal/config"
-	"github.com/magpie-monitoring/magpie/daemon/internal/supervisor"
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/client"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 func plugin(ctx context.Context, o *options, args []string) int {
@@ -31,7 +31,7 @@ func plugin(ctx context.Context, o *options, args []string) int {
 	return o.fail(fmt.Errorf("say magpie plugin list, or magpie plugin describe NAME"))
 }
 
-func (o *options) listPlugins(plugins []supervisor.Plugin) int {
+func (o *options) listPlugins(plugins []client.Plugin) int {
 	if o.json {
 		return o.writeJSON(plugins)
 	}
@@ -65,7 +65,7 @@ func (o *options) writeJSON(v any) int {
 	return exitOK
 }
 
-func (o *options) describePlugin(plugins []supervisor.Plugin, name string) int {
+func (o *options) describePlugin(plugins []client.Plugin, name string) int {
 	var names []string
 	for _, p := range plugins {
 		if p.Name != name {
@@ -94,7 +94,7 @@ func (o *options) describePlugin(plugins []supervisor.Plugin, name string) int {
 		}
 		return exitOK
 	}
-	return o.fail(fmt.Errorf("there is no plugin %q in %s.%s", name, strings.Join(o.pluginDirs, " or "), config.DidYouMean(name, names)))
+	return o.fail(fmt.Errorf("there is no plugin %q in %s.%s", name, strings.Join(o.pluginDirs, " or "), language.DidYouMean(name, names)))
 }
 
 func (o *options) describeSchema(s sdk.Schema, indent string) {

@@ -4,16 +4,14 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/zclconf/go-cty/cty"
 
-	"github.com/magpie-monitoring/magpie/daemon/internal/config"
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 // Offer is a type that a plugin has.
@@ -37,11 +35,9 @@ var kinds = map[sdk.Kind]bool{
 }
 
 type builder struct {
-	*config.Scope
-	cfg      *config.Config
+	*language.Decoder
+	cfg      *language.Config
 	env      Env
-	types    map[string]cty.Type
-	defaults map[*sdk.Attribute]*field
 	offers   map[string][]*offer // by kind.type
 	declared map[string]*declared
 	byPrefix map[string][]string // kind, or kind.type → addresses
@@ -66,13 +62,13 @@ type declared struct {
 
 // Build decodes a configuration by the schemas of the types, and resolves its references. If the diagnostics hold errors,
 // the result is what could be read: good for more checks, never to be applied.
-func Build(cfg *config.Config, types []Offer, env Env) (*Desired, hcl.Diagnostics) {
+func Build(cfg *language.Config, types []Offer, env Env) (*Desired, hcl.Diagnostics) {
+	scope := language.NewScope(cfg, language.Env{Getenv: env.Getenv, ReadFile: env.ReadFile, Offline: env.Offline})
 	b := &builder{
-		Scope: config.NewScope(cfg, config.Env{Getenv: env.Getenv, ReadFile: env.ReadFile, Offline: env.Offline}),
-		cfg:   cfg, env: env, types: map[string]cty.Type{},
-		defaults: map[*sdk.Attribute]*field{}, offers: map[string][]*offer{}, declared: map[string]*declared{},
+		Decoder: language.NewDecoder(scope), cfg: cfg, env: env, offers: map[string][]*offer{}, declared: map[string]*declared{},
 		byPrefix: map[string][]string{}, used: map[string]bool{}, desired: &Desired{},
 	}
+	b.References, b.Explain, b.HMACKey = b.references, explain, env.HMACKey
 	for _, t := range types {
 		b.offer(t)
 	}
@@ -126,7 +122,7 @@ func (b *builder) declare(block *hcl.Block) {
 		return // their names are their group's matter
 	}
 	if other := b.declared[address]; other != nil {
-		b.Error(config.Header(block), "Duplicate block", "%s is declared at %s already.", title(block), config.Place(config.Header(other.block)))
+		b.Error(language.Header(block), "Duplicate block", "%s is declared at %s already.", language.Title(block), language.Place(language.Header(other.block)))
 		return
 	}
 	d := &declared{block: block, enabled: b.enabled(block)}
@@ -147,9 +143,9 @@ func (b *builder) enabled(block *hcl.Block) bool {
 		return true
 	}
 	saved := len(b.Diags)
-	f := b.read(&body{}, &schemas["component"].Attributes[0], a)
+	f := b.Attribute(&language.Body{}, &schemas["component"].Attributes[0], a)
 	b.Diags = b.Diags[:saved] // reported when the block is decoded
-	return f == nil || f.value == true
+	return f == nil || f.Value == true
 }
 
 // isOn reports whether a block is the one that has its address, and enabled.
@@ -176,33 +172,33 @@ func address(block *hcl.Block) string {
 func (b *builder) component(block *hcl.Block) {
 	offers := b.offers[block.Type+"."+block.Labels[0]]
 	if len(offers) != 1 {
-		b.cfg.HideBehind(config.Header(block))
+		b.cfg.HideBehind(language.Header(block))
 		b.noOffer(block, offers)
 		return
 	}
 	o := offers[0]
-	x := b.decode(block, o.whole, nil)
+	x := b.Block(block, o.whole, nil)
 	c := &Component{
 		Address: address(block), Kind: o.Type.Kind, Type: o.Type.Name, Name: block.Labels[1],
-		Plugin: o.Plugin, Offers: o.Type, Range: x.header, body: x,
+		Plugin: o.Plugin, Offers: o.Type, Range: x.Header, body: x,
 	}
 	if c.Kind == sdk.KindSource {
 		b.sourceSettings(c, o)
 	}
 	var err error
-	if c.Config, err = json.Marshal(x.values(o.core)); err != nil {
-		b.Error(x.header, "Invalid configuration", "%s cannot be sent to its plugin: %s.", x.title, err)
+	if c.Config, err = json.Marshal(x.Values(o.core)); err != nil {
+		b.Error(x.Header, "Invalid configuration", "%s cannot be sent to its plugin: %s.", x.Title, err)
 		return
 	}
-	if c.Attrs = x.attrs(""); !o.Type.Live {
+	if c.Attrs = x.Attrs(""); !o.Type.Live {
 		for i := range c.Attrs {
 			if a := &c.Attrs[i]; a.Change == sdk.Live && a.Path != "discover" {
 				a.Change = sdk.Replace
 			}
 		}
 	}
-	slices.SortStableFunc(c.Attrs, func(x, y Attr) int { return strings.Compare(x.Path, y.Path) })
-	if !x.broken {
+	slices.SortStableFunc(c.Attrs, func(x, y language.Attr) int { return strings.Compare(x.Path, y.Path) })
+	if !x.Broken {
 		b.desired.Components = append(b.desired.Components, c)
 	}
 }
@@ -220,7 +216,7 @@ func (b *builder) noOffer(block *hcl.Block, offers []*offer) {
 		}
 	}
 	slices.Sort(names)
-	hint := config.DidYouMean(name, names)
+	hint := language.DidYouMean(name, names)
 	if hint == "" {
 		hint = fmt.Sprintf(" A plugin is a program magpie finds in %s.", cmp.Or(strings.Join(b.env.PluginDirs, " or "), "its plugin directories"))
 		if len(names) > 0 {
@@ -233,32 +229,30 @@ func (b *builder) noOffer(block *hcl.Block, offers []*offer) {
 // sourceSettings fills the core attributes of a source.
 func (b *builder) sourceSettings(c *Component, o *offer) {
 	x, s := c.body, b.desired.Settings
-	core := fill[sourceCore](x)
-	if x.field("interval") == nil {
+	core := language.Fill[sourceCore](x)
+	if x.Field("interval") == nil {
 		core.Interval = s.Interval
 	}
-	if x.field("timeout") == nil {
+	if x.Field("timeout") == nil {
 		core.Timeout = min(s.Timeout, core.Interval)
 	} else if core.Timeout > core.Interval {
-		b.Error(x.field("timeout").at, "Timeout longer than the interval", "The timeout is at most the interval, %s.", duration(core.Interval))
+		b.Error(x.Field("timeout").At, "Timeout longer than the interval", "The timeout is at most the interval, %s.", language.Duration(core.Interval))
 	}
 	core.Job = cmp.Or(core.Job, o.Type.Job, c.Name)
-	b.setDefault(x, o.core, "interval", core.Interval)
-	b.setDefault(x, o.core, "timeout", core.Timeout)
-	b.setDefault(x, o.core, "job", core.Job)
+	b.SetDefault(x, o.core, "interval", core.Interval)
+	b.SetDefault(x, o.core, "timeout", core.Timeout)
+	b.SetDefault(x, o.core, "job", core.Job)
 	b.checkLabels(x, "labels", core.Labels)
 	c.Source = sdk.SourceSettings{Job: core.Job, Labels: core.Labels, Interval: core.Interval, Timeout: core.Timeout, LimitSeries: core.LimitSeries}
 	c.Discover = core.Discover
 }
 
 // checkLabels checks label names as Prometheus 3 does: any text but for those with a meaning of their own.
-func (b *builder) checkLabels(x *body, attribute string, labels map[string]string) {
-	for _, name := range sorted(labels) {
+func (b *builder) checkLabels(x *language.Body, attribute string, labels map[string]string) {
+	for _, name := range language.Sorted(labels) {
 		if name == "" || strings.HasPrefix(name, "__") {
-			at := x.rangeOf(sdk.Path{{Name: attribute}, {Key: name}})
+			at := x.RangeOf(sdk.Path{{Name: attribute}, {Key: name}})
 			b.Error(at, "Invalid label name", "%q cannot be a label: names that begin with __ are reserved, and none is empty.", name)
 		}
 	}
 }
-
-func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

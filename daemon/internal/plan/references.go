@@ -8,8 +8,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
-	"github.com/magpie-monitoring/magpie/daemon/internal/config"
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 // maxEdges bounds what from = [source] in thousands of pipelines takes.
@@ -17,12 +17,12 @@ const maxEdges = 1_000_000
 
 // references resolves an attribute that takes addresses, to those of enabled components, in order and each once. They are
 // read from the syntax, never evaluated.
-func (b *builder) references(a *sdk.Attribute, expr hcl.Expression) (result addresses, ok bool) {
+func (b *builder) references(a *sdk.Attribute, expr hcl.Expression) (result language.Addresses, ok bool) {
 	items, diags := hcl.ExprList(expr)
 	if diags.HasErrors() {
 		items = []hcl.Expression{expr} // to = store.tsdb.main
 	}
-	ok, result.found = true, []string{}
+	ok, result.Found = true, []string{}
 	var texts []string
 	seen := map[string]bool{}
 	for _, item := range items {
@@ -40,11 +40,11 @@ func (b *builder) references(a *sdk.Attribute, expr hcl.Expression) (result addr
 		}
 		for _, address := range found {
 			if b.used[address] = true; !seen[address] {
-				seen[address], result.found = true, append(result.found, address)
+				seen[address], result.Found = true, append(result.Found, address)
 			}
 		}
 	}
-	result.text = "[" + strings.Join(texts, ", ") + "]"
+	result.Text = "[" + strings.Join(texts, ", ") + "]"
 	return result, ok
 }
 
@@ -60,7 +60,7 @@ func (b *builder) traversal(a *sdk.Attribute, item hcl.Expression) (hcl.Traversa
 	example := a.Checks[0] + ".TYPE.NAME"
 	switch n := native.(type) {
 	case *hclsyntax.TemplateExpr:
-		if v, diags := n.Value(nil); !diags.HasErrors() && isText(v) {
+		if v, diags := n.Value(nil); !diags.HasErrors() && language.IsText(v) {
 			example = v.AsString()
 		}
 		b.Error(item.Range(), "Reference in quotes", "%s takes references, without quotes: %s.", a.Name, example)
@@ -115,10 +115,10 @@ func (b *builder) undeclared(a *sdk.Attribute, t hcl.Traversal, text string) str
 			}
 		}
 	}
-	if best := config.Closest(text, known); best != "" {
+	if best := language.Closest(text, known); best != "" {
 		where := ""
 		if d := b.declared[best]; d != nil {
-			where = " (" + config.Place(config.Header(d.block)) + ")"
+			where = " (" + language.Place(language.Header(d.block)) + ")"
 		}
 		return fmt.Sprintf("There is no %s. Did you mean %s%s?", text, best, where)
 	}

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 // route reads the route block. What a route does not say it has from the one around it, the first from Alertmanager's
@@ -13,22 +15,22 @@ func (b *builder) route() {
 	for _, block := range b.blocks("route") {
 		x := b.decodeCore(block)
 		b.desired.blocks = append(b.desired.blocks, x)
-		if f := x.field("match"); f != nil {
-			b.Error(f.at, "The first route takes every alert", "Write match in a route block within this one.")
+		if f := x.Field("match"); f != nil {
+			b.Error(f.At, "The first route takes every alert", "Write match in a route block within this one.")
 		}
 		b.desired.Route = b.routeOf(x, &Route{GroupBy: []string{}, GroupWait: 30 * time.Second, GroupInterval: 5 * time.Minute, RepeatInterval: 4 * time.Hour})
 	}
 }
 
-func (b *builder) routeOf(x *body, around *Route) *Route {
-	f := fill[routeFields](x)
+func (b *builder) routeOf(x *language.Body, around *Route) *Route {
+	f := language.Fill[routeFields](x)
 	r := &Route{
 		Notify: f.Notify, GroupBy: f.GroupBy, GroupWait: f.GroupWait, GroupInterval: f.GroupInterval, RepeatInterval: f.RepeatInterval,
-		Continue: f.Continue, Range: x.header,
+		Continue: f.Continue, Range: x.Header,
 	}
 	if r.Notify == nil {
 		r.Notify = around.Notify
-		b.setDefault(x, schemas["route"], "notify", addresses{r.Notify, "[" + strings.Join(r.Notify, ", ") + "]"})
+		b.SetDefault(x, schemas["route"], "notify", language.Addresses{Found: r.Notify, Text: "[" + strings.Join(r.Notify, ", ") + "]"})
 	}
 	if r.GroupBy == nil {
 		r.GroupBy = around.GroupBy
@@ -36,27 +38,27 @@ func (b *builder) routeOf(x *body, around *Route) *Route {
 		for _, l := range r.GroupBy {
 			labels = append(labels, l)
 		}
-		b.setDefault(x, schemas["route"], "group_by", labels)
+		b.SetDefault(x, schemas["route"], "group_by", labels)
 	}
 	for _, d := range []struct {
 		name   string
 		value  *time.Duration
 		around time.Duration
 	}{{"group_wait", &r.GroupWait, around.GroupWait}, {"group_interval", &r.GroupInterval, around.GroupInterval}, {"repeat_interval", &r.RepeatInterval, around.RepeatInterval}} {
-		if x.field(d.name) == nil {
+		if x.Field(d.name) == nil {
 			*d.value = d.around
-			b.setDefault(x, schemas["route"], d.name, d.around)
+			b.SetDefault(x, schemas["route"], d.name, d.around)
 		}
 	}
-	if m := x.field("match"); m != nil {
-		text, _ := m.value.(string)
+	if m := x.Field("match"); m != nil {
+		text, _ := m.Value.(string)
 		var wrong *matchError
 		if r.Match, wrong = parseMatchers(text); wrong != nil {
-			b.Error(b.inText(m.expr, m.at, text, wrong.from, wrong.to), "Invalid match", "%s", wrong.text)
+			b.Error(b.InText(m.Expr, m.At, text, wrong.from, wrong.to), "Invalid match", "%s", wrong.text)
 		}
 	}
-	if children := x.field("route"); children != nil {
-		for _, y := range children.blocks {
+	if children := x.Field("route"); children != nil {
+		for _, y := range children.Blocks {
 			r.Routes = append(r.Routes, b.routeOf(y, r))
 		}
 	}

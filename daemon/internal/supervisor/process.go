@@ -28,7 +28,7 @@ const (
 // process keeps one plugin running while it has components.
 type process struct {
 	o      *Options
-	plugin Plugin
+	plugin client.Plugin
 	log    hclog.Logger
 
 	mu         sync.Mutex
@@ -47,7 +47,7 @@ type process struct {
 	more  chan struct{} // closed and replaced at each
 }
 
-func newProcess(plugin Plugin, o *Options) *process {
+func newProcess(plugin client.Plugin, o *Options) *process {
 	return &process{o: o, plugin: plugin, log: o.Log.Named(plugin.Name), state: "stopped", more: make(chan struct{})}
 }
 

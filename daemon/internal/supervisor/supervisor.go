@@ -1,11 +1,8 @@
 // Package supervisor runs plugins: it knows which there are, keeps their processes and the components in them, and is not
 // harmed by one that crashes, hangs or lies.
 //
-//	catalogue.go  the plugins in the plugin directories and what they offer
 //	process.go    one plugin's process: start, watch, restart
 //	component.go  a component from Open to Close, across restarts of its process
-//	guard.go      the guardian, who outlives the daemon by a moment
-//	usage.go      what a process costs
 package supervisor
 
 import (
@@ -30,7 +27,7 @@ import (
 type Options struct {
 	Run   string   // directory for sockets
 	Env   []string // of plugins: nothing else is inherited
-	Guard *Guard
+	Guard *client.Guard
 	Log   hclog.Logger
 
 	Number  func() (uint32, error)       // a component number that was never used
@@ -48,7 +45,7 @@ type ProduceStream interface {
 
 // Spec is a component as it is to be opened.
 type Spec struct {
-	Plugin   Plugin
+	Plugin   client.Plugin
 	Kind     sdk.Kind
 	Type     string
 	Address  string
@@ -109,7 +106,7 @@ func (s *Supervisor) Add(spec Spec) (*Component, error) {
 	return c, nil
 }
 
-func (s *Supervisor) process(plugin Plugin) *process {
+func (s *Supervisor) process(plugin client.Plugin) *process {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {

@@ -1,15 +1,21 @@
 package plan
 
 import (
+	"cmp"
+	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
+	"github.com/hashicorp/hcl/v2"
+
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
-// language declares the blocks that every configuration may have, and the core attributes of components, as a plugin
+// coreBlocks declares the blocks that every configuration may have, and the core attributes of components, as a plugin
 // declares its own: in tags.
-type language struct {
+type coreBlocks struct {
 	Daemon    daemonBlock   `hcl:"daemon,block" doc:"The daemon itself."`
 	HTTP      httpBlock     `hcl:"http,block" doc:"Where the API and the console are served."`
 	Pipeline  pipelineBlock `hcl:"pipeline,block" doc:"What goes where."`
@@ -92,21 +98,14 @@ type sourceCore struct {
 	Discover    []string          `hcl:"discover,optional" change:"live" doc:"Discoveries that find targets."`
 }
 
-// references is the type of attributes that take the addresses of components. They are not evaluated: they are the edges
-// of the graph. Their checks are the kinds that they take.
-const references = "references"
-
+// referenceKinds are the kinds that the attributes take that hold addresses.
 var referenceKinds = map[string][]string{
 	"from": {"source"}, "through": {"processor"}, "to": {"store", "sink"}, "notify": {"notifier"}, "discover": {"discovery"}, "store": {"store"},
 }
 
-// public is a check of every attribute of language: what it says is in series, notifications or the API, and no place for a
-// secret.
-const public = "public"
-
 // schemas are those of language, by block.
 var schemas = func() map[string]*sdk.Schema {
-	all, err := sdk.SchemaOf(reflect.TypeFor[language]())
+	all, err := sdk.SchemaOf(reflect.TypeFor[coreBlocks]())
 	if err != nil {
 		panic(err) // a mistake in the tags above
 	}
@@ -121,8 +120,11 @@ var schemas = func() map[string]*sdk.Schema {
 	for _, s := range m {
 		for i := range s.Attributes {
 			a := &s.Attributes[i]
-			if a.Checks = append(a.Checks, public); referenceKinds[a.Name] != nil {
-				a.Type, a.Checks = references, referenceKinds[a.Name]
+			switch a.Checks = append(a.Checks, language.Public); {
+			case referenceKinds[a.Name] != nil:
+				a.Type, a.Checks = language.References, referenceKinds[a.Name]
+			case a.Name == "enabled":
+				a.Checks = append(a.Checks, language.Quiet)
 			}
 		}
 	}
@@ -131,3 +133,47 @@ var schemas = func() map[string]*sdk.Schema {
 	route.Blocks[0].Body = *route // shares Blocks: routes nest
 	return m
 }()
+
+// decodeCore reads a block of language at the top of a file, with its name.
+func (b *builder) decodeCore(block *hcl.Block) *language.Body {
+	x := b.Block(block, schemas[block.Type], nil)
+	for i, label := range block.Labels {
+		name := "name"
+		if block.Type == "alert" {
+			name = "label"
+		}
+		x.Fields = append(x.Fields, &language.Field{Name: name, Value: label, At: block.LabelRanges[i]})
+	}
+	return x
+}
+
+// notYet says what to write instead of the arguments that this version does not have, in the blocks that will take them.
+var notYet = map[string]string{
+	"for_each":          "Write a block for each.",
+	"dynamic":           "Write a block for each.",
+	"http.tls":          "Serve on a loopback address, behind a proxy that speaks TLS.",
+	"http.auth":         "Serve on a loopback address, behind a proxy that asks who is there.",
+	"rules.files":       "Write the rules as alert and record blocks.",
+	"alert.diagnose":    "Remove it.",
+	"component.isolate": "The components of a plugin share one process.",
+	"component.plugin":  "Keep one plugin that offers the type in the plugin directories.",
+	"component.queue":   "The buffer keeps what a sink has not taken yet, and drops the oldest when it is full.",
+}
+
+// explain says what to write instead of an argument that belongs to another block, or to a later version.
+func explain(x *language.Body, s language.Stray, outer *sdk.Schema) (summary, text string) {
+	in := x.Kind
+	if outer == nil && kinds[sdk.Kind(in)] {
+		in = "component"
+	}
+	ofSources := slices.ContainsFunc(schemas["source"].Attributes, func(a sdk.Attribute) bool { return a.Name == s.Name })
+	switch later := cmp.Or(notYet[in+"."+s.Name], notYet[s.Name]); {
+	case later != "":
+		return "Not in this version yet", fmt.Sprintf("This version does not have %s. %s", s.Name, later)
+	case in == "component" && x.Kind == "source" && s.Name == "discover":
+		return "Unknown argument", x.Title + " does not take targets from discoveries."
+	case in == "component" && ofSources:
+		return "Unknown argument", s.Name + " is an argument of sources only."
+	}
+	return "", ""
+}
