@@ -23,6 +23,7 @@ var doors = map[string][]string{
 	"sdk/serve":      {"sdk", "sdk/wire"},
 	"sdk/client":     {"sdk", "sdk/wire"},
 	"sdk/language":   {"sdk"},
+	"sdk/template":   {"sdk"},
 	"sdk/plugintest": {"sdk", "sdk/wire", "sdk/serve", "sdk/client", "sdk/language"},
 
 	"plugins/*":        {"sdk", "sdk/serve", "plugins/internal/..."},
@@ -35,11 +36,11 @@ var doors = map[string][]string{
 	"daemon/internal/api/control/controlconnect": {"daemon/internal/api/control"},
 	"daemon/internal/engine": {"daemon/internal/plan", "daemon/internal/supervisor", "daemon/internal/buffer", "daemon/internal/pipeline",
 		"daemon/internal/rule", "daemon/internal/notify", "daemon/internal/state", "daemon/internal/telemetry", "sdk", "sdk/wire", "sdk/client", "sdk/language"},
-	"daemon/internal/plan":       {"sdk", "sdk/language"},
+	"daemon/internal/plan":       {"sdk", "sdk/language", "sdk/template"},
 	"daemon/internal/supervisor": {"sdk", "sdk/wire", "sdk/client"},
 	"daemon/internal/buffer":     {},
 	"daemon/internal/pipeline":   {"daemon/internal/buffer", "sdk", "sdk/wire"},
-	"daemon/internal/rule":       {"sdk"},
+	"daemon/internal/rule":       {"sdk", "sdk/template"},
 	"daemon/internal/notify":     {"sdk"},
 	"daemon/internal/state":      {},
 	"daemon/internal/telemetry":  {},
@@ -49,7 +50,7 @@ var doors = map[string][]string{
 // forbidden lists what must not be imported even though it is not ours.
 var forbidden = map[string]*regexp.Regexp{
 	"sdk":              regexp.MustCompile(`\.`), // the standard library only
-	"sdk/":             regexp.MustCompile(`prometheus/`),
+	"sdk/":             regexp.MustCompile(`prometheus/prometheus`),
 	"sdk/wire":         regexp.MustCompile(`hashicorp/hcl|zclconf/go-cty`),
 	"sdk/serve":        regexp.MustCompile(`hashicorp/hcl|zclconf/go-cty`),
 	"daemon":           regexp.MustCompile(`prometheus/prometheus/(tsdb|promql$|web|scrape|rules|storage)`),

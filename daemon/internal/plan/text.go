@@ -5,12 +5,12 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"text/template"
 
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/language"
+	"github.com/magpie-monitoring/magpie/sdk/template"
 )
 
 // maxText bounds expressions and templates: their parsers recurse.
@@ -51,21 +51,7 @@ func sentence(s string) string {
 	return strings.TrimSuffix(s, ".") + "."
 }
 
-// templateNames are the functions of Prometheus' templates; room rule has them.
-var templateNames = func() template.FuncMap {
-	m := template.FuncMap{}
-	for _, name := range strings.Fields(`args externalURL first graphLink humanize humanize1024 humanizeDuration humanizePercentage humanizeTimestamp label
-		match now parseDuration pathPrefix query reReplaceAll safeHtml sortByLabel stripDomain stripPort strvalue tableLink title tmpl toDuration
-		toLower toTime toUpper urlQueryEscape value`) {
-		m[name] = func(...any) string { return "" }
-	}
-	return m
-}()
-
-// templateStart declares the variables of a template, as Prometheus does.
-const templateStart = "{{$labels := .Labels}}{{$externalLabels := .ExternalLabels}}{{$externalURL := .ExternalURL}}{{$value := .Value}}"
-
-var templateError = regexp.MustCompile(`(?s)^template: t:(\d+)(?::\d+)?: (.*)$`)
+var templateError = regexp.MustCompile(`(?s)^template: __alert_t:(\d+)(?::\d+)?: (.*)$`)
 
 // checkTemplates parses the texts of labels or annotations.
 func (b *builder) checkTemplates(y *language.Body, attribute string, texts map[string]string) {
@@ -77,7 +63,7 @@ func (b *builder) checkTemplates(y *language.Body, attribute string, texts map[s
 			b.Error(at, "Text too long", "A text has at most %d KiB.", maxText>>10)
 			continue
 		}
-		_, err := template.New("t").Funcs(templateNames).Parse(templateStart + text)
+		err := template.Check(text)
 		if err == nil {
 			continue
 		}
@@ -91,7 +77,7 @@ func (b *builder) checkTemplates(y *language.Body, attribute string, texts map[s
 		}
 		if name, ok := strings.CutPrefix(reason, "function "); ok {
 			name, _, _ = strings.Cut(strings.TrimPrefix(name, `"`), `"`)
-			reason += "." + language.DidYouMean(name, language.Sorted(templateNames))
+			reason += "." + language.DidYouMean(name, template.Functions())
 		}
 		b.Error(at, "Invalid template", "%s[%q]: %s", attribute, key, sentence(reason))
 	}
