@@ -1,7 +1,7 @@
 // Package language reads Magpie's configuration language: HCL files become blocks with their places, expressions become
 // values, blocks become what a plugin is sent, and mistakes become diagnostics that point at the line.
 //
-// It knows the language and no plugin: which arguments a block takes is told by a schema. The daemon reads its configuration
+// It knows the language's own blocks and no plugin: which arguments a component takes is told by its plugin's schema. The daemon reads its configuration
 // with it; so does whatever else wants to open a component as the daemon would.
 //
 //	read.go       a path becomes sources: one file, or the *.hcl and *.hcl.json files of a directory
@@ -11,9 +11,11 @@
 //	content.go    the arguments and blocks of a body, and those that its schema does not know
 //	scope.go      locals and expressions become values; what one expression may cost
 //	functions.go  env, secret and the functions of values
+//	core.go       the blocks and core attributes that need no plugin, declared as plugins declare theirs
 //	decode.go     a body and its schema become values with their places
 //	value.go      one attribute: type, unit, secrets
 //	check.go      one attribute: url, hostport, regexp, oneof, min, max
+//	matchers.go   what match takes: label = 'value'
 //	render.go     a value as HCL, its secrets hidden
 //	intext.go     a place inside a text: where it stands in the file
 //	secrets.go    what no diagnostic shows

@@ -17,9 +17,6 @@ type Decoder struct {
 	*Scope
 	// References resolves the attributes of type References, which are not evaluated. Without it there are none.
 	References func(a *sdk.Attribute, expr hcl.Expression) (Addresses, bool)
-	// Explain says what to write instead of a name that a block does not know but others do; outer is the schema of the block
-	// around it. An empty text: nothing is known about it.
-	Explain func(x *Body, s Stray, outer *sdk.Schema) (summary, text string)
 	// HMACKey is of the sums of secrets; without one, a changed secret is not seen.
 	HMACKey []byte
 
@@ -191,10 +188,7 @@ func (d *Decoder) stray(x *Body, s Stray, schema, outer *sdk.Schema) string {
 	case outer != nil && slices.Contains(namesOf(outer), s.Name):
 		text = fmt.Sprintf("%s belongs outside of the block %s, into the block around it.", s.Name, x.Title)
 	default:
-		if d.Explain != nil {
-			summary, text = d.Explain(x, s, outer)
-		}
-		if text != "" {
+		if summary, text = explainStray(x, s, outer); text != "" {
 			break
 		}
 		guess = Closest(s.Name, names)

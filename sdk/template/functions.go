@@ -29,7 +29,7 @@ type querySample struct {
 func newQueryResult(vector []Sample) queryResult {
 	result := make(queryResult, len(vector))
 	for i, s := range vector {
-		result[i] = &querySample{labelMap(s.Labels), s.Value}
+		result[i] = &querySample{s.Labels.Map(), s.Value}
 	}
 	return result
 }

@@ -81,7 +81,7 @@ func New(ctx context.Context, o Options) *Expander {
 
 // Data makes the dot for one sample.
 func (e *Expander) Data(s Sample) Data {
-	return Data{labelMap(s.Labels), e.o.ExternalLabels, e.o.ExternalURL, s.Value}
+	return Data{s.Labels.Map(), e.o.ExternalLabels, e.o.ExternalURL, s.Value}
 }
 
 // Check parses a text without expanding it. The error names the line of the text.
@@ -192,11 +192,3 @@ func (b *bounded) Write(p []byte) (int, error) {
 }
 
 func (e *Expander) name() string { return "__alert_" + e.o.Name }
-
-func labelMap(ls sdk.Labels) map[string]string {
-	m := make(map[string]string, len(ls))
-	for _, l := range ls {
-		m[l.Name] = l.Value
-	}
-	return m
-}

@@ -393,7 +393,7 @@ func TestThereIsAMostOfAlerts(t *testing.T) {
 		n.Put(alerts)
 		time.Sleep(time.Minute)
 		s := n.Snapshot()
-		if s.Alerts != maxAlerts || s.Refused != 5 || len(w.attempts()) != 1 || w.attempts()[0].note.Truncated != maxAlerts-maxListed || len(w.attempts()[0].note.Alerts) != maxListed {
+		if s.Alerts != maxAlerts || s.Refused != 5 || len(w.attempts()) != 1 || w.attempts()[0].note.Truncated != maxAlerts-500 || len(w.attempts()[0].note.Alerts) != 500 {
 			t.Errorf("%d alerts, %d refused, %d messages", s.Alerts, s.Refused, len(w.attempts()))
 		}
 	})

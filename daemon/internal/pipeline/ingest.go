@@ -4,7 +4,6 @@
 //	stream.go    the definitions of one opening of a component
 //	handover.go  staleness when a component is opened anew, or ends
 //	delivery.go  from one cursor of the log to one sink, with acknowledgements
-//	translate.go definitions mapped by processors; sample columns as they are
 //	recorder.go  the daemon's own source: the output of rules
 //
 // Packets pass as they came; only definitions are decoded, once at the door and once for each delivery that maps them.

@@ -29,11 +29,6 @@ type Env struct {
 	PluginDirs []string // where plugins are looked for, to say so
 }
 
-// kinds are the kinds of components.
-var kinds = map[sdk.Kind]bool{
-	sdk.KindSource: true, sdk.KindProcessor: true, sdk.KindSink: true, sdk.KindStore: true, sdk.KindNotifier: true, sdk.KindDiscovery: true, sdk.KindService: true,
-}
-
 type builder struct {
 	*language.Decoder
 	cfg      *language.Config
@@ -68,7 +63,7 @@ func Build(cfg *language.Config, types []Offer, env Env) (*Desired, hcl.Diagnost
 		Decoder: language.NewDecoder(scope), cfg: cfg, env: env, offers: map[string][]*offer{}, declared: map[string]*declared{},
 		byPrefix: map[string][]string{}, used: map[string]bool{}, desired: &Desired{},
 	}
-	b.References, b.Explain, b.HMACKey = b.references, explain, env.HMACKey
+	b.References, b.HMACKey = b.references, env.HMACKey
 	for _, t := range types {
 		b.offer(t)
 	}
@@ -77,7 +72,7 @@ func Build(cfg *language.Config, types []Offer, env Env) (*Desired, hcl.Diagnost
 	}
 	b.settings()
 	for _, block := range cfg.Blocks {
-		if kinds[sdk.Kind(block.Type)] && b.isOn(block) {
+		if language.IsKind(block.Type) && b.isOn(block) {
 			b.component(block)
 		}
 	}
@@ -93,10 +88,10 @@ func Build(cfg *language.Config, types []Offer, env Env) (*Desired, hcl.Diagnost
 }
 
 func (b *builder) offer(t Offer) {
-	o := &offer{Offer: t, core: schemas["component"]}
+	o := &offer{Offer: t, core: language.Core["component"]}
 	core := *o.core
 	if t.Type.Kind == sdk.KindSource {
-		core = *schemas["source"]
+		core = *language.Core["source"]
 		if !t.Type.Discovers {
 			core.Attributes = slices.DeleteFunc(slices.Clone(core.Attributes), func(a sdk.Attribute) bool { return a.Name == "discover" })
 		}
@@ -127,7 +122,7 @@ func (b *builder) declare(block *hcl.Block) {
 	}
 	d := &declared{block: block, enabled: b.enabled(block)}
 	b.declared[address] = d
-	if kinds[sdk.Kind(block.Type)] {
+	if language.IsKind(block.Type) {
 		for _, prefix := range []string{block.Type, block.Type + "." + block.Labels[0]} {
 			b.byPrefix[prefix] = append(b.byPrefix[prefix], address)
 		}
@@ -143,7 +138,7 @@ func (b *builder) enabled(block *hcl.Block) bool {
 		return true
 	}
 	saved := len(b.Diags)
-	f := b.Attribute(&language.Body{}, &schemas["component"].Attributes[0], a)
+	f := b.Attribute(&language.Body{}, &language.Core["component"].Attributes[0], a)
 	b.Diags = b.Diags[:saved] // reported when the block is decoded
 	return f == nil || f.Value == true
 }
@@ -229,7 +224,7 @@ func (b *builder) noOffer(block *hcl.Block, offers []*offer) {
 // sourceSettings fills the core attributes of a source.
 func (b *builder) sourceSettings(c *Component, o *offer) {
 	x, s := c.body, b.desired.Settings
-	core := language.Fill[sourceCore](x)
+	core := language.Fill[language.SourceCore](x)
 	if x.Field("interval") == nil {
 		core.Interval = s.Interval
 	}

@@ -4,7 +4,6 @@
 // what a change costs, component by component.
 //
 //	desired.go     what a configuration asks for: components, pipelines, groups, the route
-//	core.go        the blocks and core attributes that need no plugin, declared as plugins declare theirs
 //	build.go       blocks become components
 //	references.go  from, through, to, notify, discover, store
 //	settings.go    daemon and http; pipelines and their defaults; what is connected to nothing
@@ -109,7 +108,7 @@ type Rule struct {
 
 // Route is a route block: the first route that matches an alert takes it, its children before itself.
 type Route struct {
-	Match          []Matcher
+	Match          []language.Matcher
 	Notify         []string // addresses of notifiers
 	GroupBy        []string // label names; ["..."]: by all labels
 	GroupWait      time.Duration
@@ -118,11 +117,4 @@ type Route struct {
 	Continue       bool
 	Routes         []*Route
 	Range          hcl.Range
-}
-
-// Matcher is one comparison of a match attribute: team = 'db'.
-type Matcher struct {
-	Label string
-	Op    string // =, !=, =~, !~
-	Value string
 }

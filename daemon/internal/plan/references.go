@@ -86,7 +86,7 @@ func (b *builder) resolve(a *sdk.Attribute, t hcl.Traversal, at hcl.Range) (addr
 	kind := t.RootName()
 	takes := slices.Contains(a.Checks, kind)
 	switch {
-	case !takes && kinds[sdk.Kind(kind)]:
+	case !takes && language.IsKind(kind):
 		b.Error(at, "Wrong kind of reference", "%s takes a %s, and this is a %s.", a.Name, strings.Join(a.Checks, " or a "), kind)
 		return nil, text, false
 	case takes && len(t) == 3 && b.declared[text] != nil:

@@ -20,35 +20,35 @@ func (b *builder) groups() {
 		file := language.Header(block).Filename
 		switch {
 		case block.Type == "rules" && b.isOn(block):
-			b.desired.blocks = append(b.desired.blocks, b.decodeCore(block))
+			b.desired.blocks = append(b.desired.blocks, b.CoreBlock(block))
 		case (block.Type == "alert" || block.Type == "record") && b.enabled(block):
 			if loose[file] == nil {
 				loose[file] = &language.Body{Kind: "file", Title: "rules of " + filepath.Base(file), Header: language.Header(block)}
 				b.desired.blocks = append(b.desired.blocks, loose[file])
 			}
-			loose[file].Fields = append(loose[file].Fields, &language.Field{Name: block.Type, Blocks: []*language.Body{b.decodeCore(block)}})
+			loose[file].Fields = append(loose[file].Fields, &language.Field{Name: block.Type, Blocks: []*language.Body{b.CoreBlock(block)}})
 		}
 	}
 	for _, x := range b.desired.blocks {
 		switch x.Kind {
 		case "rules":
-			b.group(x, language.Fill[rulesBlock](x))
+			b.group(x, language.Fill[language.RulesBlock](x))
 		case "file":
-			b.group(x, rulesBlock{Name: filepath.Base(x.Header.Filename)})
+			b.group(x, language.RulesBlock{Name: filepath.Base(x.Header.Filename)})
 		}
 	}
 }
 
-func (b *builder) group(x *language.Body, r rulesBlock) {
+func (b *builder) group(x *language.Body, r language.RulesBlock) {
 	g := &Group{Name: r.Name, File: x.Header.Filename, Interval: cmp.Or(r.Interval, b.desired.Settings.Interval), Range: x.Header}
-	b.SetDefault(x, schemas["rules"], "interval", g.Interval)
+	b.SetDefault(x, language.Core["rules"], "interval", g.Interval)
 	if f := x.Field("store"); f != nil && len(r.Store) > 1 {
 		b.Error(f.At, "Several stores", "A group asks one store: name one of %s.", strings.Join(r.Store, ", "))
 	} else if len(r.Store) == 1 {
 		g.Store = r.Store[0]
 	} else if f == nil {
 		g.Store = b.onlyStore(x)
-		b.SetDefault(x, schemas["rules"], "store", language.Addresses{Found: []string{g.Store}, Text: "[" + g.Store + "]"})
+		b.SetDefault(x, language.Core["rules"], "store", language.Addresses{Found: []string{g.Store}, Text: "[" + g.Store + "]"})
 	}
 	b.used[g.Store] = true
 	seen := map[string]hcl.Range{}
@@ -91,20 +91,20 @@ var metricName = regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:]*$`)
 func (b *builder) rule(y *language.Body) *Rule {
 	r := &Rule{Range: y.Header}
 	if y.Kind == "record" {
-		f := language.Fill[recordBlock](y)
+		f := language.Fill[language.RecordBlock](y)
 		r.Record, r.Expr, r.Labels = f.Name, strings.TrimSpace(f.Expr), f.Labels
 		if !metricName.MatchString(r.Record) {
 			b.Error(y.Field("name").At, "Invalid metric name", "%q is not a name of letters, digits, _ and :, which a recorded series needs.", r.Record)
 		}
 	} else {
-		f := language.Fill[alertBlock](y)
+		f := language.Fill[language.AlertBlock](y)
 		r.Alert, r.Expr, r.Labels, r.Notify = cmp.Or(f.Name, f.Label), strings.TrimSpace(f.Expr), f.Labels, f.Notify
 		r.For, r.KeepFiringFor = f.For, f.KeepFiringFor
 		r.Annotations = map[string]string{}
 		for k, v := range f.Annotations {
 			r.Annotations[k] = strings.TrimSpace(v)
 		}
-		b.SetDefault(y, schemas["alert"], "name", r.Alert)
+		b.SetDefault(y, language.Core["alert"], "name", r.Alert)
 		b.checkTemplates(y, "labels", r.Labels)
 		b.checkTemplates(y, "annotations", f.Annotations)
 	}

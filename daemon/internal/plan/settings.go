@@ -16,7 +16,7 @@ import (
 func (b *builder) settings() {
 	x, y := b.only("daemon"), b.only("http")
 	b.desired.blocks = append(b.desired.blocks, x, y)
-	d := language.Fill[daemonBlock](x)
+	d := language.Fill[language.DaemonBlock](x)
 	s := &b.desired.Settings
 	s.DataDir, s.Interval, s.Timeout, s.ExternalLabels, s.ExternalURL = d.DataDir, d.Interval, d.Timeout, d.ExternalLabels, d.ExternalURL
 	if f := x.Field("timeout"); f != nil && s.Timeout > s.Interval {
@@ -28,7 +28,7 @@ func (b *builder) settings() {
 	}
 	b.checkLabels(x, "external_labels", s.ExternalLabels)
 
-	h := language.Fill[httpBlock](y)
+	h := language.Fill[language.HTTPBlock](y)
 	s.Listen = h.Listen
 	if f := y.Field("listen"); f != nil && !h.Insecure && !isLoopback(h.Listen) {
 		b.Error(f.At, "Open to the network", "%q can be reached by other machines, and this version has neither TLS nor passwords. Use 127.0.0.1, behind a proxy that has, or say insecure = true.", h.Listen)
@@ -38,9 +38,9 @@ func (b *builder) settings() {
 // only decodes the one block of a type, an empty one if there is none.
 func (b *builder) only(name string) *language.Body {
 	if blocks := b.blocks(name); len(blocks) > 0 {
-		return b.decodeCore(blocks[0])
+		return b.CoreBlock(blocks[0])
 	}
-	return b.decodeCore(&hcl.Block{Type: name, Body: hcl.EmptyBody()})
+	return b.CoreBlock(&hcl.Block{Type: name, Body: hcl.EmptyBody()})
 }
 
 func isLoopback(listen string) bool {
@@ -54,9 +54,9 @@ func (b *builder) pipelines() {
 	seen := map[string]*Pipeline{} // source and destination
 	named := map[string]bool{}     // sources in a pipeline
 	for _, block := range b.blocks("pipeline") {
-		x := b.decodeCore(block)
+		x := b.CoreBlock(block)
 		b.desired.blocks = append(b.desired.blocks, x)
-		p := language.Fill[pipelineBlock](x)
+		p := language.Fill[language.PipelineBlock](x)
 		slices.Sort(p.From)
 		for _, source := range p.From {
 			named[source] = true

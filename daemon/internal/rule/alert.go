@@ -212,15 +212,12 @@ func (g *group) resolve(s *state) {
 func (g *group) outward(rule Rule, a *alert) Alert {
 	out := Alert{
 		Alert: sdk.Alert{
-			Status: sdk.Firing, Labels: make(map[string]string, len(a.Labels)), Annotations: a.Annotations, Value: a.Value,
+			Status: sdk.Firing, Labels: a.Labels.Map(), Annotations: a.Annotations, Value: a.Value,
 			StartsAt: g.clock.show(a.FiredAt), EndsAt: g.clock.show(a.ResolvedAt),
 			GeneratorURL: g.o.ExternalURL + "/graph?g0.expr=" + url.QueryEscape(rule.Expr) + "&g0.tab=1",
 		},
 		ValidFor: 4 * max(g.Interval, resendDelay),
 		Notify:   rule.Notify,
-	}
-	for _, l := range a.Labels {
-		out.Labels[l.Name] = l.Value
 	}
 	if a.Status == inactive {
 		out.Status = sdk.Resolved

@@ -1,4 +1,4 @@
-package plan
+package language
 
 import (
 	"cmp"
@@ -10,22 +10,22 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/magpie-monitoring/magpie/sdk"
-	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 // coreBlocks declares the blocks that every configuration may have, and the core attributes of components, as a plugin
 // declares its own: in tags.
 type coreBlocks struct {
-	Daemon    daemonBlock   `hcl:"daemon,block" doc:"The daemon itself."`
-	HTTP      httpBlock     `hcl:"http,block" doc:"Where the API and the console are served."`
-	Pipeline  pipelineBlock `hcl:"pipeline,block" doc:"What goes where."`
-	Rules     rulesBlock    `hcl:"rules,block" doc:"A group of rules, evaluated in order."`
-	Route     routeFields   `hcl:"route,block" doc:"Who is told of which alerts."`
-	Source    sourceCore    `hcl:"source,block" doc:"Core attributes of every source."`
-	Component componentCore `hcl:"component,block" doc:"Core attributes of every other component."`
+	Daemon    DaemonBlock   `hcl:"daemon,block" doc:"The daemon itself."`
+	HTTP      HTTPBlock     `hcl:"http,block" doc:"Where the API and the console are served."`
+	Pipeline  PipelineBlock `hcl:"pipeline,block" doc:"What goes where."`
+	Rules     RulesBlock    `hcl:"rules,block" doc:"A group of rules, evaluated in order."`
+	Route     RouteBlock    `hcl:"route,block" doc:"Who is told of which alerts."`
+	Source    SourceCore    `hcl:"source,block" doc:"Core attributes of every source."`
+	Component ComponentCore `hcl:"component,block" doc:"Core attributes of every other component."`
 }
 
-type daemonBlock struct {
+// DaemonBlock is the block daemon.
+type DaemonBlock struct {
 	DataDir        string            `hcl:"data_dir,optional" default:"data" change:"exclusive" doc:"Directory of the buffer, the state and what components keep. Made if it is not there."`
 	Interval       time.Duration     `hcl:"interval,optional" default:"15s" check:"min=100ms" change:"live" doc:"How often sources collect and groups are evaluated that do not say it themselves."`
 	Timeout        time.Duration     `hcl:"timeout,optional" default:"10s" check:"min=10ms" change:"live" doc:"How long sources may take that do not say it themselves; never longer than their interval."`
@@ -33,30 +33,34 @@ type daemonBlock struct {
 	ExternalURL    string            `hcl:"external_url,optional" check:"url" change:"live" doc:"Where people find this daemon; default: http:// and the listen address."`
 }
 
-type httpBlock struct {
+// HTTPBlock is the block http.
+type HTTPBlock struct {
 	Listen   string `hcl:"listen,optional" default:"127.0.0.1:9470" check:"hostport" change:"exclusive" doc:"Address to serve on. An address that other machines reach needs insecure = true."`
 	Insecure bool   `hcl:"insecure,optional" default:"false" change:"exclusive" doc:"Serve without TLS and without asking who is there. Whoever reaches the address can read and change everything."`
 }
 
-type pipelineBlock struct {
-	componentCore
+// PipelineBlock is a block pipeline.
+type PipelineBlock struct {
+	ComponentCore
 	Name    string   `hcl:"name,label" doc:"Name of the pipeline."`
 	From    []string `hcl:"from" doc:"Sources: source.etcd.main, source.etcd (all of the type) or source (all)."`
 	Through []string `hcl:"through,optional" doc:"Processors, in order."`
 	To      []string `hcl:"to" doc:"Sinks and stores."`
 }
 
-type rulesBlock struct {
-	componentCore
+// RulesBlock is a block rules.
+type RulesBlock struct {
+	ComponentCore
 	Name     string        `hcl:"name,label" doc:"Name of the group."`
 	Interval time.Duration `hcl:"interval,optional" check:"min=100ms" doc:"How often the group is evaluated; default: the daemon's interval."`
 	Store    []string      `hcl:"store,optional" doc:"Store that is asked and written to; default: the only one."`
-	Alerts   []alertBlock  `hcl:"alert,block" doc:"An alerting rule."`
-	Records  []recordBlock `hcl:"record,block" doc:"A recording rule."`
+	Alerts   []AlertBlock  `hcl:"alert,block" doc:"An alerting rule."`
+	Records  []RecordBlock `hcl:"record,block" doc:"A recording rule."`
 }
 
-type alertBlock struct {
-	componentCore
+// AlertBlock is a block alert, in rules or by itself.
+type AlertBlock struct {
+	ComponentCore
 	Label         string            `hcl:"label,label" doc:"Name of the rule."`
 	Name          string            `hcl:"name,optional" doc:"The alertname; default: the block's label."`
 	Expr          string            `hcl:"expr" doc:"PromQL: the alert is active for every series that it gives."`
@@ -67,14 +71,16 @@ type alertBlock struct {
 	Notify        []string          `hcl:"notify,optional" doc:"Notifiers of this alert; it does not go through the route then."`
 }
 
-type recordBlock struct {
-	componentCore
+// RecordBlock is a block record, in rules or by itself.
+type RecordBlock struct {
+	ComponentCore
 	Name   string            `hcl:"name,label" doc:"Name of the series that are written."`
 	Expr   string            `hcl:"expr" doc:"PromQL."`
 	Labels map[string]string `hcl:"labels,optional" doc:"Labels added to the series."`
 }
 
-type routeFields struct {
+// RouteBlock is a block route, but for the routes in it.
+type RouteBlock struct {
 	Match          string        `hcl:"match,optional" doc:"Alerts that the route takes: team = 'db', severity =~ 'warning|critical'."`
 	Notify         []string      `hcl:"notify,optional" doc:"Notifiers; default: those of the route around it."`
 	GroupBy        []string      `hcl:"group_by,optional" doc:"Labels whose alerts share a notification; [\"...\"]: each alert on its own."`
@@ -84,12 +90,14 @@ type routeFields struct {
 	Continue       bool          `hcl:"continue,optional" default:"false" doc:"Let the routes behind this one see the alert too."`
 }
 
-type componentCore struct {
+// ComponentCore is what every component takes.
+type ComponentCore struct {
 	Enabled bool `hcl:"enabled,optional" default:"true" doc:"false: as if the block were not there."`
 }
 
-type sourceCore struct {
-	componentCore
+// SourceCore is what every source takes.
+type SourceCore struct {
+	ComponentCore
 	Labels      map[string]string `hcl:"labels,optional" doc:"Labels of every series."`
 	Job         string            `hcl:"job,optional" doc:"The label job; default: as the type has it, or the block's name."`
 	Interval    time.Duration     `hcl:"interval,optional" check:"min=100ms" doc:"How often it collects; default: the daemon's interval."`
@@ -103,8 +111,9 @@ var referenceKinds = map[string][]string{
 	"from": {"source"}, "through": {"processor"}, "to": {"store", "sink"}, "notify": {"notifier"}, "discover": {"discovery"}, "store": {"store"},
 }
 
-// schemas are those of language, by block.
-var schemas = func() map[string]*sdk.Schema {
+// Core are the schemas of the language's own blocks, by name; "source" and "component" are the core attributes of sources and
+// of other components.
+var Core = func() map[string]*sdk.Schema {
 	all, err := sdk.SchemaOf(reflect.TypeFor[coreBlocks]())
 	if err != nil {
 		panic(err) // a mistake in the tags above
@@ -120,11 +129,11 @@ var schemas = func() map[string]*sdk.Schema {
 	for _, s := range m {
 		for i := range s.Attributes {
 			a := &s.Attributes[i]
-			switch a.Checks = append(a.Checks, language.Public); {
+			switch a.Checks = append(a.Checks, Public); {
 			case referenceKinds[a.Name] != nil:
-				a.Type, a.Checks = language.References, referenceKinds[a.Name]
+				a.Type, a.Checks = References, referenceKinds[a.Name]
 			case a.Name == "enabled":
-				a.Checks = append(a.Checks, language.Quiet)
+				a.Checks = append(a.Checks, Quiet)
 			}
 		}
 	}
@@ -134,21 +143,26 @@ var schemas = func() map[string]*sdk.Schema {
 	return m
 }()
 
-// decodeCore reads a block of language at the top of a file, with its name.
-func (b *builder) decodeCore(block *hcl.Block) *language.Body {
-	x := b.Block(block, schemas[block.Type], nil)
+// IsKind reports whether blocks of a type are components.
+func IsKind(block string) bool {
+	return slices.ContainsFunc(grammar.Blocks, func(b hcl.BlockHeaderSchema) bool { return b.Type == block && len(b.LabelNames) == 2 })
+}
+
+// CoreBlock reads a block of the language's own at the top of a file, with its name.
+func (d *Decoder) CoreBlock(block *hcl.Block) *Body {
+	x := d.Block(block, Core[block.Type], nil)
 	for i, label := range block.Labels {
 		name := "name"
 		if block.Type == "alert" {
 			name = "label"
 		}
-		x.Fields = append(x.Fields, &language.Field{Name: name, Value: label, At: block.LabelRanges[i]})
+		x.Fields = append(x.Fields, &Field{Name: name, Value: label, At: block.LabelRanges[i]})
 	}
 	return x
 }
 
-// notYet says what to write instead of the arguments that this version does not have, in the blocks that will take them.
-var notYet = map[string]string{
+// laterArguments says what to write instead of the arguments that this version does not have, in the blocks that will take them.
+var laterArguments = map[string]string{
 	"for_each":          "Write a block for each.",
 	"dynamic":           "Write a block for each.",
 	"http.tls":          "Serve on a loopback address, behind a proxy that speaks TLS.",
@@ -160,14 +174,14 @@ var notYet = map[string]string{
 	"component.queue":   "The buffer keeps what a sink has not taken yet, and drops the oldest when it is full.",
 }
 
-// explain says what to write instead of an argument that belongs to another block, or to a later version.
-func explain(x *language.Body, s language.Stray, outer *sdk.Schema) (summary, text string) {
+// explainStray says what to write instead of an argument that belongs to another block, or to a later version.
+func explainStray(x *Body, s Stray, outer *sdk.Schema) (summary, text string) {
 	in := x.Kind
-	if outer == nil && kinds[sdk.Kind(in)] {
+	if outer == nil && IsKind(in) {
 		in = "component"
 	}
-	ofSources := slices.ContainsFunc(schemas["source"].Attributes, func(a sdk.Attribute) bool { return a.Name == s.Name })
-	switch later := cmp.Or(notYet[in+"."+s.Name], notYet[s.Name]); {
+	ofSources := slices.ContainsFunc(Core["source"].Attributes, func(a sdk.Attribute) bool { return a.Name == s.Name })
+	switch later := cmp.Or(laterArguments[in+"."+s.Name], laterArguments[s.Name]); {
 	case later != "":
 		return "Not in this version yet", fmt.Sprintf("This version does not have %s. %s", s.Name, later)
 	case in == "component" && x.Kind == "source" && s.Name == "discover":
