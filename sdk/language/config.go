@@ -13,6 +13,8 @@
 //	functions.go  env, secret and the functions of values
 //	core.go       the blocks and core attributes that need no plugin, declared as plugins declare theirs
 //	decode.go     a body and its schema become values with their places
+//	names.go      the addresses of blocks, and which of them are enabled
+//	references.go what from, to, notify and their like name
 //	value.go      one attribute: type, unit, secrets
 //	check.go      one attribute: url, hostport, regexp, oneof, min, max
 //	matchers.go   what match takes: label = 'value'

@@ -15,21 +15,26 @@ import (
 // Decoder reads blocks by their schemas, and reports what is wrong with them.
 type Decoder struct {
 	*Scope
-	// References resolves the attributes of type References, which are not evaluated. Without it there are none.
-	References func(a *sdk.Attribute, expr hcl.Expression) (Addresses, bool)
 	// HMACKey is of the sums of secrets; without one, a changed secret is not seen.
 	HMACKey []byte
 
 	types    map[string]cty.Type
 	defaults map[*sdk.Attribute]*Field
+	declared map[string]*declared
+	byPrefix map[string][]string // kind, or kind.type → addresses
+	used     map[string]bool     // addresses that something refers to
+	edges    int                 // what all references mean
 }
 
 // NewDecoder makes a decoder of the blocks of a configuration.
 func NewDecoder(s *Scope) *Decoder {
-	return &Decoder{Scope: s, types: map[string]cty.Type{}, defaults: map[*sdk.Attribute]*Field{}}
+	return &Decoder{
+		Scope: s, types: map[string]cty.Type{}, defaults: map[*sdk.Attribute]*Field{},
+		declared: map[string]*declared{}, byPrefix: map[string][]string{}, used: map[string]bool{},
+	}
 }
 
-// References is the type of attributes that take the addresses of components. Their checks are the kinds that they take.
+// References is the type of attributes that take the addresses of components: they are not evaluated. Their checks are the kinds that they take.
 const References = "references"
 
 // Checks of attributes that plugins do not have.

@@ -37,8 +37,8 @@ func (d *Decoder) Attribute(x *Body, a *sdk.Attribute, written *hcl.Attribute) *
 		d.Warn(written.NameRange, "Deprecated argument", "%s: %s", a.Name, a.Deprecated)
 	}
 	at := written.Expr.Range()
-	if a.Type == References {
-		addresses, ok := d.References(a, written.Expr)
+	if a.Type == References && len(a.Checks) > 0 {
+		addresses, ok := d.references(a, written.Expr)
 		x.Broken = x.Broken || !ok
 		return d.NewField(a, written.Expr, at, addresses)
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -31,14 +30,10 @@ type Env struct {
 
 type builder struct {
 	*language.Decoder
-	cfg      *language.Config
-	env      Env
-	offers   map[string][]*offer // by kind.type
-	declared map[string]*declared
-	byPrefix map[string][]string // kind, or kind.type → addresses
-	used     map[string]bool     // addresses that something refers to
-	edges    int                 // what all references mean
-	desired  *Desired
+	cfg     *language.Config
+	env     Env
+	offers  map[string][]*offer // by kind.type
+	desired *Desired
 }
 
 // offer is a type with the schemas of its blocks: what the plugin has, and that together with the core attributes, so that
@@ -49,30 +44,21 @@ type offer struct {
 	whole *sdk.Schema
 }
 
-// declared is a block that has an address.
-type declared struct {
-	block   *hcl.Block
-	enabled bool
-}
-
 // Build decodes a configuration by the schemas of the types, and resolves its references. If the diagnostics hold errors,
 // the result is what could be read: good for more checks, never to be applied.
 func Build(cfg *language.Config, types []Offer, env Env) (*Desired, hcl.Diagnostics) {
 	scope := language.NewScope(cfg, language.Env{Getenv: env.Getenv, ReadFile: env.ReadFile, Offline: env.Offline})
 	b := &builder{
-		Decoder: language.NewDecoder(scope), cfg: cfg, env: env, offers: map[string][]*offer{}, declared: map[string]*declared{},
-		byPrefix: map[string][]string{}, used: map[string]bool{}, desired: &Desired{},
+		Decoder: language.NewDecoder(scope), cfg: cfg, env: env, offers: map[string][]*offer{}, desired: &Desired{},
 	}
-	b.References, b.HMACKey = b.references, env.HMACKey
+	b.HMACKey = env.HMACKey
 	for _, t := range types {
 		b.offer(t)
 	}
-	for _, block := range cfg.Blocks {
-		b.declare(block)
-	}
+	b.Declare()
 	b.settings()
 	for _, block := range cfg.Blocks {
-		if language.IsKind(block.Type) && b.isOn(block) {
+		if language.IsKind(block.Type) && b.IsOn(block) {
 			b.component(block)
 		}
 	}
@@ -102,67 +88,6 @@ func (b *builder) offer(t Offer) {
 	b.offers[key] = append(b.offers[key], o)
 }
 
-// identifier is what a name in a reference may be.
-var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]{0,127}$`)
-
-// declare gives a block its address, before anything refers to it.
-func (b *builder) declare(block *hcl.Block) {
-	address := address(block)
-	for i, l := range block.Labels {
-		if !identifier.MatchString(l) && block.Type != "rules" && block.Type != "alert" && block.Type != "record" {
-			b.Error(block.LabelRanges[i], "Invalid name", "%q is not a name of letters, digits, _ and -, which references need.", l)
-		}
-	}
-	if block.Type == "alert" || block.Type == "record" {
-		return // their names are their group's matter
-	}
-	if other := b.declared[address]; other != nil {
-		b.Error(language.Header(block), "Duplicate block", "%s is declared at %s already.", language.Title(block), language.Place(language.Header(other.block)))
-		return
-	}
-	d := &declared{block: block, enabled: b.enabled(block)}
-	b.declared[address] = d
-	if language.IsKind(block.Type) {
-		for _, prefix := range []string{block.Type, block.Type + "." + block.Labels[0]} {
-			b.byPrefix[prefix] = append(b.byPrefix[prefix], address)
-		}
-	}
-}
-
-// enabled reads the attribute that every block with a name has. A block that is not enabled is not looked at further: what
-// it needs may be missing on this machine.
-func (b *builder) enabled(block *hcl.Block) bool {
-	content, _, _ := block.Body.PartialContent(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "enabled"}}})
-	a := content.Attributes["enabled"]
-	if a == nil || block.Type == "daemon" || block.Type == "http" || block.Type == "route" {
-		return true
-	}
-	saved := len(b.Diags)
-	f := b.Attribute(&language.Body{}, &language.Core["component"].Attributes[0], a)
-	b.Diags = b.Diags[:saved] // reported when the block is decoded
-	return f == nil || f.Value == true
-}
-
-// isOn reports whether a block is the one that has its address, and enabled.
-func (b *builder) isOn(block *hcl.Block) bool {
-	d := b.declared[address(block)]
-	return d != nil && d.block == block && d.enabled
-}
-
-// blocks lists the blocks of a type that are on, in file order.
-func (b *builder) blocks(of string) (list []*hcl.Block) {
-	for _, block := range b.cfg.Blocks {
-		if block.Type == of && b.isOn(block) {
-			list = append(list, block)
-		}
-	}
-	return list
-}
-
-func address(block *hcl.Block) string {
-	return strings.Join(append([]string{block.Type}, block.Labels...), ".")
-}
-
 // component decodes a block of a plugin's type.
 func (b *builder) component(block *hcl.Block) {
 	offers := b.offers[block.Type+"."+block.Labels[0]]
@@ -174,7 +99,7 @@ func (b *builder) component(block *hcl.Block) {
 	o := offers[0]
 	x := b.Block(block, o.whole, nil)
 	c := &Component{
-		Address: address(block), Kind: o.Type.Kind, Type: o.Type.Name, Name: block.Labels[1],
+		Address: language.Address(block), Kind: o.Type.Kind, Type: o.Type.Name, Name: block.Labels[1],
 		Plugin: o.Plugin, Offers: o.Type, Range: x.Header, body: x,
 	}
 	if c.Kind == sdk.KindSource {

@@ -5,7 +5,6 @@
 //
 //	desired.go     what a configuration asks for: components, pipelines, groups, the route
 //	build.go       blocks become components
-//	references.go  from, through, to, notify, discover, store
 //	settings.go    daemon and http; pipelines and their defaults; what is connected to nothing
 //	rules.go       groups and rules
 //	text.go        PromQL and templates inside HCL texts

@@ -10,7 +10,7 @@ import (
 // route reads the route block. What a route does not say it has from the one around it, the first from Alertmanager's
 // defaults.
 func (b *builder) route() {
-	for _, block := range b.blocks("route") {
+	for _, block := range b.Blocks("route") {
 		x := b.CoreBlock(block)
 		b.desired.blocks = append(b.desired.blocks, x)
 		if f := x.Field("match"); f != nil {

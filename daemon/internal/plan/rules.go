@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -19,9 +18,9 @@ func (b *builder) groups() {
 	for _, block := range b.cfg.Blocks {
 		file := language.Header(block).Filename
 		switch {
-		case block.Type == "rules" && b.isOn(block):
+		case block.Type == "rules" && b.IsOn(block):
 			b.desired.blocks = append(b.desired.blocks, b.CoreBlock(block))
-		case (block.Type == "alert" || block.Type == "record") && b.enabled(block):
+		case (block.Type == "alert" || block.Type == "record") && b.Enabled(block):
 			if loose[file] == nil {
 				loose[file] = &language.Body{Kind: "file", Title: "rules of " + filepath.Base(file), Header: language.Header(block)}
 				b.desired.blocks = append(b.desired.blocks, loose[file])
@@ -50,7 +49,7 @@ func (b *builder) group(x *language.Body, r language.RulesBlock) {
 		g.Store = b.onlyStore(x)
 		b.SetDefault(x, language.Core["rules"], "store", language.Addresses{Found: []string{g.Store}, Text: "[" + g.Store + "]"})
 	}
-	b.used[g.Store] = true
+	b.Use(g.Store)
 	seen := map[string]hcl.Range{}
 	for _, y := range x.Nested() {
 		if f := y.Field("enabled"); f != nil && f.Value == false {
@@ -72,7 +71,7 @@ func (b *builder) group(x *language.Body, r language.RulesBlock) {
 
 // onlyStore is where rules are evaluated that name no store. That there is none is said once.
 func (b *builder) onlyStore(x *language.Body) string {
-	stores := slices.DeleteFunc(slices.Clone(b.byPrefix["store"]), func(a string) bool { return !b.declared[a].enabled })
+	stores := b.On("store")
 	switch {
 	case len(stores) == 1:
 		return stores[0]

@@ -37,7 +37,7 @@ func (b *builder) settings() {
 
 // only decodes the one block of a type, an empty one if there is none.
 func (b *builder) only(name string) *language.Body {
-	if blocks := b.blocks(name); len(blocks) > 0 {
+	if blocks := b.Blocks(name); len(blocks) > 0 {
 		return b.CoreBlock(blocks[0])
 	}
 	return b.CoreBlock(&hcl.Block{Type: name, Body: hcl.EmptyBody()})
@@ -53,7 +53,7 @@ func isLoopback(listen string) bool {
 func (b *builder) pipelines() {
 	seen := map[string]*Pipeline{} // source and destination
 	named := map[string]bool{}     // sources in a pipeline
-	for _, block := range b.blocks("pipeline") {
+	for _, block := range b.Blocks("pipeline") {
 		x := b.CoreBlock(block)
 		b.desired.blocks = append(b.desired.blocks, x)
 		p := language.Fill[language.PipelineBlock](x)
@@ -92,7 +92,7 @@ func (b *builder) defaultPipelines(named map[string]bool) {
 	}
 	for _, c := range b.desired.Components {
 		if c.Kind == "store" || c.Kind == "sink" {
-			b.used[c.Address] = true
+			b.Use(c.Address)
 			b.desired.Pipelines = append(b.desired.Pipelines, &Pipeline{Name: "default", From: from, To: c.Address})
 		}
 	}
@@ -113,7 +113,7 @@ func (b *builder) unconnected() {
 		switch {
 		case c.Kind == "source" && !reached[c.Address]:
 			b.Warn(c.Range, "Source without a destination", "What %s collects goes nowhere: there is no store or sink for it.", c.Address)
-		case (c.Kind == "processor" || c.Kind == "notifier" || c.Kind == "discovery" || c.Kind == "sink" || c.Kind == "store") && !b.used[c.Address] && !reached[c.Address]:
+		case (c.Kind == "processor" || c.Kind == "notifier" || c.Kind == "discovery" || c.Kind == "sink" || c.Kind == "store") && !b.Used(c.Address) && !reached[c.Address]:
 			b.Warn(c.Range, "Unused component", "Nothing refers to %s.", c.Address)
 		}
 	}
