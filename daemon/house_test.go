@@ -63,6 +63,7 @@ type source struct {
 	doc     string // package comment
 	imports []string
 	lines   int
+	code    int // lines that are neither blank nor comment
 }
 
 // sources parses every Go file of the house but tests and generated code. It reads the files itself: the test cache then
@@ -92,6 +93,11 @@ func sources(t *testing.T) (all []source) {
 			return err
 		}
 		s := source{path: path, pkg: strings.TrimPrefix(filepath.ToSlash(filepath.Dir(path)), "../"), doc: f.Doc.Text(), lines: strings.Count(string(text), "\n")}
+		for line := range strings.Lines(string(text)) {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "//") {
+				s.code++
+			}
+		}
 		for _, i := range f.Imports {
 			p, _ := strconv.Unquote(i.Path.Value)
 			s.imports = append(s.imports, p)
@@ -160,17 +166,19 @@ func TestEveryPackageOpensWithItsManual(t *testing.T) {
 	}
 }
 
+// Decision 7 says what is counted.
 func TestTheKernelStaysSmall(t *testing.T) {
-	lines := 0
+	lines, code := 0, 0
 	for _, s := range sources(t) {
 		if strings.HasPrefix(s.pkg, "daemon") && s.pkg != "daemon/internal/gen" {
 			lines += s.lines
+			code += s.code
 		}
 	}
-	if lines > 8000 {
-		t.Errorf("the daemon has %d lines without tests and generated code; the aim is 8,000", lines)
+	if code > 8000 {
+		t.Errorf("the daemon has %d lines of code; the aim is 8,000", code)
 	}
-	t.Logf("%d lines", lines)
+	t.Logf("%d lines of code, %d with comments and blank lines", code, lines)
 }
 
 func TestEveryPluginFolderHasTheSameShape(t *testing.T) {

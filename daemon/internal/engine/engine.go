@@ -179,7 +179,7 @@ func (e *Engine) open() (err error) {
 	e.numbers = &numbers{state: e.state}
 	e.catalogue.Cache = filepath.Join(e.dataDir, "schemas")
 	run := runDir(e.dataDir)
-	if err := supervisor.PrepareRun(run); err != nil {
+	if err := client.PrepareSockets(run); err != nil {
 		return err
 	}
 	e.catalogue.Run = run
@@ -198,11 +198,9 @@ func (e *Engine) open() (err error) {
 		Opening: func(number uint32, s *supervisor.Spec) {
 			e.ingest.Open(number, s.Address, s.Source.LimitSeries, graceOf(s))
 		},
-		Gone:   e.ingest.Gone,
-		Answer: e.answer,
-		Produce: func(ctx context.Context, connect func(context.Context) (supervisor.ProduceStream, error), received func(uint64)) error {
-			return e.ingest.Serve(ctx, func(ctx context.Context) (pipeline.Produced, error) { return connect(ctx) }, received)
-		},
+		Gone:    e.ingest.Gone,
+		Answer:  e.answer,
+		Produce: e.ingest.Serve,
 	})
 	e.alerting = newAlerting(e)
 	return nil

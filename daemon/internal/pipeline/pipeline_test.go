@@ -61,7 +61,7 @@ func (r *rig) source(number uint32, address string) *source {
 	s.batch.Whole = true
 	r.in.Open(number, address, 1000, time.Hour)
 	go func() {
-		s.ended <- r.in.Serve(r.ctx, func(ctx context.Context) (Produced, error) { return &produced{ctx, s.packer}, nil }, func(uint64) {})
+		s.ended <- r.in.Serve(r.ctx, func(ctx context.Context) (wire.PacketStream, error) { return &produced{ctx, s.packer}, nil }, func(uint64) {})
 	}()
 	return s
 }

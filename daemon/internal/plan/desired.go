@@ -107,7 +107,7 @@ type Rule struct {
 
 // Route is a route block: the first route that matches an alert takes it, its children before itself.
 type Route struct {
-	Match          []language.Matcher
+	Match          []sdk.Matcher
 	Notify         []string // addresses of notifiers
 	GroupBy        []string // label names; ["..."]: by all labels
 	GroupWait      time.Duration

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
@@ -50,8 +51,8 @@ func (b *builder) routeOf(x *language.Body, around *Route) *Route {
 	}
 	if m := x.Field("match"); m != nil {
 		text, _ := m.Value.(string)
-		var wrong *language.MatchError
-		if r.Match, wrong = language.Matchers(text); wrong != nil {
+		var wrong *sdk.MatchError
+		if r.Match, wrong = sdk.ParseMatchers(text); wrong != nil {
 			b.Error(b.InText(m.Expr, m.At, text, wrong.From, wrong.To), "Invalid match", "%s", wrong.Text)
 		}
 	}

@@ -169,7 +169,7 @@ func (p *process) watch(ctx context.Context, running *client.Process) error {
 	go running.ServeHost(alive, p.answer)
 	if slices.ContainsFunc(p.plugin.Types, func(t sdk.Type) bool { return t.Kind == sdk.KindSource }) {
 		go func() {
-			err := p.o.Produce(alive, func(ctx context.Context) (ProduceStream, error) { return running.Produce(ctx) }, p.received)
+			err := p.o.Produce(alive, func(ctx context.Context) (wire.PacketStream, error) { return running.Produce(ctx) }, p.received)
 			select {
 			case <-running.Exited(): // the error is of its death
 			case <-alive.Done():

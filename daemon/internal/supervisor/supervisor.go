@@ -8,9 +8,6 @@ package supervisor
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -34,13 +31,7 @@ type Options struct {
 	Opening func(number uint32, s *Spec) // before a source is opened
 	Gone    func(numbers ...uint32)      // its process is gone, or it is closed
 	Answer  func(address string, call *wire.HostCall) *wire.HostReply
-	Produce func(ctx context.Context, connect func(context.Context) (ProduceStream, error), received func(seq uint64)) error
-}
-
-// ProduceStream is a process' Produce stream.
-type ProduceStream interface {
-	SendMsg(m any) error
-	RecvMsg(m any) error
+	Produce func(ctx context.Context, connect func(context.Context) (wire.PacketStream, error), received func(seq uint64)) error
 }
 
 // Spec is a component as it is to be opened.
@@ -67,31 +58,6 @@ type Supervisor struct {
 // New makes a supervisor that runs nothing yet.
 func New(o Options) *Supervisor {
 	return &Supervisor{o: o, processes: map[string]*process{}}
-}
-
-// PrepareRun makes the directory for sockets and sweeps what a dead daemon left in it. The caller holds the data
-// directory's lock.
-func PrepareRun(dir string) error {
-	if len(dir) > 60 { // a socket's path has 108 bytes, and go-plugin adds some 40
-		return fmt.Errorf("the directory for sockets has too long a path (%d bytes, 60 are possible): %s", len(dir), dir)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	info, err := os.Lstat(dir)
-	if err != nil {
-		return err
-	}
-	if !info.IsDir() || info.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("%s must be a directory that nobody else can enter (mode 0700)", dir)
-	}
-	entries, err := os.ReadDir(dir)
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), "plugin-dir") {
-			os.RemoveAll(filepath.Join(dir, e.Name()))
-		}
-	}
-	return err
 }
 
 // Add takes a component in and begins to open it, starting its plugin if need be. Whatever fails is tried again, with

@@ -153,7 +153,7 @@ func (h *house) logged() string {
 	return h.log.String()
 }
 
-func (h *house) produce(ctx context.Context, connect func(context.Context) (ProduceStream, error), received func(uint64)) error {
+func (h *house) produce(ctx context.Context, connect func(context.Context) (wire.PacketStream, error), received func(uint64)) error {
 	stream, err := connect(ctx)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package language
+package sdk
 
 import (
 	"fmt"
@@ -6,14 +6,30 @@ import (
 	"strings"
 )
 
-// Matcher is one comparison of a match attribute: team = 'db'.
+// Matcher compares a label of an alert: team = 'db'. A label that an alert does not have is empty.
 type Matcher struct {
 	Label string
-	Op    string // =, !=, =~, !~
+	Op    string // =, !=, =~, !~; regular expressions match the whole value
 	Value string
 }
 
-// MatchError is a mistake between two bytes of a match attribute.
+// Func makes the comparison. The error is that Op is none, or Value no regular expression.
+func (m Matcher) Func() (matches func(labels map[string]string) bool, err error) {
+	not := strings.HasPrefix(m.Op, "!")
+	switch m.Op {
+	case "=", "!=":
+		return func(labels map[string]string) bool { return (labels[m.Label] == m.Value) != not }, nil
+	case "=~", "!~":
+		re, err := regexp.Compile("^(?s:" + m.Value + ")$")
+		if err != nil {
+			return nil, fmt.Errorf("%s %s %q: %w", m.Label, m.Op, m.Value, err)
+		}
+		return func(labels map[string]string) bool { return re.MatchString(labels[m.Label]) != not }, nil
+	}
+	return nil, fmt.Errorf("%q is not one of =, !=, =~ and !~", m.Op)
+}
+
+// MatchError is a mistake between two bytes of matchers.
 type MatchError struct {
 	From, To int
 	Text     string
@@ -26,9 +42,9 @@ var (
 	unescape   = regexp.MustCompile(`\\([\\'"])`)
 )
 
-// Matchers reads team = 'db', severity =~ "warning|critical": label, operator and value, separated by commas. The
+// ParseMatchers reads team = 'db', severity =~ "warning|critical": label, operator and value, separated by commas. The
 // quotes are needed where the value holds a space, a comma or a quote.
-func Matchers(text string) (list []Matcher, wrong *MatchError) {
+func ParseMatchers(text string) (list []Matcher, wrong *MatchError) {
 	rest := text
 	skip := func() { rest = strings.TrimLeft(rest, " \t\r\n") }
 	next := func(re *regexp.Regexp) string {
@@ -56,7 +72,7 @@ func Matchers(text string) (list []Matcher, wrong *MatchError) {
 		if m.Value[0] == '\'' || m.Value[0] == '"' {
 			m.Value = unescape.ReplaceAllString(m.Value[1:len(m.Value)-1], "$1")
 		}
-		if _, err := regexp.Compile("^(?:" + m.Value + ")$"); err != nil && strings.HasSuffix(m.Op, "~") {
+		if _, err := m.Func(); err != nil {
 			return nil, &MatchError{from, len(text) - len(rest), fmt.Sprintf("%q is not a regular expression.", m.Value)}
 		}
 		list = append(list, m)
