@@ -5,7 +5,7 @@ PLUGINS := $(filter-out internal,$(notdir $(wildcard plugins/*)))
 BINS    := $(addprefix bin/plugins/,$(PLUGINS))
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: run build test check race fuzz bench soak gen deps clean ui $(BINS) bin/magpie
+.PHONY: run build test check race fuzz bench gen deps clean ui $(BINS) bin/magpie
 
 run: build
 	bin/magpie run
@@ -52,9 +52,9 @@ bench: build
 
 # Generated code and the plugins' manuals.
 gen:
-	$(GO) run ./daemon/internal/gen sdk/wire magpie.proto protoc-gen-go protoc-gen-go-grpc
-	$(GO) run ./daemon/internal/gen daemon/internal/api/control control.proto protoc-gen-go protoc-gen-connect-go
-	$(GO) run ./daemon/internal/gen -readme $(PLUGINS)
+	$(GO) run $(FLAGS) ./daemon/internal/gen sdk/wire magpie.proto protoc-gen-go protoc-gen-go-grpc
+	$(GO) run $(FLAGS) ./daemon/internal/gen daemon/internal/api/control control.proto protoc-gen-go protoc-gen-connect-go
+	$(GO) run $(FLAGS) ./daemon/internal/gen -readme $(PLUGINS)
 
 # The console's page, for those who change it: needs Node.
 ui:

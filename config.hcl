@@ -13,7 +13,7 @@ http {
 source "host" "this" {}
 
 source "prometheus" "magpie" {
-  targets = ["127.0.0.1:9470"]
+  targets = ["127.0.0.1:9470"] # the daemon's own /metrics: where http listens
 }
 
 store "tsdb" "main" {
@@ -31,20 +31,35 @@ route {
 
 rules "host" {
   alert "HostFilesystemAlmostFull" {
-    expr        = "node_filesystem_avail_bytes{fstype!=''} / node_filesystem_size_bytes < 0.05 and node_filesystem_readonly == 0"
+    expr        = "node_filesystem_avail_bytes{fstype!~'tmpfs|ramfs'} / node_filesystem_size_bytes < 0.05 and node_filesystem_readonly == 0"
     for         = "10m"
     labels      = { severity = "critical" }
     annotations = {
-      summary = "{{ $labels.mountpoint }} on {{ $labels.instance }} has {{ $value | humanizePercentage }} left"
+      summary = "{{ $labels.mountpoint }} on {{ $labels.instance }} has {{ $value | humanizePercentage }} of its space left"
     }
   }
 
+  # A trend needs a past: the last term holds only where samples reach back five hours.
   alert "HostFilesystemFillsUp" {
-    expr        = "predict_linear(node_filesystem_avail_bytes{fstype!=''}[6h], 24 * 3600) < 0 and node_filesystem_avail_bytes / node_filesystem_size_bytes < 0.4 and node_filesystem_readonly == 0"
+    expr        = <<-PROMQL
+      predict_linear(node_filesystem_avail_bytes{fstype!~'tmpfs|ramfs'}[6h], 24 * 3600) < 0
+        and node_filesystem_avail_bytes / node_filesystem_size_bytes < 0.4
+        and node_filesystem_readonly == 0
+        and count_over_time(node_filesystem_avail_bytes[1h] offset 5h) > 0
+    PROMQL
     for         = "1h"
     labels      = { severity = "warning" }
     annotations = {
       summary = "{{ $labels.mountpoint }} on {{ $labels.instance }} will be full within a day if it goes on like this"
+    }
+  }
+
+  alert "HostFilesystemOutOfInodes" {
+    expr        = "node_filesystem_files_free{fstype!~'tmpfs|ramfs'} / node_filesystem_files < 0.05 and node_filesystem_readonly == 0"
+    for         = "10m"
+    labels      = { severity = "critical" }
+    annotations = {
+      summary = "{{ $labels.mountpoint }} on {{ $labels.instance }} has {{ $value | humanizePercentage }} of its inodes left"
     }
   }
 
@@ -66,12 +81,20 @@ rules "host" {
     }
   }
 
+  alert "HostOutOfMemoryKill" {
+    expr        = "increase(node_vmstat_oom_kill[10m]) > 0"
+    labels      = { severity = "warning" }
+    annotations = {
+      summary = "{{ $labels.instance }} ran out of memory and killed a process"
+    }
+  }
+
   alert "HostOverloaded" {
-    expr        = "node_load15 > 2 * count by (instance, job) (node_cpu_seconds_total{mode='idle'})"
+    expr        = "node_load15 / count without (cpu, mode) (node_cpu_seconds_total{mode='idle'}) > 2"
     for         = "30m"
     labels      = { severity = "warning" }
     annotations = {
-      summary = "The load of {{ $labels.instance }} is {{ $value | humanize }}, more than twice its CPUs"
+      summary = "The load of {{ $labels.instance }} is {{ $value | humanize }} for each of its CPUs"
     }
   }
 
@@ -109,6 +132,23 @@ rules "magpie" {
     labels      = { severity = "critical" }
     annotations = {
       summary = "{{ $labels.sink }} has taken nothing for {{ $value | humanizeDuration }}; what comes for it is kept in the buffer"
+    }
+  }
+
+  alert "MagpieSamplesLost" {
+    expr        = "increase(magpie_pipeline_lost_samples_total[10m]) > 0"
+    labels      = { severity = "critical" }
+    annotations = {
+      summary = "The buffer gave up {{ $value | humanize }} samples that {{ $labels.sink }} had not taken"
+    }
+  }
+
+  alert "MagpieRulesFail" {
+    expr        = "increase(magpie_rule_evaluation_failures_total[10m]) > 0"
+    for         = "5m"
+    labels      = { severity = "warning" }
+    annotations = {
+      summary = "Rules of {{ $labels.rule_group }} cannot be evaluated: what they watch is not watched"
     }
   }
 

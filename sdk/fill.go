@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -38,7 +39,8 @@ func (p Path) String() string {
 }
 
 // Fill sets a Config from what the daemon sends: JSON named by the hcl tags, durations in nanoseconds, sizes in bytes,
-// absent where nothing was written, a block's labels under their names. Defaults are set first.
+// absent where nothing was written, a block's labels under their names. Defaults are set first. What does not fit its
+// field is a Problem with the attribute's path.
 func Fill(cfg any, data []byte) error {
 	v := reflect.ValueOf(cfg).Elem()
 	if len(data) == 0 {
@@ -52,7 +54,7 @@ func fill(v reflect.Value, data []byte, at Path) error {
 		return nil
 	}
 	if u, ok := v.Addr().Interface().(json.Unmarshaler); ok {
-		return u.UnmarshalJSON(data)
+		return misfit(at, v.Type(), u.UnmarshalJSON(data))
 	}
 	switch v.Kind() {
 	case reflect.Struct:
@@ -63,7 +65,7 @@ func fill(v reflect.Value, data []byte, at Path) error {
 	case reflect.Slice:
 		var list []json.RawMessage
 		if err := json.Unmarshal(data, &list); err != nil {
-			return fmt.Errorf("%s: %w", at, err)
+			return misfit(at, v.Type(), err)
 		}
 		v.Set(reflect.MakeSlice(v.Type(), len(list), len(list)))
 		for i, e := range list {
@@ -75,7 +77,7 @@ func fill(v reflect.Value, data []byte, at Path) error {
 	case reflect.Map:
 		var m map[string]json.RawMessage
 		if err := json.Unmarshal(data, &m); err != nil {
-			return fmt.Errorf("%s: %w", at, err)
+			return misfit(at, v.Type(), err)
 		}
 		v.Set(reflect.MakeMap(v.Type()))
 		for k, e := range m {
@@ -87,16 +89,48 @@ func fill(v reflect.Value, data []byte, at Path) error {
 		}
 		return nil
 	}
-	if err := json.Unmarshal(data, v.Addr().Interface()); err != nil {
-		return fmt.Errorf("%s: %w", at, err)
+	return misfit(at, v.Type(), json.Unmarshal(data, v.Addr().Interface()))
+}
+
+// misfit says what an attribute takes, if err says that its value is something else. It does not show the value, which may
+// be secret.
+func misfit(at Path, t reflect.Type, err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	takes := "a number"
+	switch t.Kind() {
+	case reflect.Bool:
+		takes = "true or false"
+	case reflect.String:
+		takes = "a text"
+	case reflect.Slice:
+		takes = "a list"
+	case reflect.Map:
+		takes = "a map"
+	case reflect.Struct:
+		if takes = "a block"; t == secretType {
+			takes = "a text"
+		}
+	}
+	if zero := reflect.Zero(t); zero.CanInt() {
+		takes = fmt.Sprintf("a whole number from %d to %d", int64(-1)<<(t.Bits()-1), int64(1)<<(t.Bits()-1)-1)
+	} else if zero.CanUint() {
+		takes = fmt.Sprintf("a whole number from 0 to %d", ^uint64(0)>>(64-t.Bits()))
+	}
+	switch t {
+	case durationType:
+		takes += " of nanoseconds"
+	case bytesType:
+		takes += " of bytes"
+	}
+	return &Problem{Blame: BlameConfig, Permanent: true, Path: slices.Clone(at), Err: fmt.Errorf("%s takes %s", at, takes)}
 }
 
 func fillStruct(v reflect.Value, data []byte, at Path) error {
 	var m map[string]json.RawMessage
 	if err := json.Unmarshal(data, &m); err != nil {
-		return fmt.Errorf("%s: %w", at, err)
+		return misfit(at, v.Type(), err)
 	}
 	for f := range fieldsOf(v.Type()) {
 		fv := v.FieldByIndex(f.index)

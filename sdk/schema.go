@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -81,15 +82,13 @@ var Reserved = []string{"labels", "job", "interval", "timeout", "limit_series", 
 
 // SchemaOf reads the tags of a struct type.
 func SchemaOf(t reflect.Type) (Schema, error) {
-	s, _, err := schemaOf(t)
+	s, _, err := schemaOf(t, nil)
 	if err != nil {
 		return s, err
 	}
 	for _, name := range s.names() {
-		for _, r := range Reserved {
-			if name == r {
-				return s, fmt.Errorf("%s declares %q, which is a core attribute of every block: rename it", t, name)
-			}
+		if slices.Contains(Reserved, name) {
+			return s, fmt.Errorf("%s declares %q, which is a core attribute of every block: rename it", t, name)
 		}
 	}
 	return s, nil
@@ -107,13 +106,21 @@ func (s Schema) names() (all []string) {
 
 var validName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 
-func schemaOf(t reflect.Type) (s Schema, labels []string, err error) {
+// schemaOf reads a struct that is nested in those of around.
+func schemaOf(t reflect.Type, around []reflect.Type) (s Schema, labels []string, err error) {
 	if t.Kind() != reflect.Struct {
 		return s, nil, fmt.Errorf("%s is not a struct", t)
 	}
+	if slices.Contains(around, t) {
+		return s, nil, fmt.Errorf("%s is nested in itself, and a schema has an end: give the inner blocks a struct of their own", t)
+	}
+	around = append(around, t)
 	for f := range fieldsOf(t) {
 		wrong := func(format string, args ...any) error {
 			return fmt.Errorf("%s.%s: "+format, append([]any{t, f.Name}, args...)...)
+		}
+		if !f.IsExported() {
+			return s, nil, wrong("has an hcl tag and is not exported")
 		}
 		if !validName.MatchString(f.hcl) {
 			return s, nil, wrong("%q is not a name of lower-case letters, digits and underscores", f.hcl)
@@ -134,13 +141,13 @@ func schemaOf(t reflect.Type) (s Schema, labels []string, err error) {
 			case reflect.Pointer:
 				elem = elem.Elem()
 			}
-			if b.Body, b.Labels, err = schemaOf(elem); err != nil {
+			if b.Body, b.Labels, err = schemaOf(elem, around); err != nil {
 				return s, nil, err
 			}
 			s.Blocks = append(s.Blocks, b)
 		case "", "optional":
 			a := Attribute{Name: f.hcl, Doc: doc, Was: f.Tag.Get("was"), Deprecated: f.Tag.Get("deprecated"), Required: f.option == ""}
-			if a.Type, a.Unit, a.Sensitive, err = typeOf(f.Type); err != nil {
+			if a.Type, a.Unit, a.Sensitive, err = typeOf(f.Type, nil); err != nil {
 				return s, nil, wrong("%w", err)
 			}
 			if a.Default, a.HasDefault = f.Tag.Lookup("default"); a.HasDefault {
@@ -152,6 +159,7 @@ func schemaOf(t reflect.Type) (s Schema, labels []string, err error) {
 			if a.Checks, err = parseChecks(f.Tag.Get("check")); err != nil {
 				return s, nil, wrong("%w", err)
 			}
+			a.Checks = append(a.Checks, boundsOf(f.Type)...)
 			switch a.Change = Change(f.Tag.Get("change")); a.Change {
 			case "":
 				a.Change = Replace
@@ -196,7 +204,8 @@ var (
 	secretType   = reflect.TypeFor[Secret]()
 )
 
-func typeOf(t reflect.Type) (hcl string, unit Unit, sensitive bool, err error) {
+// typeOf names the type of an attribute; around are the types that it is an element of.
+func typeOf(t reflect.Type, around []reflect.Type) (hcl string, unit Unit, sensitive bool, err error) {
 	switch t {
 	case durationType:
 		return "string", DurationUnit, false, nil
@@ -205,27 +214,48 @@ func typeOf(t reflect.Type) (hcl string, unit Unit, sensitive bool, err error) {
 	case secretType:
 		return "string", Plain, true, nil
 	}
+	if slices.Contains(around, t) {
+		return "", Plain, false, fmt.Errorf("the type %s is an element of itself", t)
+	}
+	around = append(around, t)
 	switch t.Kind() {
 	case reflect.Pointer:
-		return typeOf(t.Elem())
+		return typeOf(t.Elem(), around)
 	case reflect.String:
 		return "string", Plain, false, nil
 	case reflect.Bool:
 		return "bool", Plain, false, nil
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		return "number", IntegerUnit, false, nil
 	case reflect.Float64:
 		return "number", Plain, false, nil
 	case reflect.Slice:
-		hcl, unit, sensitive, err = typeOf(t.Elem())
+		hcl, unit, sensitive, err = typeOf(t.Elem(), around)
 		return "list(" + hcl + ")", unit, sensitive, err
 	case reflect.Map:
 		if t.Key().Kind() == reflect.String {
-			hcl, unit, sensitive, err = typeOf(t.Elem())
+			hcl, unit, sensitive, err = typeOf(t.Elem(), around)
 			return "map(" + hcl + ")", unit, sensitive, err
 		}
 	}
 	return "", Plain, false, fmt.Errorf("the type %s cannot be written in HCL", t)
+}
+
+// boundsOf are the checks of what a sized integer cannot hold, so that the daemon says it where the number is written.
+func boundsOf(t reflect.Type) []string {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+		t = t.Elem()
+	}
+	switch t.Kind() {
+	case reflect.Int8, reflect.Int16, reflect.Int32:
+		return []string{fmt.Sprintf("min=%d", -1<<(t.Bits()-1)), fmt.Sprintf("max=%d", 1<<(t.Bits()-1)-1)}
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32:
+		return []string{"min=0", fmt.Sprintf("max=%d", 1<<t.Bits()-1)}
+	case reflect.Uint, reflect.Uint64:
+		return []string{"min=0"}
+	}
+	return nil
 }
 
 func parseChecks(tag string) (checks []string, err error) {

@@ -154,6 +154,7 @@ func TestBrowser(t *testing.T) {
 	b := browser(t)
 	for name, test := range map[string]func(*testing.T, context.Context){
 		"this machine has live charts with gaps":                       testMachine,
+		"the overview has everything at a glance":                      testOverview,
 		"the page asks no other host":                                  testNoOtherHost,
 		"the range and the machine are in the address":                 testMachineAddress,
 		"sources show their targets and errors":                        testSources,
@@ -199,6 +200,21 @@ func testMachine(t *testing.T, b context.Context) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
+}
+
+func testOverview(t *testing.T, b context.Context) {
+	p := openTab(t, b, newStub(t), "/")
+	p.says("alerts-table", "etcdMembersDown")
+	p.says("alerts-table", "fires in")
+	p.says("sources-table", "1 of 2 up")
+	p.says("plugins-table", "4121")
+	p.until("document.querySelector('[data-testid=sources-table] .sparkline-line[d^=M]')")
+	p.until("document.activeElement === document.body") // the query box takes the keyboard only on its own tab
+	p.click("[data-testid=query-input]")
+	p.do(chromedp.SendKeys("[data-testid=query-input]", "up"))
+	p.click("[data-testid=query-run]")
+	p.says("query-table", "testhost")
+	p.until("location.search === '?tab=query&expr=up&range=1h'")
 }
 
 func testNoOtherHost(t *testing.T, b context.Context) {

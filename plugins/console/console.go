@@ -1,17 +1,30 @@
-// Command console is the plugin of Magpie's web page: what the daemon shows at http://127.0.0.1:9470/.
+// The service "console" is Magpie's web page: what the daemon shows at http://127.0.0.1:9470/.
 //
-// The page has five tabs: this machine (or another one whose node_* series are in the store) with live charts; the sources
-// with their targets; the alerts that are pending and firing, with the rules behind them; the plugin processes with health,
-// CPU, memory and restarts; and a PromQL box that draws a graph and lists the values of now. The address holds what is
-// shown (/?tab=query&expr=up&range=1h), so a link can be shared.
+// The page has five tabs:
 //
-// The plugin itself only serves files. The page gets its data from the daemon that it came from: Prometheus' HTTP API at
-// /api/v1 and Magpie's own at /api/magpie/v1. It asks no other host for anything.
+//   - this machine, or another one whose node_* series are in the store, with live charts
+//   - the sources with their targets
+//   - the alerts that are pending and firing, with the rules behind them
+//   - the plugin processes with their health, CPU, memory and restarts
+//   - a box for PromQL that draws a graph and lists the values of now
+//
+// The address holds what is shown (/?tab=query&expr=up&range=1h), so a link can be shared.
+//
+// The plugin itself only serves files, and the page asks no host but the daemon that it came from: Prometheus' HTTP API
+// at /api/v1 and Magpie's own at /api/magpie/v1. The page is built beforehand and is part of the binary: building Magpie
+// needs no Node.
+//
+// # How it is tested
+//
+// In a real Chromium, but against a stand-in for the daemon that gives canned answers. That the real daemon serves the page
+// is tested without a browser.
+//
+// # Files
 //
 //	console.go  the service
 //	assets.go   the built page as an HTTP handler
 //	ui/         the page's sources: TypeScript, React, Mantine, uPlot, CodeMirror
-//	dist/       what `npm ci && npm run build` makes of them; committed, so that building Magpie needs no Node
+//	dist/       what `make ui` makes of them; committed
 package main
 
 import (

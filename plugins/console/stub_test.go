@@ -153,7 +153,7 @@ var database = []struct {
 	{"node_network", []canned{gauge(120_000)}},
 	{"node_disk", []canned{gauge(3_000_000)}},
 	{"node_pressure", []canned{gauge(0.04)}},
-	{"scrape_samples_scraped", []canned{gauge(812, "job", "node", "instance", "testhost"), gauge(1500, "job", "etcd", "instance", "10.0.0.1:2379")}},
+	{"scrape_duration_seconds", []canned{gauge(0.008, "job", "node", "instance", "testhost"), gauge(0.02, "job", "etcd", "instance", "10.0.0.1:2379")}},
 	{"up", []canned{gauge(1, "__name__", "up", "job", "node", "instance", "testhost"), gauge(1, "__name__", "up", "job", "etcd", "instance", "10.0.0.1:2379")}},
 }
 

@@ -1,31 +1,55 @@
-// The source "etcd" watches a whole etcd cluster, given one of its members. It works with etcd 3.4 to 3.7.
+// The source "etcd" watches a whole etcd cluster, given the client URL of one of its members. It is written for etcd 3.4 to
+// 3.7.
 //
 // Every interval it asks an endpoint for the list of members, and then all members side by side for three things:
 //
 //   - the metrics page, /metrics. Its series are passed through under etcd's own names, so that the rules and dashboards
-//     of etcd-mixin work unchanged. `up` says whether this page was read.
+//     of etcd-mixin work unchanged. The metric up says whether this page was read.
 //   - the maintenance status, over gRPC: what etcdctl endpoint status prints. These are the metrics etcd_status_*.
 //   - /health: the metric etcd_health.
 //
-// Each member is a target of its own: instance is the host:port of its client URL, job is "etcd" unless the block says
-// otherwise. A member that does not answer within half of the block's timeout has up 0; no other member waits for it, but
-// the samples of all are sent together, so that what hangs delays them by that time at most. A member that was added but never started is a target too, under the address of its peer URL: it counts for the quorum,
-// and its up is 0. While no endpoint gives the list, the members of the last one are watched; before there was one, the
-// endpoints are.
+// # Members
+//
+// Each member is a target of its own: the label instance is the host:port of its client URL.
+//
+// A member that does not answer within half of the block's timeout has up 0. No other member waits for it, but the samples
+// of all are sent together, so that a member that hangs delays them by that time at most.
+//
+// A member that was added but never started is a target too, under the address of its peer URL: it counts for the quorum,
+// and its up is 0.
+//
+// While no endpoint gives the list, the members of the last one are watched; before there was one, the endpoints are.
+//
+// # Alerts
 //
 // Beside etcd-mixin's rules these expressions are worth an alert:
 //
-//	max by (job, alarm) (etcd_status_alarms) > 0                    a member is out of space, or its data is corrupt
-//	count by (job) (count by (job, leader) (etcd_status_leader)) > 1  the members follow different leaders
-//	etcd_status_raft_index - etcd_status_raft_applied_index > 5000  a member falls behind its own log
-//	etcd_member_started == 0                                        a member was added and never started
-//	etcd_member_learner == 1                                        for an hour: a learner that was never promoted
-//	count by (job) (etcd_member_learner == 0) % 2 == 0              an even number of voters
-//	count by (job) (count by (job, version) (etcd_status_info)) > 1   for an hour: an upgrade that was never finished
-//	etcd_status_success == 0 and on (job, instance) up == 1         the page is served, but gRPC does not answer
+//	# A member is out of space, or its data is corrupt.
+//	max by (job, alarm) (etcd_status_alarms) > 0
+//	# The members follow different leaders.
+//	count by (job) (count by (job, leader) (etcd_status_leader)) > 1
+//	# A member falls behind its own log.
+//	etcd_status_raft_index - etcd_status_raft_applied_index > 5000
+//	# A member was added and never started.
+//	etcd_member_started == 0
+//	# For an hour: a learner that was never promoted.
+//	etcd_member_learner == 1
+//	# An even number of voters.
+//	count by (job) (etcd_member_learner == 0) % 2 == 0
+//	# For an hour: an upgrade that was never finished.
+//	count by (job) (count by (job, version) (etcd_status_info)) > 1
+//	# The page is served, but gRPC does not answer.
+//	etcd_status_success == 0 and on (job, instance) up == 1
 //
-// The files: config.go holds the block, members.go who the members are, clients.go the connections, member.go what is
-// asked of one member, page.go its metrics page, metrics.go the metrics that are not etcd's own.
+// # How it is tested
+//
+// Against real etcd 3.7 servers: clusters of one and of three members, with TLS and with users. Older versions do not run in
+// the tests.
+//
+// # Files
+//
+// config.go holds the block, members.go who the members are, clients.go the connections, member.go what is asked of one
+// member, page.go its metrics page, metrics.go the metrics that are not etcd's own.
 package main
 
 import (

@@ -1,15 +1,26 @@
-// Package main is the plugin "host": a source that watches the machine it runs on.
+// The source "host" watches the machine it runs on.
 //
 // Its metrics are those of node_exporter 1.12, by name, label, type, help and value, so that the rules of node-mixin and
-// dashboards such as "Node Exporter Full" work unchanged; the job is "node" and the instance is the hostname. What the
-// kernel says is read from /proc, /sys and a few system calls, by collectors named as node_exporter names them. Each says
-// how it fares in node_scrape_collector_success (0 also where this machine has nothing of the kind, such as a RAID) and
-// node_scrape_collector_duration_seconds; one that fails leaves the others alone.
+// dashboards such as "Node Exporter Full" work unchanged; the label job is "node" and instance is the hostname.
+//
+// In a container, mount the machine's /proc, /sys and / and name them with proc_path, sys_path and root_path; the network
+// is that of the plugin's own namespace, so use the machine's (as for node_exporter).
+//
+// # Collectors
+//
+// What the kernel says is read from /proc, /sys and a few system calls, by collectors named as node_exporter names them.
+// Each says how it fares in node_scrape_collector_success (0 also where this machine has nothing of the kind, such as a
+// RAID) and node_scrape_collector_duration_seconds; one that fails leaves the others alone.
 //
 // The collectors are arp, bonding, conntrack, cpu, cpufreq, diskstats, dmi, entropy, filefd, filesystem, hwmon, kernel_hung,
 // loadavg, mdadm, meminfo, netclass, netdev, netstat, os, powersupplyclass, pressure, processes, schedstat, selinux,
 // sockstat, softnet, stat, textfile, thermal_zone, threads, time, timex, udp_queues, uname and vmstat. "threads" has to be
 // asked for: it is the part of node_exporter's "processes" that reads a file for each thread.
+//
+// What rarely changes — which sensors and disks there are, the speed of a network link whose carrier is steady, the
+// limits of a CPU's frequency, /etc/os-release — is read in every 20th collect only.
+//
+// # What differs from node_exporter
 //
 // These collectors of node_exporter are not here: bcache, bcachefs, btrfs, dmmultipath, edac, fibrechannel, infiniband,
 // ipvs, nfs, nfsd, nvme, rapl, tapestats, watchdog, xfs, zfs, and those that it does not run by default but for
@@ -17,11 +28,12 @@
 // had until 1.9), a state that some process was in stays, with 0, when none is in it, and a sensor that cannot be read has
 // no sample instead of 0.
 //
-// What rarely changes — which sensors and disks there are, the speed of a network link whose carrier is steady, the
-// limits of a CPU's frequency, /etc/os-release — is read in every 20th collect only.
+// # How it is tested
 //
-// In a container, mount the machine's /proc, /sys and / and name them with proc_path, sys_path and root_path; the network
-// is that of the plugin's own namespace, so use the machine's (as for node_exporter).
+// On the machine that runs the tests, series by series beside a real node_exporter where one is installed. For hardware
+// that this machine lacks, a made-up machine of files stands in.
+//
+// # Files
 //
 //	host.go           configuration, one collect
 //	collectors.go     the table of collectors

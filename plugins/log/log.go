@@ -1,9 +1,15 @@
 // The notifier "log" writes notifications into the daemon's log: a line for each notification, with its title, and a line
-// for each of its alerts, with labels, summary, value and since when.
+// for each of its alerts, with labels, summary, value and since when. It is the notifier to begin with: nothing has to be
+// set up for it.
 //
-// A firing alert is written at the level that its label severity names: critical, error, page or emergency as an error;
-// warning, warn or major as a warning; any other, or none, as info. The notification's own line has the level of its
-// gravest alert. What has resolved is info. The attribute level sets one level for all.
+// A firing alert is written at the level that its label severity names:
+//
+//	error     critical, error, page, emergency
+//	warning   warn, warning, major
+//	info      any other, or no such label
+//
+// The notification's own line has the level of its gravest alert. What has resolved is info. The attribute level sets one
+// level for all.
 package main
 
 import (

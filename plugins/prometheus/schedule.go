@@ -3,6 +3,7 @@ package main
 import (
 	"container/heap"
 	"hash/fnv"
+	"math/bits"
 	"time"
 )
 
@@ -10,18 +11,32 @@ import (
 // on a grid, so that those that fall together wake the process and the daemon once.
 type schedule []*target
 
-// gridOf is the distance of the points in time at which scrapes of an interval begin.
-func gridOf(interval time.Duration) time.Duration {
-	return min(interval, max(interval/30, 50*time.Millisecond))
+// The points in time of an interval at which scrapes begin. Waking up costs as much as scraping a small page, here, in the
+// daemon and in the store: a process that wakes at ten points of the interval spends 60 % of what it spends at thirty.
+const (
+	fewestPoints  = 10
+	mostTogether  = 20 // targets at a point, on average; with more there are twice as many points
+	finestGrid    = 50 * time.Millisecond
+	goldenSection = 0x9e3779b97f4a7c15 // spreads what differs in the last bytes of a key over all bits
+)
+
+// gridOf is the distance of the points in time at which scrapes of an interval begin, where there are so many targets.
+func gridOf(interval time.Duration, targets int) time.Duration {
+	points := fewestPoints
+	for targets > points*mostTogether {
+		points *= 2
+	}
+	return min(interval, max(interval/time.Duration(points), finestGrid))
 }
 
-// nextOnGrid is the first time after now that is the phase of key into a multiple of the interval. It keeps now's monotonic
-// reading: a clock that is set does not stop scrapes.
-func nextOnGrid(key string, interval time.Duration, now time.Time) time.Time {
-	grid := gridOf(interval)
+// nextOnGrid is the first time after now that is the phase of key into a multiple of the interval. On a grid twice as fine
+// the phase is the same, or half of the coarser grid's distance later. It keeps now's monotonic reading: a clock that is set
+// does not stop scrapes.
+func nextOnGrid(key string, interval, grid time.Duration, now time.Time) time.Time {
 	h := fnv.New64a()
 	h.Write([]byte(key))
-	phase := time.Duration(h.Sum64()%uint64(interval/grid)) * grid
+	point, _ := bits.Mul64(h.Sum64()*goldenSection, uint64(interval/grid))
+	phase := time.Duration(point) * grid
 	since := time.Duration(now.UnixNano()) % interval
 	wait := (phase - since + interval) % interval
 	if wait == 0 {

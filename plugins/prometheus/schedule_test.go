@@ -10,34 +10,52 @@ func TestTargetsSpreadOverAGridOfTheInterval(t *testing.T) {
 	t.Parallel()
 	const interval = 15 * time.Second
 	now := time.Date(2026, 1, 2, 3, 4, 5, 678_000_000, time.UTC)
-	slots := map[time.Duration]int{}
-	for i := range 3000 {
-		next := nextOnGrid(fmt.Sprint(i), interval, now)
-		if wait := next.Sub(now); wait <= 0 || wait > interval {
-			t.Fatalf("target %d waits %s", i, wait)
+	for grid, want := range map[time.Duration]int{1500 * time.Millisecond: 10, 750 * time.Millisecond: 20} {
+		points := map[time.Duration]int{}
+		for i := range 3000 {
+			key := fmt.Sprintf(`{instance="host-%d:9100", job="node"}`, i)
+			next := nextOnGrid(key, interval, grid, now)
+			if wait := next.Sub(now); wait <= 0 || wait > interval {
+				t.Fatalf("target %d waits %s", i, wait)
+			}
+			points[time.Duration(next.UnixNano())%interval]++
+			if again := nextOnGrid(key, interval, grid, next); again.Sub(next) != interval {
+				t.Fatalf("target %d comes again after %s", i, again.Sub(next))
+			}
+			finer := nextOnGrid(key, interval, grid/2, next)
+			if later := finer.Sub(next) % interval; later != 0 && later != grid/2 {
+				t.Fatalf("on the next finer grid target %d is %s later", i, later)
+			}
 		}
-		slots[time.Duration(next.UnixNano())%interval]++
-		if again := nextOnGrid(fmt.Sprint(i), interval, next); again.Sub(next) != interval {
-			t.Fatalf("target %d comes again after %s", i, again.Sub(next))
+		if len(points) != want {
+			t.Errorf("%s: %d points in time, and there should be %d", grid, len(points), want)
 		}
-	}
-	if len(slots) != 30 {
-		t.Errorf("%d points in time, and there should be 30", len(slots))
-	}
-	for at, n := range slots {
-		if at%gridOf(interval) != 0 || n < 60 || n > 140 {
-			t.Errorf("%d targets at %s", n, at)
+		for at, n := range points {
+			if at%grid != 0 || n < 3000/want*2/3 || n > 3000/want*4/3 {
+				t.Errorf("%s: %d targets at %s", grid, n, at)
+			}
 		}
 	}
 }
 
-func TestTheGridIsNoFinerThan50Milliseconds(t *testing.T) {
+func TestTheGridIsFinerWithMoreTargetsButNotFinerThan50Milliseconds(t *testing.T) {
 	t.Parallel()
-	for interval, want := range map[time.Duration]time.Duration{
-		time.Minute: 2 * time.Second, 15 * time.Second: 500 * time.Millisecond, time.Second: 50 * time.Millisecond, 20 * time.Millisecond: 20 * time.Millisecond,
+	for _, c := range []struct {
+		interval time.Duration
+		targets  int
+		want     time.Duration
+	}{
+		{15 * time.Second, 1, 1500 * time.Millisecond},
+		{15 * time.Second, 200, 1500 * time.Millisecond},
+		{15 * time.Second, 201, 750 * time.Millisecond},
+		{15 * time.Second, 1000, 187500 * time.Microsecond},
+		{15 * time.Second, 100_000, 50 * time.Millisecond},
+		{time.Second, 10, 100 * time.Millisecond},
+		{100 * time.Millisecond, 10, 50 * time.Millisecond},
+		{20 * time.Millisecond, 10, 20 * time.Millisecond},
 	} {
-		if got := gridOf(interval); got != want {
-			t.Errorf("%s: %s, want %s", interval, got, want)
+		if got := gridOf(c.interval, c.targets); got != c.want {
+			t.Errorf("%d targets each %s: %s, want %s", c.targets, c.interval, got, c.want)
 		}
 	}
 }

@@ -9,10 +9,18 @@
 // Expressions are RE2 and must match the whole text. The rules see every label that the series is stored with, job and
 // instance and those of the source's block among them, but not the daemon's external_labels, which are added later.
 //
+// # What is left
+//
 // What the rules leave must still be a series: with a metric name, every label with a name, and no text beyond what Magpie
-// carries (names of 1 KiB, values of 64 KiB, 256 labels). Any other is dropped, and the log says so once. Rules that give two series
+// carries (names of 1 KiB, values of 64 KiB, 256 labels). Any other is dropped, and the log says so once.
+//
+// Rules that give two series
 // the same labels make one series of them with the samples of both, most of which a store then refuses as duplicates: drop
 // or aggregate before a label is taken away that tells series apart.
+//
+// # How it is tested
+//
+// Every action is compared with what a real Prometheus makes of the same series with the same rules.
 package main
 
 import (

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"runtime/debug"
+
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/serve"
 )
 
 func main() {
+	debug.SetGCPercent(75) // as Prometheus' own server
 	serve.Main("tsdb", version, sdk.Store(open, sdk.Mount("/api/v1"), sdk.Doc("Keeps metrics on this machine's disk, in Prometheus' time series database, and answers PromQL and Prometheus' HTTP API.")))
 }

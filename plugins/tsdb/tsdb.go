@@ -6,6 +6,8 @@
 // with Prometheus: a machine that loses power can lose its last seconds. The newest two to three hours are in memory, the
 // rest is in blocks of two hours and more that are compacted and deleted in the background.
 //
+// # Samples that are dropped
+//
 // A sample that cannot be stored is dropped under the reason that Prometheus has for it, and the rest of its batch is
 // stored:
 //
@@ -21,16 +23,26 @@
 // recognised as the same. Older ones are taken as out of order and stored a second time, until the next compaction
 // removes the copy; no query sees them twice.
 //
+// # When the disk is full or fails
+//
 // A failed write makes the rest of the log doubtful: the database might read it only up to the torn record after the next
 // start. So nothing is acknowledged behind such a place. The database is closed and opened again, which cuts the log at its
 // last whole record, as soon as there is room on the disk again; until then it answers queries from what it has.
+//
+// # The HTTP API
 //
 // The HTTP API is Prometheus' own package web/api/v1 under /api/v1: queries, series, labels and the state of the
 // database. Types, units and help texts of metrics are answered from the definitions of the series that were stored
 // since the start. The daemon itself answers for targets, rules and alerts. Remote write, OTLP and the admin
 // routes are off.
 //
-// The files: config.go holds the block, database.go the opening of the database, write.go and refs.go the way of samples
+// # How it is tested
+//
+// With promtool, with Prometheus' own Go client, and by killing it: its directory is Prometheus' own format and code.
+//
+// # Files
+//
+// config.go holds the block, database.go the opening of the database, write.go and refs.go the way of samples
 // in, query.go the daemon's queries, api.go and routes.go the HTTP API, families.go what is known of metrics.
 package main
 

@@ -1,16 +1,30 @@
 // The notifier "webhook" posts each notification to a URL, as the JSON that Alertmanager's webhook_config sends (version
-// "4", https://prometheus.io/docs/alerting/latest/configuration/#webhook_config), so that whatever receives alerts from
-// Alertmanager receives them from Magpie. receiver is the address of the notifier, such as notifier.webhook.oncall.
+// "4"), so that whatever receives alerts from Alertmanager receives them from Magpie. The field receiver is the address of
+// the notifier, such as notifier.webhook.oncall. What the other fields are is said at
+// https://prometheus.io/docs/alerting/latest/configuration/#webhook_config.
+//
+// # Delivery
 //
 // A notification counts as delivered when the answer is 2xx. What may pass is tried again by the daemon: no answer, 408,
 // 425, 429 and 5xx, not before the time that a Retry-After header names, up to an hour. Any other answer is final, such as
-// 404; so is a redirect that would turn the POST into a GET. Every attempt at the same notification carries the same
+// 404; so is a redirect that would turn the POST into a GET.
+//
+// Every attempt at the same notification carries the same
 // Idempotency-Key header, by which a receiver can tell that it had it already, from this daemon or from another.
+//
+// # Secrets
 //
 // The path and query of the URL, tokens, passwords and header values appear in no error and no log, even where the answer
 // of the receiver, whose beginning an error quotes, repeats them (but for those that are read from files).
 //
-// The files: webhook.go sends, message.go has the JSON, redact.go keeps secrets out of errors.
+// # How it is tested
+//
+// A real Alertmanager and this plugin send the same alerts to the same receiver, and the messages are compared. The
+// receivers are stand-ins: HTTP servers of the tests, not anyone's paging service.
+//
+// # Files
+//
+// webhook.go sends, message.go has the JSON, redact.go keeps secrets out of errors.
 package main
 
 import (

@@ -30,7 +30,7 @@ const ComponentKey = "magpie-component"
 func ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ForceServerCodecV2(Codec()), grpc.MaxRecvMsgSize(MaxMessage), grpc.MaxSendMsgSize(MaxMessage),
-		grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window), grpc.SharedWriteBuffer(true),
+		grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window),
 	}
 }
 
@@ -38,6 +38,6 @@ func ServerOptions() []grpc.ServerOption {
 func DialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(Codec()), grpc.MaxCallRecvMsgSize(MaxMessage), grpc.MaxCallSendMsgSize(MaxMessage)),
-		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window), grpc.WithSharedWriteBuffer(true), grpc.WithDisableRetry(),
+		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window), grpc.WithDisableRetry(),
 	}
 }

@@ -1,7 +1,9 @@
-// Command gen writes the generated code of a .proto file beside it, with the generators pinned in go.mod as tools, so that
-// nobody needs protoc.
+// Command gen writes what is generated and committed: the code of a .proto file beside it, with the generators pinned in
+// go.mod as tools, so that nobody needs protoc; and the manuals of plugins, from their comments and what they say of
+// themselves. `make gen` runs it for all.
 //
 //	go run ./daemon/internal/gen DIR FILE.proto GENERATOR…
+//	go run ./daemon/internal/gen -readme PLUGIN…
 package main
 
 import (
@@ -20,11 +22,18 @@ import (
 )
 
 func main() {
-	if len(os.Args) < 4 {
-		fmt.Fprintln(os.Stderr, "usage: gen DIR FILE.proto GENERATOR…")
+	args := os.Args[1:]
+	var err error
+	switch {
+	case len(args) > 1 && args[0] == "-readme":
+		err = readmes(args[1:])
+	case len(args) > 2:
+		err = generate(args[0], args[1], args[2:])
+	default:
+		fmt.Fprintln(os.Stderr, "usage: gen DIR FILE.proto GENERATOR…\n       gen -readme PLUGIN…")
 		os.Exit(2)
 	}
-	if err := generate(os.Args[1], os.Args[2], os.Args[3:]); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "gen:", err)
 		os.Exit(1)
 	}

@@ -9,7 +9,7 @@ import { Banners } from './header/Banners'
 import { GoContext, useAddress } from './live/place'
 import { usePoll } from './live/poll'
 import { advance, none } from './live/rates'
-import { Machine } from './machine/Machine'
+import { Overview } from './overview/Overview'
 import { Plugins } from './plugins/Plugins'
 import { Sources } from './sources/Sources'
 
@@ -43,7 +43,7 @@ export function App() {
         <Banners status={status} />
         {!lost && (
           <Suspense fallback={<Skeleton height={120} radius={8} />}>
-            {place.tab === 'machine' && <Machine place={place} hostname={hostname} />}
+            {place.tab === 'overview' && <Overview place={place} hostname={hostname} status={status} rules={rules} rates={rates} />}
             {place.tab === 'sources' && <Sources status={status} rates={rates} />}
             {place.tab === 'alerts' && <Alerts rules={rules} />}
             {place.tab === 'plugins' && <Plugins status={status} rates={rates} />}

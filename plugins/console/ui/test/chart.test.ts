@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { tick } from '../src/chart/axes'
-import { combine, gridOf, lonely, newest, stack, stepOf, timesOf, valuesOf } from '../src/chart/grid'
+import { bare, tick } from '../src/chart/axes'
+import { begun, combine, gridOf, lonely, newest, stack, stepOf, timesOf, valuesOf } from '../src/chart/grid'
 
 test('a grid stands on multiples of its step and reaches up to now', () => {
   assert.deepEqual(gridOf(900, 15, 1_000_003), { start: 999_105, end: 1_000_005, step: 15 })
@@ -13,6 +13,16 @@ test('a step is round, not finer than asked, and leaves at most so many points',
   assert.equal(stepOf(21_600, 300, 15), 120)
   assert.equal(stepOf(300, 250), 2)
   assert.equal(stepOf(366 * 86_400, 250), 126_490)
+})
+
+test('a grid begins with the data, and is never too short', () => {
+  const grid = { start: 0, end: 900, step: 10 }
+  const from = (t: number) => [{ labels: {}, points: [] }, { labels: {}, points: [[t, 1], [900, 1]] as [number, number][] }]
+  assert.equal(begun(grid, from(600), 180).start, 600)
+  assert.equal(begun(grid, from(604), 180).start, 600)
+  assert.equal(begun(grid, from(850), 180).start, 720)
+  assert.equal(begun(grid, from(0), 180), grid)
+  assert.equal(begun(grid, [], 1800), grid)
 })
 
 test('a missing sample is a gap, not a zero', () => {
@@ -52,4 +62,8 @@ test('a tick is as short as the distance to the next one allows', () => {
   assert.equal(tick(noon, 60), '12:05')
   assert.equal(tick(noon, 86_400), '21 Nov')
   assert.equal(tick(new Date(2026, 10, 21).getTime() / 1000, 3600), '21 Nov')
+})
+
+test('a tick has no more digits than it needs', () => {
+  assert.deepEqual(['8.00 MiB/s', '512 KiB', '2.50', '10.0 %', '100', '0.05 %', '1.20 k'].map(bare), ['8 MiB/s', '512 KiB', '2.5', '10 %', '100', '0.05 %', '1.2 k'])
 })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { readStatus } from '../src/api/status'
 import { readPlace, searchOf } from '../src/live/place'
-import { advance, latest, none, processKey } from '../src/live/rates'
+import { advance, latest, mean, none, processKey } from '../src/live/rates'
 
 test('a place survives the way through the address', () => {
   const place = { tab: 'query' as const, expr: 'rate(x{a="b&c"}[5m]) + 1', range: '6h', machine: '' }
@@ -11,8 +11,8 @@ test('a place survives the way through the address', () => {
 })
 
 test('the first tab has an empty address, and an unknown one leads to it', () => {
-  assert.equal(searchOf({ tab: 'machine' }), '')
-  assert.equal(readPlace('?tab=nothing').tab, 'machine')
+  assert.equal(searchOf({ tab: 'overview' }), '')
+  assert.equal(readPlace('?tab=nothing').tab, 'overview')
 })
 
 const status = (cpu: number, samples: number, pid = 41) =>
@@ -39,4 +39,14 @@ test('the history of rates is bounded', () => {
   let rates = none
   for (let i = 1; i < 500; i++) rates = advance(rates, status(i, i), i * 1000)
   assert.equal(rates.samples.get('source.host.main')!.rates.length, 90)
+})
+
+test('a rate of bursts is a mean, of the whole life while the page is young', () => {
+  let rates = advance(none, status(0, 1000), 10_000)
+  const samples = () => mean(rates.samples, 'source.host.main', 3, 100)
+  assert.equal(samples(), 10)
+  for (const [i, total] of [1300, 1300, 1300].entries()) rates = advance(rates, status(0, total), 15_000 + 5000 * i)
+  assert.equal(samples(), 20)
+  assert.equal(mean(rates.samples, 'source.host.main', 9, 0), undefined)
+  assert.equal(mean(rates.samples, 'source.other.main', 3, 100), undefined)
 })

@@ -51,7 +51,7 @@ const panels = (h: History) => Object.fromEntries(panelsOf(h, String, 2).map((p)
 test('CPU time is a share of all modes, grouped by what a person asks', () => {
   const cpu = [['user', 0.5], ['nice', 0.1], ['system', 0.2], ['softirq', 0.1], ['idle', 1], ['iowait', 0.1]].map(([mode, v]) => flat({ mode: mode as string }, v as number))
   const p = panels(history({ cpu })).cpu!
-  assert.deepEqual(p.lines.map((l) => [l.label, l.values.at(-1)]), [['user', 0.3], ['system', 0.15000000000000002], ['waiting for I/O', 0.05], ['stolen', null]])
+  assert.deepEqual(p.lines.map((l) => [l.label, l.values.at(-1)]), [['user', 0.3], ['system', 0.15000000000000002], ['I/O wait', 0.05], ['stolen', null]])
   assert.equal(p.now, '50.0 %')
 })
 

@@ -21,7 +21,7 @@ const history: UpHistory = {
   grid: { start: 0, end: 20, step: 10 },
   share: new Map([[targetKey({ job: 'etcd', instance: 'x' }), 0.5]]),
   up: new Map([[targetKey({ job: 'etcd', instance: 'z' }), 0]]),
-  samples: new Map([[targetKey({ job: 'etcd', instance: 'x' }), [[0, 5], [20, 7]]], [targetKey({ job: 'etcd', instance: 'y' }), [[20, 3]]]]),
+  durations: new Map([[targetKey({ job: 'etcd', instance: 'x' }), [[0, 5], [20, 7]]], [targetKey({ job: 'etcd', instance: 'y' }), [[20, 3]]]]),
 }
 
 test('a source has the targets of its pool, the ill ones first; a source in trouble comes first', () => {
@@ -30,13 +30,13 @@ test('a source has the targets of its pool, the ill ones first; a source in trou
   assert.equal(none.length, 0)
   assert.deepEqual([b!.component.address, b!.up, b!.down, b!.errors], ['source.b.main', 1, 2, 'refused'])
   assert.deepEqual(b!.targets.map((t) => [t.labels.instance, t.health]), [['y', 'down'], ['z', 'down'], ['x', 'up']])
-  assert.deepEqual(b!.samples, [5, null, 10])
+  assert.deepEqual(b!.durations, [5, null, 7])
   assert.deepEqual([a!.targets, a!.took], [[], 0.1])
 })
 
 test('without a history of the store the targets are still there', () => {
   const [row] = rowsOf(status, [target('source.a.main', 'x', 'down')], undefined)
-  assert.deepEqual([row!.component.address, row!.down, row!.samples], ['source.a.main', 1, []])
+  assert.deepEqual([row!.component.address, row!.down, row!.durations], ['source.a.main', 1, []])
 })
 
 test('firing comes before pending, the severe before the mild, the new before the old', () => {

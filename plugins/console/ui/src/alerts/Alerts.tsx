@@ -1,10 +1,10 @@
 import { Skeleton, Table } from '@mantine/core'
 import type { Alert, Rule, RuleGroup } from '../api/prometheus'
-import { clock, duration, value } from '../format'
+import { clock, compact, duration, value } from '../format'
 import { useNow } from '../live/clock'
 import { useLink } from '../live/place'
 import type { Polled } from '../live/poll'
-import { Card, Empty, Trouble } from '../parts/Card'
+import { Card, Empty, Left, Trouble } from '../parts/Card'
 import { LabelChips } from '../parts/Labels'
 import { State } from '../parts/State'
 import { Groups } from './Groups'
@@ -18,22 +18,45 @@ interface Active {
 export function Alerts({ rules }: { rules: Polled<RuleGroup[]> }) {
   if (rules.error && !rules.data) return <Trouble what="The rules cannot be listed" error={rules.error} />
   if (!rules.data) return <Skeleton height={240} radius={8} />
-  const active = activeOf(rules.data)
-  const firing = active.filter((a) => a.alert.state === 'firing').length
   return (
     <>
-      {rules.error && <Trouble what="The rules cannot be listed; this is what came last" error={rules.error} />}
-      <Card title="Alerts" aside={<span className="figure-note">{`${firing} firing · ${active.length - firing} pending`}</span>}>
-        {active.length === 0 ? <Quiet groups={rules.data} /> : <AlertTable active={active} />}
-      </Card>
+      <AlertsCard rules={rules} />
       {rules.data.length > 0 && <Groups groups={rules.data} />}
     </>
   )
 }
 
+const glanced = 5 // alerts in a brief card: the worst
+
+/** What is pending and firing; a brief card names only what a glance takes in. */
+export function AlertsCard({ rules, brief = false }: { rules: Polled<RuleGroup[]>; brief?: boolean }) {
+  if (!rules.data && !rules.error) return <Skeleton className="alerts" height={140} radius={8} />
+  const active = activeOf(rules.data ?? [])
+  const firing = active.filter((a) => a.alert.state === 'firing').length
+  const counts = `${firing} firing · ${active.length - firing} pending`
+  return (
+    <Card title="Alerts" className="alerts" {...(brief && { more: { tab: 'alerts' } })}
+      aside={active.length > 0 && <span className="figure-note">{counts}</span>}>
+      {rules.error && <Trouble what={`The rules cannot be listed${rules.data ? '; this is what came last' : ''}`} error={rules.error} />}
+      <div data-testid="alerts-table">
+        {rules.data && active.length === 0 && <Quiet groups={rules.data} />}
+        {active.length > 0 && <AlertTable active={brief ? active.slice(0, glanced) : active} brief={brief} />}
+      </div>
+      {brief && <Left n={active.length - glanced} what="alert" />}
+    </Card>
+  )
+}
+
+function alertsOf(groups: RuleGroup[]): number {
+  return groups.reduce((sum, g) => sum + g.rules.filter((r) => r.kind === 'alert').length, 0)
+}
+
 function Quiet({ groups }: { groups: RuleGroup[] }) {
-  const n = groups.reduce((sum, g) => sum + g.rules.filter((r) => r.kind === 'alert').length, 0)
-  if (n > 0) return <Empty title="All quiet">{n === 1 ? 'The one alert is inactive.' : `All ${n} alerts are inactive.`}</Empty>
+  const n = alertsOf(groups)
+  if (n > 0)
+    return (
+      <Empty title={<State level="ok">All quiet</State>}>{n === 1 ? 'The one alert is inactive.' : `All ${n} alerts are inactive.`}</Empty>
+    )
   return (
     <Empty title="No alert is configured">
       An alert is a block <code>alert "name" {'{ expr = "…" }'}</code> inside <code>rules "group" {'{}'}</code>.
@@ -53,25 +76,25 @@ export function activeOf(groups: RuleGroup[]): Active[] {
     .sort((a, b) => order(a) - order(b) || b.alert.since - a.alert.since)
 }
 
-function AlertTable({ active }: { active: Active[] }) {
+function AlertTable({ active, brief }: { active: Active[]; brief: boolean }) {
   return (
     <div className="scroll">
-      <Table data-testid="alerts-table" className="wide">
+      <Table className={brief ? 'brief' : 'wide'}>
         <Table.Thead>
           <Table.Tr>
             <Table.Th>State</Table.Th>
             <Table.Th>Alert</Table.Th>
-            <Table.Th>Severity</Table.Th>
+            {!brief && <Table.Th>Severity</Table.Th>}
             <Table.Th className="stretch">Summary</Table.Th>
-            <Table.Th>Labels</Table.Th>
-            <Table.Th className="num">Value</Table.Th>
-            <Table.Th>Since</Table.Th>
-            <Table.Th />
+            {!brief && <Table.Th>Labels</Table.Th>}
+            <Table.Th className="num minor">Value</Table.Th>
+            <Table.Th>For</Table.Th>
+            <Table.Th className="minor" />
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>
           {active.map((a) => (
-            <AlertRow key={a.rule.name + JSON.stringify(a.alert.labels)} {...a} />
+            <AlertRow key={a.rule.name + JSON.stringify(a.alert.labels)} {...a} brief={brief} />
           ))}
         </Table.Tbody>
       </Table>
@@ -79,7 +102,7 @@ function AlertTable({ active }: { active: Active[] }) {
   )
 }
 
-function AlertRow({ alert, rule }: Active) {
+function AlertRow({ alert, rule, brief }: Active & { brief: boolean }) {
   const now = useNow()
   const firing = alert.state === 'firing'
   const since = Math.max(0, Math.round((now - alert.since) / 1000))
@@ -91,27 +114,32 @@ function AlertRow({ alert, rule }: Active) {
       </Table.Td>
       <Table.Td>
         <b>{alert.labels.alertname ?? rule.name}</b>
+        {brief && <div><Severity of={alert} /></div>}
       </Table.Td>
-      <Table.Td>
-        {alert.labels.severity && <span className={`severity ${alert.labels.severity}`}>{alert.labels.severity}</span>}
-      </Table.Td>
+      {!brief && <Table.Td><Severity of={alert} /></Table.Td>}
       <Table.Td className="stretch">
         <div>{summary ?? message ?? description ?? <span className="dim">no summary</span>}</div>
         {summary && description && description !== summary && <small className="dim">{description}</small>}
       </Table.Td>
-      <Table.Td>
-        <LabelChips labels={alert.labels} without={['alertname', 'severity']} />
-      </Table.Td>
-      <Table.Td className="num">{value(alert.value)}</Table.Td>
+      {!brief && (
+        <Table.Td>
+          <LabelChips labels={alert.labels} without={['alertname', 'severity']} />
+        </Table.Td>
+      )}
+      <Table.Td className="num minor" title={value(alert.value)}>{compact(alert.value)}</Table.Td>
       <Table.Td title={clock(alert.since, now)} className="since">
         {duration(since)}
         {!firing && rule.hold > 0 && <small className="dim">fires in {duration(Math.max(0, rule.hold - since))}</small>}
       </Table.Td>
-      <Table.Td>
+      <Table.Td className="minor">
         <ExprLink expr={rule.expr} />
       </Table.Td>
     </Table.Tr>
   )
+}
+
+function Severity({ of: { labels } }: { of: Alert }) {
+  return labels.severity ? <span className={`severity ${labels.severity}`}>{labels.severity}</span> : null
 }
 
 /** Opens the expression in the query box. */

@@ -11,7 +11,8 @@ import { ExprLink } from './Alerts'
 
 /** The rule groups: when each was evaluated, how long it took, which rules are ill. */
 export function Groups({ groups }: { groups: RuleGroup[] }) {
-  const ill = groups.filter((g) => g.rules.some((r) => r.health === 'err')).map(keyOf)
+  const few = groups.reduce((n, g) => n + g.rules.length, 0) <= 40 // fit on a screen or two
+  const open = groups.filter((g) => few || g.rules.some((r) => r.health === 'err')).map(keyOf)
   const [turned, setTurned] = useState<Record<string, boolean>>({})
   return (
     <Card title="Rule groups" testid="rule-groups">
@@ -31,8 +32,8 @@ export function Groups({ groups }: { groups: RuleGroup[] }) {
           <Table.Tbody>
             {groups.map((g) => {
               const key = keyOf(g)
-              const open = turned[key] ?? ill.includes(key)
-              return <GroupRows key={key} group={g} open={open} toggle={() => setTurned({ ...turned, [key]: !open })} />
+              const now = turned[key] ?? open.includes(key)
+              return <GroupRows key={key} group={g} open={now} toggle={() => setTurned({ ...turned, [key]: !now })} />
             })}
           </Table.Tbody>
         </Table>

@@ -21,8 +21,8 @@ export function axes(unit: Unit, palette: Palette): uPlot.Axis[] {
       ...look,
       size: width,
       gap: 6,
-      space: 40,
-      values: (_, at) => at.map(unit.format),
+      space: (_u, _axis, _min, _max, height) => Math.max(28, height / 5), // px between two ticks
+      values: (_, at) => at.map((v) => bare(unit.format(v))),
       ...(unit.binary && { incrs: binarySteps }),
     },
   ]
@@ -34,6 +34,11 @@ export function tick(seconds: number, step: number): string {
   if (step >= 86_400 || (d.getHours() === 0 && d.getMinutes() === 0 && d.getSeconds() === 0)) return day(d)
   const time = `${two(d.getHours())}:${two(d.getMinutes())}`
   return step < 60 ? `${time}:${two(d.getSeconds())}` : time
+}
+
+/** "8.00 MiB" as "8 MiB": a tick stands at a round value. */
+export function bare(written: string): string {
+  return written.replace(/(\.\d*?)0+(?!\d)/, '$1').replace(/\.(?!\d)/, '')
 }
 
 /** The axis is as wide as its longest label. */

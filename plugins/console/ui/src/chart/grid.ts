@@ -18,6 +18,13 @@ export function timesOf(grid: Grid): number[] {
   return Array.from({ length: n + 1 }, (_, i) => grid.start + i * grid.step)
 }
 
+/** The grid from where any series begins, but at least the newest `least` seconds: before that there is nothing to draw. */
+export function begun(grid: Grid, all: Series[], least: number): Grid {
+  const first = all.reduce((min, { points: [p] }) => (p ? Math.min(min, p[0]) : min), grid.end - least)
+  const skipped = Math.floor((first - grid.start) / grid.step)
+  return skipped > 0 ? { ...grid, start: grid.start + skipped * grid.step } : grid
+}
+
 export type Values = (number | null)[]
 
 /** A series on every step of a grid; null where it has no sample, which is drawn as a gap. */

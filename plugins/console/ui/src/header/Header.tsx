@@ -10,7 +10,7 @@ import type { Polled } from '../live/poll'
 import { Hint, Pill } from '../parts/State'
 
 const names: Record<Tab, string> = {
-  machine: 'This machine',
+  overview: 'Overview',
   sources: 'Sources',
   alerts: 'Alerts',
   plugins: 'Plugins',
@@ -27,7 +27,7 @@ export function Header({ place, status, rules }: Props) {
   const go = useContext(GoContext)
   return (
     <header className="top">
-      <a className="brand" {...useLink({ tab: 'machine' })}>
+      <a className="brand" {...useLink({ tab: 'overview' })}>
         <img src={logo} width={26} height={26} alt="" />
         Magpie
       </a>
@@ -50,15 +50,15 @@ export function Header({ place, status, rules }: Props) {
   )
 }
 
-/** How many components are in each level; a closed or opening one is neither well nor ill. */
+/** How many components are in each level, where there are any; a closed or opening one is neither well nor ill. */
 function Components({ status }: { status: Status }) {
   const n: Record<Level, number> = { ok: 0, degraded: 0, failed: 0, idle: 0 }
   for (const c of status.components) n[levelOf(c.state)]++
   return (
     <a className="pills" {...useLink({ tab: 'plugins' })} aria-label="Components by health">
       <Pill level="ok" n={n.ok} what="OK" />
-      <Pill level="degraded" n={n.degraded} what="degraded" />
-      <Pill level="failed" n={n.failed} what="failed" />
+      {n.degraded > 0 && <Pill level="degraded" n={n.degraded} what="degraded" />}
+      {n.failed > 0 && <Pill level="failed" n={n.failed} what="failed" />}
       {n.idle > 0 && <Pill level="idle" n={n.idle} what="not running" />}
     </a>
   )
@@ -70,8 +70,8 @@ function AlertCounts({ groups }: { groups: RuleGroup[] }) {
   const pending = alerts.filter((a) => a.state === 'pending').length
   return (
     <a className="pills" {...useLink({ tab: 'alerts' })} aria-label="Alerts">
-      <Pill level="failed" n={firing} what="firing" />
-      <Pill level="degraded" n={pending} what="pending" />
+      {(firing > 0 || pending === 0) && <Pill level="failed" n={firing} what="firing" />}
+      {pending > 0 && <Pill level="degraded" n={pending} what="pending" />}
     </a>
   )
 }

@@ -1,6 +1,6 @@
 import { createContext, useCallback, useContext, useEffect, useState } from 'react'
 
-export const tabs = ['machine', 'sources', 'alerts', 'plugins', 'query'] as const
+export const tabs = ['overview', 'sources', 'alerts', 'plugins', 'query'] as const
 export type Tab = (typeof tabs)[number]
 
 /** Where a person is on the page: everything that a shared link must bring back. */
@@ -8,20 +8,20 @@ export interface Place {
   tab: Tab
   range: string // "" : the tab's own default
   expr: string // of the query box
-  machine: string // instance on the machine tab; "": the daemon's own
+  machine: string // instance on the overview; "": the daemon's own
 }
 
 /** Reads the address' query string; what is unknown in it is ignored. */
 export function readPlace(search: string): Place {
   const p = new URLSearchParams(search)
-  const tab = tabs.find((t) => t === p.get('tab')) ?? 'machine'
+  const tab = tabs.find((t) => t === p.get('tab')) ?? 'overview'
   return { tab, range: p.get('range') ?? '', expr: p.get('expr') ?? '', machine: p.get('machine') ?? '' }
 }
 
 /** The query string of a place, such as "?tab=query&expr=up&range=1h"; only what differs from the default. */
 export function searchOf(place: Partial<Place>): string {
   const p = new URLSearchParams()
-  if (place.tab && place.tab !== 'machine') p.set('tab', place.tab)
+  if (place.tab && place.tab !== 'overview') p.set('tab', place.tab)
   if (place.machine) p.set('machine', place.machine)
   if (place.expr) p.set('expr', place.expr)
   if (place.range) p.set('range', place.range)

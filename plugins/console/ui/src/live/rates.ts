@@ -41,6 +41,13 @@ function track(before: Map<string, Track>, now: [string, number][], seconds: num
   )
 }
 
+/** The mean of the last n rates, for what comes in bursts; before there are as many, what a mean over its whole life says. */
+export function mean(tracks: Map<string, Track>, key: string, n: number, life: number): number | undefined {
+  const track = tracks.get(key)
+  if (track && track.rates.length >= n) return track.rates.slice(-n).reduce((sum, v) => sum + v, 0) / n
+  return track && life > 0 ? track.total / life : undefined
+}
+
 /** The newest rate; undefined before there are two readings. */
 export function latest(tracks: Map<string, Track>, key: string): number | undefined {
   return tracks.get(key)?.rates.at(-1)

@@ -1,43 +1,64 @@
 import { NativeSelect, SegmentedControl, Skeleton } from '@mantine/core'
-import { useContext, useMemo } from 'react'
+import { useContext, useMemo, type ReactNode } from 'react'
 import { fetchTargets } from '../api/prometheus'
 import { usePalette } from '../chart/palette'
 import { ago, bytes, counted, duration } from '../format'
 import { useNow } from '../live/clock'
 import { GoContext, type Place } from '../live/place'
-import { usePoll } from '../live/poll'
-import { Empty, Trouble } from '../parts/Card'
+import { usePoll, type Polled } from '../live/poll'
+import { Card, Empty, Trouble } from '../parts/Card'
 import { Filesystems } from './Filesystems'
 import { PanelCard } from './PanelCard'
 import { panelsOf } from './panels'
 import { fetchFacts, fetchFilesystems, fetchHistory, fetchMachines, intervalOf, type Facts, type Machine as Which } from './queries'
 
-const ranges: Record<string, number> = { '15m': 900, '1h': 3600, '6h': 21_600 }
+const ranges: Record<string, number> = { '15m': 900, '1h': 3600, '6h': 21_600, '1d': 86_400 }
 const every = 5000 // ms between two looks at the machine
 
+interface Props {
+  place: Place
+  hostname: string | undefined
+  children: ReactNode // a card that stands beside the machine's own, and also without them
+}
+
 /** The machine that the daemon runs on, or another one whose node_* series are in the store. Without a hostname it waits. */
-export function Machine({ place, hostname }: { place: Place; hostname: string | undefined }) {
+export function Machine({ place, hostname, children }: Props) {
   const machines = usePoll('machines', every, fetchMachines)
   const wanted = place.machine || hostname
   const which = machines.data?.find((m) => m.instance === wanted) ?? machines.data?.[0]
+  if (which && (place.machine || hostname !== undefined))
+    return (
+      <Known which={which} all={machines.data ?? []} place={place}>
+        {children}
+      </Known>
+    )
+  return (
+    <>
+      <Unknown machines={machines} waits={hostname === undefined} />
+      {children}
+    </>
+  )
+}
+
+function Unknown({ machines, waits }: { machines: Polled<Which[]>; waits: boolean }) {
   if (machines.error && !machines.data) return <Trouble what="The store does not answer" error={machines.error} />
-  if (!machines.data || (!place.machine && hostname === undefined)) return <Skeletons />
-  if (!which) return <NoMachine />
-  return <Known which={which} all={machines.data} place={place} />
+  return !machines.data || waits ? <Skeletons /> : <NoMachine />
 }
 
 function NoMachine() {
   return (
-    <Empty title="Nothing is known of this machine yet">
-      The charts are made from the <code>node_*</code> series of the host plugin. They appear a few seconds after the daemon
-      starts, if the configuration has a block <code>source "host" "main" {'{}'}</code> and a store.
-    </Empty>
+    <Card title="This machine">
+      <Empty title="Nothing is known of this machine yet">
+        The charts are made from the <code>node_*</code> series of the host plugin. They appear a few seconds after the daemon
+        starts, if the configuration has a block <code>source "host" "main" {'{}'}</code> and a store.
+      </Empty>
+    </Card>
   )
 }
 
 function Skeletons() {
   return (
-    <div className="panels">
+    <div className="panels waiting">
       {Array.from({ length: 6 }, (_, i) => (
         <Skeleton key={i} height={230} radius={8} />
       ))}
@@ -45,7 +66,7 @@ function Skeletons() {
   )
 }
 
-function Known({ which, all, place }: { which: Which; all: Which[]; place: Place }) {
+function Known({ which, all, place, children }: { which: Which; all: Which[]; place: Place; children: ReactNode }) {
   const go = useContext(GoContext)
   const palette = usePalette()
   const range = place.range in ranges ? place.range : '15m'
@@ -73,12 +94,14 @@ function Known({ which, all, place }: { which: Which; all: Which[]; place: Place
       </div>
       {history.error && !history.data && <Trouble what="The store does not answer" error={history.error} />}
       {!panels && !history.error && <Skeletons />}
+      {!panels && children}
       {panels && history.data && (
         <div className={history.error ? 'panels stale' : 'panels'}>
           {panels.map((p) => (
             <PanelCard key={p.id} panel={p} times={history.data!.times} />
           ))}
           <Filesystems history={history.data} filesystems={filesystems.data ?? []} />
+          {children}
         </div>
       )}
     </>

@@ -19,7 +19,7 @@ export interface Panel {
 
 type Color = (i: number) => string
 
-const ratio: Unit = { format: (v) => `${Number((v * 100).toFixed(v < 0.1 ? 2 : 1))} %` }
+const ratio: Unit = { format: (v) => `${Number((v * 100).toFixed(1))} %` }
 const size: Unit = { format: bytes, binary: true }
 const speed: Unit = { format: bytesPerSecond, binary: true }
 const plain: Unit = { format: decimal }
@@ -32,7 +32,7 @@ export function panelsOf(h: History, color: Color, cores: number): Panel[] {
 const modes: [string, string[]][] = [
   ['user', ['user', 'nice']],
   ['system', ['system', 'irq', 'softirq']],
-  ['waiting for I/O', ['iowait']],
+  ['I/O wait', ['iowait']],
   ['stolen', ['steal']],
 ]
 
@@ -43,7 +43,7 @@ function cpu(h: History, color: Color): Panel {
     return { label, color: color([0, 1, 2, 4][i]!), values: combine(busy, all, (a, b) => (b > 0 ? a / b : 0)) }
   })
   const busy = newest(sum(lines.map((l) => l.values)))
-  return { id: 'cpu', title: 'CPU', now: shown(busy, percent), note: 'busy', lines, unit: ratio, stacked: true, floor: 0.1 }
+  return { id: 'cpu', title: 'CPU', now: shown(busy, percent), note: 'busy', lines, unit: ratio, stacked: true, floor: 1 }
 }
 
 function memory(h: History, color: Color): Panel {

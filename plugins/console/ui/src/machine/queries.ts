@@ -1,5 +1,5 @@
 import { query, queryRange, type Grid, type Labels, type Sample, type Series, type Target } from '../api/prometheus'
-import { gridOf, stepOf, timesOf, valuesOf, type Values } from '../chart/grid'
+import { begun, gridOf, stepOf, timesOf, valuesOf, type Values } from '../chart/grid'
 import { quote } from '../format'
 
 /** A machine in the store: the labels that tell its node_* series from those of others. */
@@ -51,16 +51,19 @@ export interface History {
   series: Record<Name, Series[]>
 }
 
-/** Everything that the charts show, on one grid. A query that fails fails the whole: the store is one. */
+const youngest = 180 // s that the charts show of a machine that is known since a moment ago
+
+/** Everything that the charts show, on one grid that begins with the data. A query that fails fails the whole: the store is one. */
 export async function fetchHistory(machine: Machine, interval: number, range: number, signal: AbortSignal): Promise<History> {
-  const grid = gridOf(range, stepOf(range, 300, Math.min(interval, 60)), Date.now() / 1000)
+  const asked = gridOf(range, stepOf(range, 300, Math.min(interval, 60)), Date.now() / 1000)
   const names = Object.keys(expressions) as Name[]
   const all = await Promise.all(
     names.map(async (name): Promise<[Name, Series[]]> => {
-      const { series } = await queryRange(expressionOf(name, machine, interval, grid.step), grid, signal)
+      const { series } = await queryRange(expressionOf(name, machine, interval, asked.step), asked, signal)
       return [name, series]
     }),
   )
+  const grid = begun(asked, all.flatMap(([, series]) => series), youngest)
   return { grid, times: timesOf(grid), series: Object.fromEntries(all) as Record<Name, Series[]> }
 }
 

@@ -10,12 +10,13 @@ import { useEffect, useRef } from 'react'
 
 interface Props {
   expr: string
+  focus: boolean // an empty editor takes the keyboard
   onChange: (expr: string) => void
   onRun: () => void
 }
 
 /** A PromQL editor: completion from the store, mistakes underlined, Enter runs, Shift-Enter breaks the line. */
-export function Editor({ expr, onChange, onRun }: Props) {
+export function Editor({ expr, focus, onChange, onRun }: Props) {
   const host = useRef<HTMLDivElement>(null)
   const view = useRef<EditorView>(null)
   const calls = useRef({ onChange, onRun })
@@ -50,7 +51,7 @@ export function Editor({ expr, onChange, onRun }: Props) {
       return true
     }
     view.current = editor
-    if (!expr) editor.focus()
+    if (focus && !expr) editor.focus()
     return () => {
       editor.destroy()
       promql.destroy()

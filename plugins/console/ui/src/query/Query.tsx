@@ -11,12 +11,12 @@ import { Results } from './Results'
 const ranges = ['5m', '15m', '1h', '6h', '1d', '7d']
 const longest = 366 * 86_400
 
-/** The query box. What was run is the page's address: the link brings the same graph to someone else. */
-export default function Query({ place }: { place: Place }) {
+/** The query box. What was run is the page's address: the link brings the same graph to someone else. A brief box leads to it. */
+export default function Query({ place, brief = false }: { place: Place; brief?: boolean }) {
   const go = useContext(GoContext)
   const [draft, setDraft] = useState(place.expr)
   const [times, setTimes] = useState(0) // run, to run the same again
-  const range = rangeOf(place.range)
+  const range = rangeOf(brief ? '' : place.range)
   const { outcome, busy } = useOutcome(place.expr, range, times)
   useEffect(() => setDraft(place.expr), [place.expr])
 
@@ -26,16 +26,18 @@ export default function Query({ place }: { place: Place }) {
   }
   return (
     <>
-      <Card title="Query" aside={<Took outcome={outcome} busy={busy} />}>
+      <Card title="Query" {...(brief && { more: { tab: 'query' } })} aside={<Took outcome={outcome} busy={busy} />}>
         <div className="query-box">
-          <Editor expr={draft} onChange={setDraft} onRun={() => run(draft)} />
+          <Editor expr={draft} focus={!brief} onChange={setDraft} onRun={() => run(draft)} />
           <Button onClick={() => run(draft)} disabled={!draft.trim()} data-testid="query-run">
             Run
           </Button>
         </div>
         <div className="query-tools">
-          <SegmentedControl size="xs" value={range} data={ranges.includes(range) ? ranges : [...ranges, range]} aria-label="Range"
-            data-testid="query-range" onChange={(next) => run(place.expr || draft, next)} />
+          {!brief && (
+            <SegmentedControl size="xs" value={range} data={ranges.includes(range) ? ranges : [...ranges, range]} aria-label="Range"
+              data-testid="query-range" onChange={(next) => run(place.expr || draft, next)} />
+          )}
           <span className="dim">Enter runs · Shift-Enter breaks the line · Ctrl-Space completes</span>
         </div>
         {!place.expr && <Examples range={range} />}
@@ -80,28 +82,29 @@ function Took({ outcome, busy }: { outcome: Outcome | undefined; busy: boolean }
   )
 }
 
-const examples = [
-  'up',
-  'sum by (mode) (rate(node_cpu_seconds_total[1m]))',
-  'node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes',
-  'topk(10, count by (__name__) ({__name__!=""}))',
-  'ALERTS{alertstate="firing"}',
+const examples: [string, string][] = [
+  ['What is up', 'up'],
+  ['CPU by mode', 'sum by (mode) (rate(node_cpu_seconds_total[1m]))'],
+  ['Memory left', 'node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes'],
+  ['Slowest collections', 'topk(5, scrape_duration_seconds)'],
+  ['Series by name', 'topk(10, count by (__name__) ({__name__!=""}))'],
+  ['What fired', 'ALERTS{alertstate="firing"}'],
 ]
 
 function Examples({ range }: { range: string }) {
   return (
     <div className="examples">
-      <span className="dim">For example</span>
-      {examples.map((expr) => (
-        <Example key={expr} expr={expr} range={range} />
+      {examples.map(([what, expr]) => (
+        <Example key={expr} what={what} expr={expr} range={range} />
       ))}
     </div>
   )
 }
 
-function Example({ expr, range }: { expr: string; range: string }) {
+function Example({ what, expr, range }: { what: string; expr: string; range: string }) {
   return (
-    <a className="chip" {...useLink({ tab: 'query', expr, range })}>
+    <a className="example" {...useLink({ tab: 'query', expr, range })}>
+      {what}
       <code>{expr}</code>
     </a>
   )

@@ -6,8 +6,8 @@ import { Sparkline } from '../chart/Sparkline'
 import { ago, count, counted, duration, percent } from '../format'
 import { useNow } from '../live/clock'
 import { usePoll, type Polled } from '../live/poll'
-import { latest, type Rates } from '../live/rates'
-import { Card, Empty, Trouble } from '../parts/Card'
+import { mean, type Rates } from '../live/rates'
+import { Card, Empty, Left, Trouble } from '../parts/Card'
 import { Expander } from '../parts/Expander'
 import { LabelChips } from '../parts/Labels'
 import { State } from '../parts/State'
@@ -15,6 +15,13 @@ import { fetchUpHistory, rowsOf, type SourceRow, type TargetRow } from './rows'
 
 /** Every source with its targets: what is up, how long a collection takes, how much it brings, what went wrong. */
 export function Sources({ status, rates }: { status: Polled<Status>; rates: Rates }) {
+  return <SourcesCard status={status} rates={rates} />
+}
+
+const glanced = 8 // sources in a brief card: those in trouble are the first
+
+/** The sources; a brief card names only what a glance takes in. */
+export function SourcesCard({ status, rates, brief = false }: { status: Polled<Status>; rates: Rates; brief?: boolean }) {
   const targets = usePoll('targets', 5000, fetchTargets)
   const history = usePoll('up', 15_000, fetchUpHistory)
   if (!status.data) return <Skeleton height={240} radius={8} />
@@ -22,10 +29,11 @@ export function Sources({ status, rates }: { status: Polled<Status>; rates: Rate
   const up = rows.reduce((n, r) => n + r.up, 0)
   const down = rows.reduce((n, r) => n + r.down, 0)
   return (
-    <Card title="Sources" aside={rows.length > 0 && <span className="figure-note">{`${counted(rows.length, 'source')} · ${counted(up, 'target')} up · ${down} down`}</span>}>
+    <Card title="Sources" {...(brief && { more: { tab: 'sources' } })} aside={rows.length > 0 && <span className="figure-note">{`${counted(rows.length, 'source')} · ${counted(up, 'target')} up · ${down} down`}</span>}>
       {targets.error && <Trouble what="The targets cannot be listed" error={targets.error} />}
       {history.error && <Trouble what="The store does not answer: no history of targets" error={history.error} />}
-      {rows.length === 0 ? <NoSource /> : <SourceTable rows={rows} rates={rates} />}
+      {rows.length === 0 ? <NoSource /> : <SourceTable rows={brief ? rows.slice(0, glanced) : rows} rates={rates} brief={brief} />}
+      {brief && <Left n={rows.length - glanced} what="source" />}
     </Card>
   )
 }
@@ -39,7 +47,7 @@ function NoSource() {
   )
 }
 
-function SourceTable({ rows, rates }: { rows: SourceRow[]; rates: Rates }) {
+function SourceTable({ rows, rates, brief }: { rows: SourceRow[]; rates: Rates; brief: boolean }) {
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set())
   const toggle = (address: string) =>
     setOpen((was) => {
@@ -49,22 +57,22 @@ function SourceTable({ rows, rates }: { rows: SourceRow[]; rates: Rates }) {
     })
   return (
     <div className="scroll">
-      <Table data-testid="sources-table" className="wide">
+      <Table data-testid="sources-table" className={brief ? 'wide brief' : 'wide'}>
         <Table.Thead>
           <Table.Tr>
             <Table.Th>Source</Table.Th>
             <Table.Th>State</Table.Th>
             <Table.Th>Targets</Table.Th>
-            <Table.Th className="num">Last collection</Table.Th>
             <Table.Th className="num">Samples/s</Table.Th>
             <Table.Th className="num">Series</Table.Th>
-            <Table.Th>Samples, last hour</Table.Th>
-            <Table.Th className="stretch">Trouble</Table.Th>
+            <Table.Th className="num" title="How long the last collection took">Took</Table.Th>
+            <Table.Th title="How long a collection takes">Last hour</Table.Th>
+            {!brief && <Table.Th className="stretch">Trouble</Table.Th>}
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>
           {rows.map((row) => (
-            <SourceRows key={row.component.address} row={row} rate={latest(rates.samples, row.component.address)}
+            <SourceRows key={row.component.address} row={row} rates={rates} brief={brief}
               open={open.has(row.component.address)} toggle={() => toggle(row.component.address)} />
           ))}
         </Table.Tbody>
@@ -73,32 +81,41 @@ function SourceTable({ rows, rates }: { rows: SourceRow[]; rates: Rates }) {
   )
 }
 
+const minute = 12 // readings of Status in a minute: samples come once an interval, all at once
+
 interface RowProps {
   row: SourceRow
-  rate: number | undefined
+  rates: Rates
+  brief: boolean
   open: boolean
   toggle: () => void
 }
 
-function SourceRows({ row, rate, open, toggle }: RowProps) {
+function SourceRows({ row, rates, brief, open, toggle }: RowProps) {
   const c = row.component
+  const now = useNow()
+  const rate = mean(rates.samples, c.address, minute, c.since && (now - c.since) / 1000)
   return (
     <>
       <Table.Tr data-source={c.address}>
         <Table.Td>
-          <Expander open={open} toggle={toggle} off={row.targets.length === 0}>
+          {brief ? (
             <code>{c.address}</code>
-          </Expander>
+          ) : (
+            <Expander open={open} toggle={toggle} off={row.targets.length === 0}>
+              <code>{c.address}</code>
+            </Expander>
+          )}
         </Table.Td>
         <Table.Td>
           <State level={levelOf(c.state)} detail={c.text}>{c.state}</State>
         </Table.Td>
         <Table.Td><TargetCounts row={row} /></Table.Td>
-        <Table.Td className="num">{row.took > 0 ? duration(row.took) : '–'}</Table.Td>
         <Table.Td className="num">{rate === undefined ? '–' : count(rate)}</Table.Td>
         <Table.Td className="num">{count(c.series)}</Table.Td>
-        <Table.Td><Sparkline values={row.samples} width={132} label={`Samples of ${c.address} over the last hour`} /></Table.Td>
-        <Table.Td className="stretch"><SourceTrouble row={row} /></Table.Td>
+        <Table.Td className="num">{row.took > 0 ? duration(row.took) : '–'}</Table.Td>
+        <Table.Td><Sparkline values={row.durations} width={brief ? 96 : 132} label={`Time that ${c.address} took to collect over the last hour`} /></Table.Td>
+        {!brief && <Table.Td className="stretch"><SourceTrouble row={row} /></Table.Td>}
       </Table.Tr>
       {open && (
         <Table.Tr className="detail">
@@ -128,7 +145,7 @@ function SourceTrouble({ row }: { row: SourceRow }) {
     skipped > 0 && `${counted(skipped, 'collection')} skipped`,
   ].filter(Boolean)
   const words = row.errors || (state === 'running' ? '' : text)
-  if (!words && counts.length === 0) return <span className="dim">none</span>
+  if (!words && counts.length === 0) return <span className="dim">–</span>
   return (
     <div className="trouble-text">
       {words && <div className="clamp" title={words}>{words}</div>}

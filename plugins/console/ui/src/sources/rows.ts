@@ -1,5 +1,5 @@
 import { query, queryRange, type Grid, type Sample, type Series, type Target } from '../api/prometheus'
-import { gridOf, stepOf, timesOf, valuesOf, type Values } from '../chart/grid'
+import { begun, gridOf, stepOf, timesOf, valuesOf, type Values } from '../chart/grid'
 import type { Component, Status } from '../api/status'
 
 /** What the store knows about targets beside their state of now. */
@@ -7,24 +7,24 @@ export interface UpHistory {
   grid: Grid
   share: Map<string, number> // by targetKey: share of the last hour that it was up
   up: Map<string, number> // 1 or 0, now
-  samples: Map<string, Series['points']> // samples of each collection
+  durations: Map<string, Series['points']> // s that each collection took
 }
 
 const bound = 2000 // targets whose history is asked for
 
 export async function fetchUpHistory(signal: AbortSignal): Promise<UpHistory> {
-  const grid = gridOf(3600, stepOf(3600, 60), Date.now() / 1000)
-  const [share, up, samples] = await Promise.all([
+  const asked = gridOf(3600, stepOf(3600, 60), Date.now() / 1000)
+  const [share, up, durations] = await Promise.all([
     query('avg_over_time(up[1h])', signal),
     query('up', signal),
-    queryRange('sum by (job, instance) (scrape_samples_scraped)', grid, signal, bound),
+    queryRange('max by (job, instance) (scrape_duration_seconds)', asked, signal, bound),
   ])
   const keyed = (all: Sample[]) => new Map(all.map((s) => [targetKey(s.labels), s.value]))
   return {
-    grid,
+    grid: begun(asked, durations.series, 600),
     share: keyed(share.samples),
     up: keyed(up.samples),
-    samples: new Map(samples.series.map((s) => [targetKey(s.labels), s.points])),
+    durations: new Map(durations.series.map((s) => [targetKey(s.labels), s.points])),
   }
 }
 
@@ -42,7 +42,7 @@ export interface SourceRow {
   up: number
   down: number
   took: number // s of its slowest target, or of the last collection
-  samples: Values // of all its targets, over an hour
+  durations: Values // s that its slowest target took, over an hour
   errors: string // the last error in words; "" if there was none
 }
 
@@ -68,7 +68,7 @@ function rowOf(component: Component, targets: Target[], history: UpHistory | und
     up: rows.filter((t) => t.health === 'up').length,
     down: rows.filter((t) => t.health === 'down').length,
     took: Math.max(component.lastCollect, ...rows.map((t) => t.took)),
-    samples: history ? samplesOf(rows, history) : [],
+    durations: history ? durationsOf(rows, history) : [],
     errors: component.lastError || (rows.find((t) => t.error)?.error ?? ''),
   }
 }
@@ -81,14 +81,14 @@ function withHistory(target: Target, history: UpHistory | undefined): TargetRow 
   return { ...target, health, share: history?.share.get(key) }
 }
 
-function samplesOf(targets: Target[], history: UpHistory): Values {
-  const sums: Values = timesOf(history.grid).map(() => null)
+function durationsOf(targets: Target[], history: UpHistory): Values {
+  const slowest: Values = timesOf(history.grid).map(() => null)
   for (const key of new Set(targets.map((t) => targetKey(t.labels)))) {
-    valuesOf(history.samples.get(key) ?? [], history.grid).forEach((v, i) => {
-      if (v !== null) sums[i] = (sums[i] ?? 0) + v
+    valuesOf(history.durations.get(key) ?? [], history.grid).forEach((v, i) => {
+      if (v !== null) slowest[i] = Math.max(slowest[i] ?? 0, v)
     })
   }
-  return sums
+  return slowest
 }
 
 function rank(t: Target): number {
