@@ -9,19 +9,19 @@ import (
 
 // Type is what a plugin offers under a kind: source "etcd". Describe sends it; nothing in it depends on configuration.
 type Type struct {
-	Kind      Kind
-	Name      string // "" until serve fills in the plugin's name
-	Doc       string
-	Config    Schema
-	Job       string // default of the core attribute job; "": the name of the block
-	OwnLabels bool   // makes job, instance and the block's labels itself
-	Streams   bool   // a Streamer: has no timeout
-	Discovers bool   // takes the core attribute discover
-	HTTP      bool   // is an http.Handler
-	Mount     string // path that it asks for beside /plugins/<address>/
-	Late      bool   // a sink that takes samples older than the newest it has
-	Live      bool   // takes a changed configuration in place
-	Validates bool   // its Config has checks of its own
+	Kind      Kind   `json:"kind"`
+	Name      string `json:"name"` // "" until serve fills in the plugin's name
+	Doc       string `json:"doc,omitempty"`
+	Config    Schema `json:"config"`
+	Job       string `json:"job,omitempty"`        // default of the core attribute job; "": the name of the block
+	OwnLabels bool   `json:"own_labels,omitempty"` // makes job, instance and the block's labels itself
+	Streams   bool   `json:"streams,omitempty"`    // a Streamer: has no timeout
+	Discovers bool   `json:"discovers,omitempty"`  // takes the core attribute discover
+	HTTP      bool   `json:"http,omitempty"`       // is an http.Handler
+	Mount     string `json:"mount,omitempty"`      // path that it asks for beside /plugins/<address>/
+	Late      bool   `json:"late,omitempty"`       // a sink that takes samples older than the newest it has
+	Live      bool   `json:"live,omitempty"`       // takes a changed configuration in place
+	Validates bool   `json:"validates,omitempty"`  // its Config has checks of its own
 }
 
 // Capability is a type together with the function that opens components of it.

@@ -25,24 +25,24 @@ import (
 // max=…, separated by commas), doc (required), was (an old name, still taken), change (live, replace, exclusive; default
 // replace), deprecated.
 type Schema struct {
-	Attributes []Attribute
-	Blocks     []Block
+	Attributes []Attribute `json:"attributes,omitempty"`
+	Blocks     []Block     `json:"blocks,omitempty"`
 }
 
 // Attribute is a name = value line of a block.
 type Attribute struct {
-	Name       string
-	Type       string   // in HCL's type syntax: string, number, list(string), …
-	Unit       Unit     // how text is read and what the plugin is sent
-	Checks     []string // url, hostport, regexp, oneof=a b, min=…, max=…
-	Default    string   // as written in HCL without quotes; "" with HasDefault: the empty value
-	HasDefault bool
-	Required   bool
-	Sensitive  bool
-	Doc        string
-	Was        string
-	Deprecated string
-	Change     Change
+	Name       string   `json:"name"`
+	Type       string   `json:"type"`              // in HCL's type syntax: string, number, list(string), …
+	Unit       Unit     `json:"unit,omitempty"`    // how text is read and what the plugin is sent
+	Checks     []string `json:"checks,omitempty"`  // url, hostport, regexp, oneof=a b, min=…, max=…
+	Default    string   `json:"default,omitempty"` // as written in HCL without quotes; "" with HasDefault: the empty value
+	HasDefault bool     `json:"has_default,omitempty"`
+	Required   bool     `json:"required,omitempty"`
+	Sensitive  bool     `json:"sensitive,omitempty"`
+	Doc        string   `json:"doc"`
+	Was        string   `json:"was,omitempty"`
+	Deprecated string   `json:"deprecated,omitempty"`
+	Change     Change   `json:"change,omitempty"`
 }
 
 // Unit is the meaning of a string or a number.
@@ -69,12 +69,12 @@ const (
 
 // Block is a nested block of a schema.
 type Block struct {
-	Name     string
-	Many     bool     // any number; otherwise at most one
-	Required bool     // at least one
-	Labels   []string // names of its labels
-	Body     Schema
-	Doc      string
+	Name     string   `json:"name"`
+	Many     bool     `json:"many,omitempty"`     // any number; otherwise at most one
+	Required bool     `json:"required,omitempty"` // at least one
+	Labels   []string `json:"labels,omitempty"`   // names of its labels
+	Body     Schema   `json:"body"`
+	Doc      string   `json:"doc"`
 }
 
 // Reserved are the core attributes, which a Config may not declare.

@@ -143,12 +143,21 @@ func (t MetricType) String() string {
 	return metricTypes[Unknown]
 }
 
+// MarshalText writes the type's name, for JSON.
+func (t MetricType) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// UnmarshalText reads a type's name.
+func (t *MetricType) UnmarshalText(b []byte) error {
+	*t = MetricType(max(0, slices.Index(metricTypes[:], string(b))))
+	return nil
+}
+
 // Family is what the series of one metric share: its name without suffixes such as _bucket, its type, unit and help.
 type Family struct {
-	Name string
-	Type MetricType
-	Unit string
-	Help string
+	Name string     `json:"name"`
+	Type MetricType `json:"type"`
+	Unit string     `json:"unit,omitempty"`
+	Help string     `json:"help,omitempty"`
 }
 
 // Series is one line in the world: its labels, the name among them, and the family that it belongs to (nil: unknown).
@@ -160,7 +169,7 @@ type Series struct {
 // Metric is a declared metric: documented, typed, with fixed label names. Declare metrics as package variables.
 type Metric struct {
 	Family
-	LabelNames []string
+	LabelNames []string `json:"labels,omitempty"`
 }
 
 var declared struct {

@@ -261,7 +261,7 @@ func TestOtherSitesPagesCannotReadAnswers(t *testing.T) {
 
 func TestListsWaitForTheirTurnAndGiveUp(t *testing.T) {
 	t.Parallel()
-	o, _ := filled(t, plugintest.Config{"query": plugintest.Config{"max_concurrent": 1, "timeout": 50 * time.Millisecond}})
+	o, _ := filled(t, plugintest.Config{"query": plugintest.Config{"max_concurrent": 1, "timeout": time.Second}})
 	f := o.front.Load()
 	f.lists <- struct{}{}
 	if code, body := o.get("/api/v1/labels"); code != 503 || !strings.Contains(body, `"errorType":"timeout"`) || !strings.Contains(body, "max_concurrent") {

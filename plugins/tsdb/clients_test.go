@@ -122,7 +122,7 @@ func TestPrometheusOwnClientWorks(t *testing.T) {
 func TestASlowClientDoesNotHoldTheStoreOpen(t *testing.T) {
 	t.Parallel()
 	s := openDirectly(t, &Config{WALCompression: "none"})
-	f := newFleet(20, 1000)
+	f := newFleet(60, 1000)
 	f.next()
 	writeAll(t, s, f)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -138,7 +138,7 @@ func TestASlowClientDoesNotHoldTheStoreOpen(t *testing.T) {
 	}
 	defer conn.Close()
 	conn.(*net.TCPConn).SetReadBuffer(4096)
-	fmt.Fprintf(conn, "GET /api/v1/series?match[]={job=\"bench\"} HTTP/1.1\r\nHost: store\r\n\r\n") // some 3 MB, more than sockets hold
+	fmt.Fprintf(conn, "GET /api/v1/series?match[]={job=\"bench\"} HTTP/1.1\r\nHost: store\r\n\r\n") // some 10 MB, more than sockets hold
 	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}

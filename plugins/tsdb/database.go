@@ -57,13 +57,16 @@ func openDatabase(ctx context.Context, dir string, cfg *Config, log *slog.Logger
 	done := make(chan error, 1)
 	go func() {
 		var err error
-		if db.DB, err = tsdb.Open(dir, log, db.metrics, options(cfg, db.features), stats); err != nil {
+		if db.DB, err = tsdb.Open(dir, quietly(log), db.metrics, options(cfg, db.features), stats); err != nil {
 			release()
 		}
 		done <- err
 	}()
 	switch err = await(ctx, done, db.progress); {
 	case err == nil:
+		if took := time.Since(db.opened); took > longReplay {
+			log.Info("the log was replayed", "took", took.Round(time.Second).String(), "dir", dir)
+		}
 		if db.repaired = db.count("prometheus_tsdb_wal_corruptions_total") > 0; db.repaired {
 			log.Warn("the log was damaged and was cut at the damage: samples behind it are lost, up to three hours of them", "dir", dir)
 		}
@@ -79,6 +82,7 @@ func openDatabase(ctx context.Context, dir string, cfg *Config, log *slog.Logger
 }
 
 const (
+	longReplay    = 5 * time.Second // is worth a line in the log
 	progressEvery = 5 * time.Second
 	progressUntil = 10 * time.Minute // without a change: then it hangs, and the daemon's deadline may end it
 )

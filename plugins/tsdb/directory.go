@@ -30,7 +30,7 @@ func lock(dir string, cfg *Config, log *slog.Logger) (release func(), err error)
 	if claimed.dirs[dir] {
 		return nil, inUse(cfg, dir, "another store of this daemon")
 	}
-	locker, err := tsdbutil.NewDirLocker(dir, "tsdb", log, nil)
+	locker, err := tsdbutil.NewDirLocker(dir, "tsdb", quietly(log), nil)
 	if err != nil {
 		return nil, sdk.At(&cfg.Path, err)
 	}

@@ -42,8 +42,8 @@
 //
 // # Files
 //
-// config.go holds the block, database.go the opening of the database, write.go and refs.go the way of samples
-// in, query.go the daemon's queries, api.go and routes.go the HTTP API, families.go what is known of metrics.
+// config.go holds the block, database.go the opening of the database, quiet.go its log, write.go and refs.go the way of
+// samples in, query.go the daemon's queries, api.go and routes.go the HTTP API, families.go what is known of metrics.
 package main
 
 import (

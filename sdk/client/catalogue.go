@@ -16,11 +16,11 @@ import (
 
 // Plugin is a binary in a plugin directory and what it says that it offers.
 type Plugin struct {
-	Name   string // of the file
-	Path   string
-	SHA256 string
+	Name   string `json:"name"` // of the file
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256,omitempty"`
 	Description
-	Err error // it could not be described
+	Err error `json:"-"` // it could not be described
 }
 
 // Catalogue knows the plugins in some directories. What a binary offers is asked once and kept under the binary's hash.
@@ -124,7 +124,7 @@ func (c *Catalogue) ask(ctx context.Context, path string) (d Description, err er
 
 // cached is the file under a binary's hash; the SDK's version of the format is part of the name.
 func (c *Catalogue) cached(p *Plugin) string {
-	return filepath.Join(c.Cache, "describe-1-"+p.SHA256+".json")
+	return filepath.Join(c.Cache, "describe-2-"+p.SHA256+".json")
 }
 
 func (c *Catalogue) load(p *Plugin) bool {

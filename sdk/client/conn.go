@@ -35,11 +35,11 @@ func NewConn(conn *grpc.ClientConn) Conn { return Conn{wire.NewPluginClient(conn
 
 // Description is what a plugin offers.
 type Description struct {
-	Name    string
-	Version string
-	SDK     string
-	Types   []sdk.Type
-	Metrics []sdk.Metric
+	Name    string       `json:"name"`
+	Version string       `json:"version"`
+	SDK     string       `json:"sdk,omitempty"`
+	Types   []sdk.Type   `json:"types,omitempty"`
+	Metrics []sdk.Metric `json:"metrics,omitempty"`
 }
 
 // Describe asks what the plugin offers.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -26,7 +27,8 @@ func named(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		method := r.PathValue("method")
 		if method == "Plan" && !isLocal(r) {
-			http.Error(w, "a plan reads the daemon's environment and files: it is made for the daemon's own user only, over its socket (magpie plan finds it by -data-dir)", http.StatusForbidden)
+			connect.NewErrorWriter().Write(w, r, connect.NewError(connect.CodePermissionDenied,
+				errors.New("a plan reads the daemon's environment and files: it is made for the daemon's own user only, over its socket, which magpie plan finds without -addr and MAGPIE_ADDR, by -data-dir")))
 			return
 		}
 		r.URL.Path, r.URL.RawPath = "/"+controlconnect.ControlName+"/"+method, ""

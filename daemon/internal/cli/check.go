@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 
@@ -10,12 +9,8 @@ import (
 	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
-func check(ctx context.Context, o *options, args []string) int {
-	path, err := o.path(args)
-	if err != nil {
-		return o.fail(err)
-	}
-	sources, err := language.Read(path)
+func check(ctx context.Context, o *options, _ []string) int {
+	sources, err := language.Read(o.config)
 	if err != nil {
 		return o.fail(err)
 	}
@@ -29,11 +24,7 @@ func check(ctx context.Context, o *options, args []string) int {
 		return o.fail(err)
 	}
 	if o.json {
-		b, err := json.MarshalIndent(built.Config.Diagnostics(built.Diags), "", "  ")
-		if err != nil {
-			return o.fail(err)
-		}
-		fmt.Fprintf(o.Out, "%s\n", b)
+		o.writeJSON(append([]language.Diagnostic{}, built.Config.Diagnostics(built.Diags)...))
 	} else {
 		o.report(built)
 	}
@@ -46,7 +37,7 @@ func check(ctx context.Context, o *options, args []string) int {
 		for _, g := range d.Groups {
 			rules += len(g.Rules)
 		}
-		fmt.Fprintf(o.Out, "%s is valid: %s, %s, %s.\n", path, count(len(d.Components), "component"), count(len(d.Pipelines), "pipeline"), count(rules, "rule"))
+		fmt.Fprintf(o.Out, "%s is valid: %s, %s, %s.\n", o.config, count(len(d.Components), "component"), count(len(d.Pipelines), "pipeline"), count(rules, "rule"))
 	}
 	return exitOK
 }

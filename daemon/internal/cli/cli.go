@@ -82,8 +82,8 @@ func commands() []command {
 		{"run", "[PATH]", "run the daemon with a configuration", nil, run},
 		{"check", "[PATH]", "check a configuration without a daemon", nil, check},
 		{"plan", "[PATH]", "show what applying a configuration would change in the running daemon", nil, planCommand},
-		{"show", "", "show the configuration that runs, with every default", nil, show},
-		{"status", "", "show how the components, plugins and pipelines of the running daemon are", nil, status},
+		{"show", "[PATH]", "show the configuration that runs, with every default", nil, show},
+		{"status", "[PATH]", "show how the components, plugins and pipelines of the running daemon are", nil, status},
 		{"query", "EXPR", "ask the running daemon with PromQL", queryFlagsOf, query},
 		{"plugin", "list | describe NAME", "show the plugins that there are and what they offer", nil, plugin},
 		{"version", "", "print the version", nil, version},
@@ -95,6 +95,9 @@ func Main(args []string, to IO) int {
 	if len(args) > 0 && args[0] == client.GuardCommand {
 		client.RunGuard(os.Stdin)
 		return exitOK
+	}
+	if len(args) == 2 && args[0] == "help" {
+		args = []string{args[1], "-help"}
 	}
 	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" {
 		usage(to.Out)
@@ -138,6 +141,14 @@ func start(c command, args []string, to IO) int {
 	}
 	if err != nil {
 		return exitErrors
+	}
+	switch {
+	case len(args) > 0 && c.args == "":
+		return o.fail(fmt.Errorf("%s takes no arguments, and these are some: %s", c.name, strings.Join(args, " ")))
+	case len(args) > 1 && c.args == "[PATH]":
+		return o.fail(fmt.Errorf("one configuration at a time, and these are %d: %s (a directory is read as a whole)", len(args), strings.Join(args, " ")))
+	case len(args) == 1 && c.args == "[PATH]":
+		o.config = args[0]
 	}
 	if len(o.pluginDirs) == 0 {
 		o.pluginDirs = defaultPluginDirs()
@@ -183,17 +194,6 @@ func defaultPluginDirs() []string {
 func (o *options) fail(err error) int {
 	fmt.Fprintf(o.Err, "magpie: %v\n", err)
 	return exitErrors
-}
-
-// path is the configuration's: the argument, or the flag.
-func (o *options) path(args []string) (string, error) {
-	switch len(args) {
-	case 0:
-		return o.config, nil
-	case 1:
-		return args[0], nil
-	}
-	return "", fmt.Errorf("one configuration at a time, and these are %d: %s (a directory is read as a whole)", len(args), strings.Join(args, " "))
 }
 
 // catalogue is the plugins', with what is known of them kept in the user's cache.

@@ -30,13 +30,13 @@ type daemon struct {
 
 // daemon finds the running daemon: at -addr, else at the socket of the data directory that the flags or the configuration
 // name, else at the usual address.
-func (o *options) daemon(path string) *daemon {
+func (o *options) daemon() *daemon {
 	if o.addr != "" {
 		return &daemon{&http.Client{Timeout: time.Minute}, strings.TrimRight(o.addr, "/"), o.addr}
 	}
 	dir := o.dataDir
 	if dir == "" {
-		if sources, err := language.Read(path); err == nil {
+		if sources, err := language.Read(o.config); err == nil {
 			dir = engine.DataDir(sources)
 		}
 	}

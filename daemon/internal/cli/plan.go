@@ -10,12 +10,8 @@ import (
 	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
-func planCommand(ctx context.Context, o *options, args []string) int {
-	path, err := o.path(args)
-	if err != nil {
-		return o.fail(err)
-	}
-	sources, err := language.Read(path)
+func planCommand(ctx context.Context, o *options, _ []string) int {
+	sources, err := language.Read(o.config)
 	if err != nil {
 		return o.fail(err)
 	}
@@ -23,7 +19,7 @@ func planCommand(ctx context.Context, o *options, args []string) int {
 	for _, s := range sources {
 		r.Files = append(r.Files, &control.File{Name: s.Name, Content: s.Bytes})
 	}
-	d := o.daemon(path)
+	d := o.daemon()
 	answer, err := d.control().Plan(ctx, connect.NewRequest(r))
 	if err != nil {
 		return o.failed(d, err)
@@ -50,10 +46,13 @@ func planCommand(ctx context.Context, o *options, args []string) int {
 }
 
 func show(ctx context.Context, o *options, _ []string) int {
-	d := o.daemon(o.config)
+	d := o.daemon()
 	answer, err := d.control().Show(ctx, connect.NewRequest(&control.ShowRequest{}))
 	if err != nil {
 		return o.failed(d, err)
+	}
+	if o.json {
+		return o.writeJSON(map[string]string{"hcl": answer.Msg.Hcl})
 	}
 	fmt.Fprint(o.Out, answer.Msg.Hcl)
 	return exitOK

@@ -32,27 +32,33 @@ func plugin(ctx context.Context, o *options, args []string) int {
 }
 
 func (o *options) listPlugins(plugins []client.Plugin) int {
-	if o.json {
-		return o.writeJSON(plugins)
+	if len(plugins) == 0 && !o.json {
+		return o.fail(fmt.Errorf("there are no plugins in %s: give their directory with -plugin-dir", strings.Join(o.pluginDirs, " or ")))
 	}
-	if len(plugins) == 0 {
-		fmt.Fprintf(o.Err, "there are no plugins in %s: give their directory with -plugin-dir\n", strings.Join(o.pluginDirs, " or "))
+	type entry struct {
+		client.Plugin
+		Error string `json:"error,omitempty"`
 	}
+	list, code := []entry{}, exitOK
 	t := table{w: o.Out, colour: o.Colour}
 	t.head("PLUGIN", "VERSION", "OFFERS", "NOTE")
-	code := exitOK
 	for _, p := range plugins {
+		e := entry{Plugin: p}
+		if p.Err != nil {
+			e.Error, code = p.Err.Error(), exitErrors
+		}
 		var offers []string
 		for _, x := range p.Types {
 			offers = append(offers, fmt.Sprintf("%s %q", x.Kind, x.Name))
 		}
-		problem := ""
-		if p.Err != nil {
-			problem, code = p.Err.Error(), exitErrors
-		}
-		t.row("", p.Name, p.Version, strings.Join(offers, ", "), firstLine(problem))
+		t.row("", p.Name, p.Version, strings.Join(offers, ", "), firstLine(e.Error))
+		list = append(list, e)
 	}
-	t.flush()
+	if o.json {
+		o.writeJSON(list)
+	} else {
+		t.flush()
+	}
 	return code
 }
 
@@ -80,7 +86,7 @@ func (o *options) describePlugin(plugins []client.Plugin, name string) int {
 		}
 		fmt.Fprintf(o.Out, "%s %s (%s)\n", p.Name, p.Version, p.Path)
 		for _, t := range p.Types {
-			fmt.Fprintf(o.Out, "\n%s %q \"NAME\"\n", paint(o.Colour, bold, string(t.Kind)), t.Name)
+			fmt.Fprintf(o.Out, "\n%s\n", paint(o.Colour, bold, fmt.Sprintf("%s %q \"NAME\"", t.Kind, t.Name)))
 			if t.Doc != "" {
 				fmt.Fprintf(o.Out, "  %s\n", t.Doc)
 			}
@@ -90,7 +96,7 @@ func (o *options) describePlugin(plugins []client.Plugin, name string) int {
 			fmt.Fprintf(o.Out, "\n%s\n", paint(o.Colour, bold, "metrics"))
 		}
 		for _, m := range p.Metrics {
-			fmt.Fprintf(o.Out, "  %s %s {%s}\n      %s\n", m.Name, m.Type, strings.Join(m.LabelNames, ", "), m.Help)
+			fmt.Fprintf(o.Out, "  %s: %s\n      %s\n", m.Name, strings.Join(append([]string{m.Type.String()}, m.LabelNames...), ", "), m.Help)
 		}
 		return exitOK
 	}
@@ -99,32 +105,28 @@ func (o *options) describePlugin(plugins []client.Plugin, name string) int {
 
 func (o *options) describeSchema(s sdk.Schema, indent string) {
 	for _, a := range s.Attributes {
-		note := a.Type
-		if a.Unit != sdk.Plain {
-			note = string(a.Unit)
-			if strings.HasPrefix(a.Type, "list") {
-				note = "list of " + note
-			}
+		note := ""
+		if a.Required {
+			note = "; required"
+		} else if a.Default != "" {
+			note = "; default " + a.DefaultText()
 		}
-		switch {
-		case a.Required:
-			note += ", required"
-		case a.HasDefault && a.Default != "":
-			note += ", default " + a.Default
-		}
-		fmt.Fprintf(o.Out, "%s%s (%s)\n%s    %s\n", indent, a.Name, note, indent, a.Doc)
+		fmt.Fprintf(o.Out, "%s%s (%s%s)\n%s    %s\n", indent, paint(o.Colour, bold, a.Name), a.Takes(), note, indent, a.Doc)
 	}
 	for _, b := range s.Blocks {
 		title := b.Name
 		for _, l := range b.Labels {
 			title += fmt.Sprintf(" %q", strings.ToUpper(l))
 		}
-		fmt.Fprintf(o.Out, "%s%s { … }\n%s    %s\n", indent, title, indent, b.Doc)
+		fmt.Fprintf(o.Out, "%s%s { … }\n%s    %s\n", indent, paint(o.Colour, bold, title), indent, b.Doc)
 		o.describeSchema(b.Body, indent+"    ")
 	}
 }
 
 func version(_ context.Context, o *options, _ []string) int {
+	if o.json {
+		return o.writeJSON(map[string]string{"version": Version})
+	}
 	fmt.Fprintln(o.Out, "magpie", Version)
 	return exitOK
 }

@@ -59,7 +59,7 @@ func query(ctx context.Context, o *options, args []string) int {
 		path = "/api/v1/query_range"
 		form = url.Values{"query": {args[0]}, "start": {seconds(at.Add(-o.query.over))}, "end": {seconds(at)}, "step": {fmt.Sprint(step.Seconds())}}
 	}
-	d := o.daemon(o.config)
+	d := o.daemon()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, d.base+path, strings.NewReader(form.Encode()))
 	if err != nil {
 		return o.fail(err)

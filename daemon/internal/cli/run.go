@@ -19,11 +19,7 @@ import (
 // stopWithin is how long the daemon has to stop; what is not delivered by then is after the next start.
 const stopWithin = 4 * time.Second
 
-func run(ctx context.Context, o *options, args []string) int {
-	path, err := o.path(args)
-	if err != nil {
-		return o.fail(err)
-	}
+func run(ctx context.Context, o *options, _ []string) int {
 	level := hclog.LevelFromString(o.logLevel)
 	if level == hclog.NoLevel || o.logFormat != "text" && o.logFormat != "json" {
 		return o.fail(fmt.Errorf("-log-level is one of debug, info, warn, error; -log-format is text or json"))
@@ -34,13 +30,13 @@ func run(ctx context.Context, o *options, args []string) int {
 	}
 	log := hclog.New(&hclog.LoggerOptions{Name: "magpie", Level: level, Output: o.Err, JSONFormat: o.logFormat == "json", Color: colour, ColorHeaderOnly: true})
 	e, err := engine.Open(ctx, engine.Options{
-		Version: Version, Read: func() ([]language.Source, error) { return language.Read(path) }, PluginDirs: o.pluginDirs,
+		Version: Version, Read: func() ([]language.Source, error) { return language.Read(o.config) }, PluginDirs: o.pluginDirs,
 		DataDir: o.dataDir, Listen: o.listen, Log: log,
 	})
 	var invalid *engine.InvalidError
 	if errors.As(err, &invalid) {
 		o.report(invalid.Built)
-		fmt.Fprintf(o.Err, "magpie: %v: nothing was started. magpie check %s checks it again.\n", err, path)
+		fmt.Fprintf(o.Err, "magpie: %v: nothing was started. magpie check %s checks it again.\n", err, o.config)
 		return exitErrors
 	}
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 )
 
 func status(ctx context.Context, o *options, _ []string) int {
-	d := o.daemon(o.config)
+	d := o.daemon()
 	answer, err := d.control().Status(ctx, connect.NewRequest(&control.StatusRequest{}))
 	if err != nil {
 		return o.failed(d, err)
@@ -36,6 +36,7 @@ func writeStatus(w io.Writer, s *control.StatusResponse, colour bool) {
 	if s.Config.GetProblem() != "" {
 		fmt.Fprintf(w, "%s\n%s\n", paint(colour, red, "The files are not what runs:"), s.Config.Problem)
 	}
+	fmt.Fprintln(w)
 	t := table{w: w, colour: colour}
 	t.head("COMPONENT", "STATE", "SINCE", "SERIES", "SAMPLES", "NOTE")
 	for _, c := range s.Components {
@@ -46,11 +47,13 @@ func writeStatus(w io.Writer, s *control.StatusResponse, colour bool) {
 		t.row(c.State, c.Address, c.State, ago(c.SinceUnixMs), series, samples, firstLine(note(c)))
 	}
 	t.flush()
+	fmt.Fprintln(w)
 	t.head("PLUGIN", "STATE", "PID", "CPU", "MEMORY", "RESTARTS", "NOTE")
 	for _, p := range s.Processes {
 		t.row(p.State, p.Plugin, p.State, fmt.Sprint(p.Pid), fmt.Sprintf("%.1fs", p.CpuSeconds), fmt.Sprintf("%.1f MiB", float64(max(p.PssBytes, 0))/(1<<20)), fmt.Sprint(p.Restarts), firstLine(p.LastDeath))
 	}
 	t.flush()
+	fmt.Fprintln(w)
 	t.head("PIPELINE", "STATE", "STORED", "DROPPED", "LAG", "NOTE")
 	for _, p := range s.Pipelines {
 		state := "running"
@@ -124,7 +127,6 @@ func (t *table) row(state string, cells ...string) {
 
 func (t *table) flush() {
 	t.tab.Flush()
-	fmt.Fprintln(t.w)
 	for i, line := range strings.Split(strings.TrimRight(t.buf.String(), "\n"), "\n") {
 		line = strings.TrimRight(line, " ")
 		if i == 0 {

@@ -54,6 +54,8 @@ func show(b *strings.Builder, x *language.Body) {
 	fmt.Fprintf(b, "%s {\n", x.Title)
 	for _, f := range x.Fields {
 		switch {
+		case f.Attr != nil && f.Text != "" && f.Expr == nil && len(f.Text) > 60: // comments are aligned: not as far as that
+			fmt.Fprintf(b, "# default\n%s = %s\n", f.Name, f.Text)
 		case f.Attr != nil && f.Text != "" && f.Expr == nil:
 			fmt.Fprintf(b, "%s = %s # default\n", f.Name, f.Text)
 		case f.Attr != nil && f.Text != "":

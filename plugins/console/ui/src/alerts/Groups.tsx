@@ -68,7 +68,7 @@ function GroupRows({ group, open, toggle }: { group: RuleGroup; open: boolean; t
       {open && (
         <Table.Tr className="detail">
           <Table.Td colSpan={7}>
-            <Table className="inner">
+            <Table className="inner rules">
               <Table.Tbody>
                 {group.rules.map((r, i) => (
                   <RuleRow key={i} rule={r} />

@@ -51,7 +51,7 @@ export interface History {
   series: Record<Name, Series[]>
 }
 
-const youngest = 180 // s that the charts show of a machine that is known since a moment ago
+const youngest = 60 // s that the charts show of a machine that is known since a moment ago
 
 /** Everything that the charts show, on one grid that begins with the data. A query that fails fails the whole: the store is one. */
 export async function fetchHistory(machine: Machine, interval: number, range: number, signal: AbortSignal): Promise<History> {

@@ -13,7 +13,7 @@ export interface UpHistory {
 const bound = 2000 // targets whose history is asked for
 
 export async function fetchUpHistory(signal: AbortSignal): Promise<UpHistory> {
-  const asked = gridOf(3600, stepOf(3600, 60), Date.now() / 1000)
+  const asked = gridOf(3600, stepOf(3600, 120), Date.now() / 1000)
   const [share, up, durations] = await Promise.all([
     query('avg_over_time(up[1h])', signal),
     query('up', signal),
@@ -21,7 +21,7 @@ export async function fetchUpHistory(signal: AbortSignal): Promise<UpHistory> {
   ])
   const keyed = (all: Sample[]) => new Map(all.map((s) => [targetKey(s.labels), s.value]))
   return {
-    grid: begun(asked, durations.series, 600),
+    grid: begun(asked, durations.series, 120),
     share: keyed(share.samples),
     up: keyed(up.samples),
     durations: new Map(durations.series.map((s) => [targetKey(s.labels), s.points])),
