@@ -22,24 +22,25 @@ var doors = map[string][]string{
 	"sdk/wire":       {"sdk"},
 	"sdk/serve":      {"sdk", "sdk/wire"},
 	"sdk/client":     {"sdk", "sdk/wire"},
-	"sdk/plugintest": {"sdk", "sdk/wire", "sdk/serve", "sdk/client"},
+	"sdk/language":   {"sdk"},
+	"sdk/template":   {"sdk"},
+	"sdk/plugintest": {"sdk", "sdk/wire", "sdk/serve", "sdk/client", "sdk/language"},
 
 	"plugins/*":        {"sdk", "sdk/serve", "plugins/internal/..."},
 	"plugins/internal": {"sdk"},
 
 	"daemon":                                     {"daemon/internal/cli"},
-	"daemon/internal/cli":                        {"daemon/internal/api", "daemon/internal/api/...", "daemon/internal/engine", "daemon/internal/config", "daemon/internal/supervisor", "sdk"},
-	"daemon/internal/api":                        {"daemon/internal/api/...", "daemon/internal/engine", "daemon/internal/config", "daemon/internal/supervisor", "daemon/internal/telemetry", "daemon/internal/rule", "sdk"},
+	"daemon/internal/cli":                        {"daemon/internal/api", "daemon/internal/api/...", "daemon/internal/engine", "sdk/language", "sdk/client", "sdk"},
+	"daemon/internal/api":                        {"daemon/internal/api/...", "daemon/internal/engine", "daemon/internal/supervisor", "daemon/internal/telemetry", "daemon/internal/rule", "sdk", "sdk/language"},
 	"daemon/internal/api/control":                {},
 	"daemon/internal/api/control/controlconnect": {"daemon/internal/api/control"},
-	"daemon/internal/engine": {"daemon/internal/config", "daemon/internal/plan", "daemon/internal/supervisor", "daemon/internal/buffer", "daemon/internal/pipeline",
-		"daemon/internal/rule", "daemon/internal/notify", "daemon/internal/state", "daemon/internal/telemetry", "sdk", "sdk/wire"},
-	"daemon/internal/config":     {"sdk"},
-	"daemon/internal/plan":       {"daemon/internal/config", "sdk"},
+	"daemon/internal/engine": {"daemon/internal/plan", "daemon/internal/supervisor", "daemon/internal/buffer", "daemon/internal/pipeline",
+		"daemon/internal/rule", "daemon/internal/notify", "daemon/internal/state", "daemon/internal/telemetry", "sdk", "sdk/wire", "sdk/client", "sdk/language"},
+	"daemon/internal/plan":       {"sdk", "sdk/language", "sdk/template"},
 	"daemon/internal/supervisor": {"sdk", "sdk/wire", "sdk/client"},
 	"daemon/internal/buffer":     {},
 	"daemon/internal/pipeline":   {"daemon/internal/buffer", "sdk", "sdk/wire"},
-	"daemon/internal/rule":       {"sdk"},
+	"daemon/internal/rule":       {"sdk", "sdk/template"},
 	"daemon/internal/notify":     {"sdk"},
 	"daemon/internal/state":      {},
 	"daemon/internal/telemetry":  {},
@@ -49,7 +50,9 @@ var doors = map[string][]string{
 // forbidden lists what must not be imported even though it is not ours.
 var forbidden = map[string]*regexp.Regexp{
 	"sdk":              regexp.MustCompile(`\.`), // the standard library only
-	"sdk/":             regexp.MustCompile(`hashicorp/hcl|zclconf/go-cty|prometheus/`),
+	"sdk/":             regexp.MustCompile(`prometheus/prometheus`),
+	"sdk/wire":         regexp.MustCompile(`hashicorp/hcl|zclconf/go-cty`),
+	"sdk/serve":        regexp.MustCompile(`hashicorp/hcl|zclconf/go-cty`),
 	"daemon":           regexp.MustCompile(`prometheus/prometheus/(tsdb|promql$|web|scrape|rules|storage)`),
 	"daemon/internal/": regexp.MustCompile(`prometheus/prometheus/(tsdb|promql$|web|scrape|rules|storage)`),
 }
@@ -60,6 +63,7 @@ type source struct {
 	doc     string // package comment
 	imports []string
 	lines   int
+	code    int // lines that are neither blank nor comment
 }
 
 // sources parses every Go file of the house but tests and generated code. It reads the files itself: the test cache then
@@ -89,6 +93,11 @@ func sources(t *testing.T) (all []source) {
 			return err
 		}
 		s := source{path: path, pkg: strings.TrimPrefix(filepath.ToSlash(filepath.Dir(path)), "../"), doc: f.Doc.Text(), lines: strings.Count(string(text), "\n")}
+		for line := range strings.Lines(string(text)) {
+			if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "//") {
+				s.code++
+			}
+		}
 		for _, i := range f.Imports {
 			p, _ := strconv.Unquote(i.Path.Value)
 			s.imports = append(s.imports, p)
@@ -157,17 +166,19 @@ func TestEveryPackageOpensWithItsManual(t *testing.T) {
 	}
 }
 
+// Decision 7 says what is counted.
 func TestTheKernelStaysSmall(t *testing.T) {
-	lines := 0
+	lines, code := 0, 0
 	for _, s := range sources(t) {
 		if strings.HasPrefix(s.pkg, "daemon") && s.pkg != "daemon/internal/gen" {
 			lines += s.lines
+			code += s.code
 		}
 	}
-	if lines > 8000 {
-		t.Errorf("the daemon has %d lines without tests and generated code; the aim is 8,000", lines)
+	if code > 8000 {
+		t.Errorf("the daemon has %d lines of code; the aim is 8,000", code)
 	}
-	t.Logf("%d lines", lines)
+	t.Logf("%d lines of code, %d with comments and blank lines", code, lines)
 }
 
 func TestEveryPluginFolderHasTheSameShape(t *testing.T) {

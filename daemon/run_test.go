@@ -24,11 +24,11 @@ import (
 
 // The tests of this folder run the real binaries: they are built once, as make build does, into a directory of the test.
 
-var binaries = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "magpie-bin")
-	if err != nil {
+var binaries = sync.OnceValues(func() (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "magpie-bin"); err != nil {
 		return "", err
 	}
+	built = dir
 	for _, target := range [][2]string{{"magpie", "./daemon"}, {"plugins/", "./plugins/..."}} {
 		out := filepath.Join(dir, target[0])
 		if strings.HasSuffix(target[0], "/") {
@@ -44,6 +44,8 @@ var binaries = sync.OnceValues(func() (string, error) {
 	return dir, nil
 })
 
+var built string // what TestMain removes
+
 // The test binary is also the plugins of the benchmarks: what it is follows from its name.
 func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
@@ -53,9 +55,7 @@ func TestMain(m *testing.M) {
 		serve.Main("hole", "0.0.0", sdk.Sink(openHole))
 	}
 	code := m.Run()
-	if dir, _ := binaries(); dir != "" {
-		os.RemoveAll(dir)
-	}
+	os.RemoveAll(built)
 	os.Exit(code)
 }
 

@@ -47,6 +47,15 @@ func (ls Labels) Set(name, value string) Labels {
 	return ls
 }
 
+// Map is the labels as a map, never nil.
+func (ls Labels) Map() map[string]string {
+	m := make(map[string]string, len(ls))
+	for _, l := range ls {
+		m[l.Name] = l.Value
+	}
+	return m
+}
+
 // Compare orders labels by their names and values.
 func (ls Labels) Compare(other Labels) int {
 	return slices.CompareFunc(ls, other, func(a, b Label) int {

@@ -1,10 +1,13 @@
 // Package client is the daemon's side of a plugin: it starts the process, speaks the contract with it, and says in one
 // error why it died. The supervisor, the CLI's plugin commands and the test kit use it.
 //
-//	launch.go   a process from start to death
-//	runner.go   how go-plugin is made to start it: process group, death signal, filtered stdout
-//	output.go   what it prints
-//	conn.go     the calls, each with a deadline
+//	launch.go     a process from start to death
+//	runner.go     how go-plugin is made to start it: process group, death signal, filtered stdout
+//	output.go     what it prints
+//	conn.go       the calls, each with a deadline
+//	catalogue.go  the plugins in the plugin directories and what they offer
+//	guard.go      the guardian, who outlives the daemon by a moment
+//	usage.go      what a process costs
 package client
 
 import (
@@ -12,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -220,4 +224,29 @@ func (r *run) kill() {
 		syscall.Kill(-r.pid, syscall.SIGKILL)
 		syscall.Kill(r.pid, syscall.SIGKILL)
 	}
+}
+
+// PrepareSockets makes a directory for sockets and sweeps what a dead daemon left in it. Nobody else
+// may use it.
+func PrepareSockets(dir string) error {
+	if len(dir) > 60 { // a socket's path has 108 bytes, and go-plugin adds some 40
+		return fmt.Errorf("the directory for sockets has too long a path (%d bytes, 60 are possible): %s", len(dir), dir)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() || info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("%s must be a directory that nobody else can enter (mode 0700)", dir)
+	}
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "plugin-dir") {
+			os.RemoveAll(filepath.Join(dir, e.Name()))
+		}
+	}
+	return err
 }

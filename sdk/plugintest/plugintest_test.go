@@ -142,3 +142,27 @@ func TestASinkRetriesDropsAndIsCounted(t *testing.T) {
 		t.Errorf("the handler saw %q", got)
 	}
 }
+
+func TestHCLIsReadAsTheDaemonReadsIt(t *testing.T) {
+	c := sdk.Source(open, sdk.Named("shop"))
+	cfg, err := HCL(c, `
+locals { port = 80 }
+source "shop" "main" {
+  interval = "5s"
+  wait     = "2s"
+  item "a" { port = local.port }
+}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := Open(t, c, cfg).Cycle().Find("test_items", "name", "a"); len(got) != 1 || got[0].Value != 80 {
+		t.Errorf("%v", got)
+	}
+	_, err = HCL(c, "source \"shop\" \"main\" {\n  wiat = \"2s\"\n}\n")
+	if err == nil || !strings.Contains(err.Error(), "test.hcl:2:3") || !strings.Contains(err.Error(), `Did you mean "wait"?`) {
+		t.Errorf("%v", err)
+	}
+	if _, err := HCL(c, `source "other" "main" {}`); err == nil {
+		t.Error("a block of another type was taken")
+	}
+}

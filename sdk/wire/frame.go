@@ -2,7 +2,8 @@
 // columnar frames that FORMAT.md draws.
 //
 // A source's side fills a Packer through an Encoder for each component; a sink's side reads with a Decoder. The daemon
-// between them looks at frame headers and definitions only and passes sample columns on as they are.
+// between them looks at frame headers and definitions only and passes sample columns on as they are: through a Translator
+// where a pipeline changes labels or leaves sources out.
 package wire
 
 import (

@@ -110,9 +110,7 @@ func (p *Packer) frame(h *Header, body, samples int) []byte {
 	length := HeaderSize + pad8(body)
 	f := p.room(length, samples)
 	h.put(f, length)
-	if length > HeaderSize+body {
-		clear(f[HeaderSize+body:])
-	}
+	clear(f[max(HeaderSize, length-8):]) // the padding is somewhere there, and the buffer was used before
 	return f[HeaderSize : HeaderSize+body : length]
 }
 

@@ -24,6 +24,12 @@ type PacketView struct {
 	Frames  []byte // 8-byte aligned
 }
 
+// PacketStream is the daemon's end of a process' Produce stream: it receives Raw and sends Down.
+type PacketStream interface {
+	SendMsg(m any) error
+	RecvMsg(m any) error
+}
+
 var errPacket = errors.New("malformed packet")
 
 // ParsePacket reads a Packet message.

@@ -13,8 +13,8 @@ import (
 
 	"github.com/magpie-monitoring/magpie/daemon/internal/api/control"
 	"github.com/magpie-monitoring/magpie/daemon/internal/api/control/controlconnect"
-	"github.com/magpie-monitoring/magpie/daemon/internal/config"
 	"github.com/magpie-monitoring/magpie/daemon/internal/engine"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 // controls answers the control API.
@@ -43,9 +43,9 @@ func named(h http.Handler) http.Handler {
 }
 
 func (c *controls) Plan(ctx context.Context, r *connect.Request[control.PlanRequest]) (*connect.Response[control.PlanResponse], error) {
-	var sources []config.Source
+	var sources []language.Source
 	for _, f := range r.Msg.Files {
-		sources = append(sources, config.Source{Name: f.Name, Bytes: f.Content})
+		sources = append(sources, language.Source{Name: f.Name, Bytes: f.Content})
 	}
 	built, p, err := c.engine.Plan(ctx, sources)
 	if err != nil {
@@ -58,11 +58,11 @@ func (c *controls) Plan(ctx context.Context, r *connect.Request[control.PlanRequ
 	}
 	m := &control.PlanResponse{Valid: p != nil, Diagnostics: diagnostics}
 	if p == nil {
-		config.WriteDiagnostics(&text, built.Config, built.Diags, r.Msg.Colour)
+		language.WriteDiagnostics(&text, built.Config, built.Diags, r.Msg.Colour)
 		m.Text = text.String()
 		return connect.NewResponse(m), nil
 	}
-	config.WriteDiagnostics(&warnings, built.Config, built.Diags, r.Msg.Colour)
+	language.WriteDiagnostics(&warnings, built.Config, built.Diags, r.Msg.Colour)
 	p.Print(&text, r.Msg.Colour)
 	m.Changes, m.Text, m.Warnings = !p.Empty(), text.String(), warnings.String()
 	if m.Json, err = json.Marshal(p); err != nil {

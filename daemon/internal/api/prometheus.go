@@ -110,12 +110,8 @@ func (p *prometheusAPI) active(ctx context.Context) ([]target, error) {
 	all := make([]target, 0, len(up.Series))
 	for _, s := range up.Series {
 		key := targetKey(s.Labels)
-		t := target{DiscoveredLabels: map[string]string{}, Labels: map[string]string{}, Health: "down", LastScrapeDuration: took[key]}
-		for _, l := range s.Labels {
-			if l.Name != sdk.NameLabel {
-				t.Labels[l.Name] = l.Value
-			}
-		}
+		t := target{DiscoveredLabels: map[string]string{}, Labels: s.Labels.Map(), Health: "down", LastScrapeDuration: took[key]}
+		delete(t.Labels, sdk.NameLabel)
 		j := jobs[t.Labels["job"]]
 		t.ScrapePool, t.ScrapeURL = cmp.Or(j.address, t.Labels["job"]), t.Labels["instance"]
 		t.GlobalURL, t.ScrapeInterval, t.ScrapeTimeout = t.ScrapeURL, j.interval, j.timeout
@@ -258,12 +254,8 @@ func ruleJSON(s rule.RuleState) map[string]any {
 func alertsJSON(s rule.RuleState) []map[string]any {
 	list := []map[string]any{}
 	for _, a := range s.Active {
-		labels := map[string]string{}
-		for _, l := range a.Labels {
-			labels[l.Name] = l.Value
-		}
 		m := map[string]any{
-			"labels": labels, "annotations": orEmpty(a.Annotations), "state": a.State, "activeAt": a.ActiveAt.UTC(),
+			"labels": a.Labels.Map(), "annotations": orEmpty(a.Annotations), "state": a.State, "activeAt": a.ActiveAt.UTC(),
 			"value": strconv.FormatFloat(a.Value, 'e', -1, 64),
 		}
 		if !a.KeepFiringSince.IsZero() {

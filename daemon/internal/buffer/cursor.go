@@ -188,19 +188,12 @@ func (c *Cursor) place() (s *segment, end int64, wait chan struct{}, err error) 
 
 // samplesFrom counts the samples of a segment's records from a position on.
 func (s *segment) samplesFrom(position uint64) (n uint64) {
-	for at := int64(segmentHeader); ; {
-		h, err := s.readHeader(at, s.size)
-		switch {
-		case errors.Is(err, errDamaged):
-			at = s.resync(at, s.size)
-			continue
-		case err != nil:
-			return n
-		case h.position >= position && h.flags&flagCarried == 0:
+	for _, h := range s.records(s.size) {
+		if h.position >= position && h.flags&flagCarried == 0 {
 			n += uint64(h.samples)
 		}
-		at += recordHeader + int64(h.length)
 	}
+	return n
 }
 
 const cursorsMagic = "MAGPIECU"

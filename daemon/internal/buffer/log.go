@@ -132,21 +132,9 @@ func (l *Log) Definitions(visit func(payload []byte)) {
 		return
 	}
 	s := l.segments[len(l.segments)-1]
-	for at := int64(segmentHeader); ; {
-		h, err := s.readHeader(at, s.visible)
-		if err == nil && h.flags&flagDefines != 0 {
-			payload := make([]byte, h.length)
-			if err = s.readPayload(at, h, payload); err == nil {
-				visit(payload)
-			}
-		}
-		switch {
-		case errors.Is(err, errDamaged):
-			at = s.resync(at, s.visible)
-		case err != nil:
-			return
-		default:
-			at += recordHeader + int64(h.length)
+	for at, h := range s.records(s.visible) {
+		if payload := make([]byte, h.length); h.flags&flagDefines != 0 && s.readPayload(at, h, payload) == nil {
+			visit(payload)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -126,6 +127,23 @@ func (s *segment) readHeader(at, end int64) (h header, err error) {
 		return h, errDamaged
 	}
 	return h, nil
+}
+
+// records visits the records before end with their offsets, and passes over what is damaged.
+func (s *segment) records(end int64) iter.Seq2[int64, header] {
+	return func(yield func(int64, header) bool) {
+		for at := int64(segmentHeader); ; {
+			h, err := s.readHeader(at, end)
+			switch {
+			case errors.Is(err, errDamaged):
+				at = s.resync(at, end)
+				continue
+			case err != nil || !yield(at, h):
+				return
+			}
+			at += recordHeader + int64(h.length)
+		}
+	}
 }
 
 // readPayload reads and checks a record's payload.

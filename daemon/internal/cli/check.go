@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/magpie-monitoring/magpie/daemon/internal/config"
 	"github.com/magpie-monitoring/magpie/daemon/internal/engine"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 func check(ctx context.Context, o *options, _ []string) int {
-	sources, err := config.Read(o.config)
+	sources, err := language.Read(o.config)
 	if err != nil {
 		return o.fail(err)
 	}
@@ -24,7 +24,7 @@ func check(ctx context.Context, o *options, _ []string) int {
 		return o.fail(err)
 	}
 	if o.json {
-		o.writeJSON(append([]config.Diagnostic{}, built.Config.Diagnostics(built.Diags)...))
+		o.writeJSON(append([]language.Diagnostic{}, built.Config.Diagnostics(built.Diags)...))
 	} else {
 		o.report(built)
 	}

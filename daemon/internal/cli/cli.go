@@ -16,9 +16,9 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/magpie-monitoring/magpie/daemon/internal/config"
 	"github.com/magpie-monitoring/magpie/daemon/internal/engine"
-	"github.com/magpie-monitoring/magpie/daemon/internal/supervisor"
+	"github.com/magpie-monitoring/magpie/sdk/client"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 // Version is set by the linker for releases.
@@ -92,8 +92,8 @@ func commands() []command {
 
 // Main runs a command line and returns its exit code.
 func Main(args []string, to IO) int {
-	if len(args) > 0 && args[0] == supervisor.GuardCommand {
-		supervisor.RunGuard(os.Stdin)
+	if len(args) > 0 && args[0] == client.GuardCommand {
+		client.RunGuard(os.Stdin)
 		return exitOK
 	}
 	if len(args) == 2 && args[0] == "help" {
@@ -112,7 +112,7 @@ func Main(args []string, to IO) int {
 	for _, c := range commands() {
 		names = append(names, c.name)
 	}
-	fmt.Fprintf(to.Err, "magpie: there is no command %q.%s Run magpie help for all of them.\n", args[0], config.DidYouMean(args[0], names))
+	fmt.Fprintf(to.Err, "magpie: there is no command %q.%s Run magpie help for all of them.\n", args[0], language.DidYouMean(args[0], names))
 	return exitErrors
 }
 
@@ -197,7 +197,7 @@ func (o *options) fail(err error) int {
 }
 
 // catalogue is the plugins', with what is known of them kept in the user's cache.
-func (o *options) catalogue() (*supervisor.Catalogue, error) {
+func (o *options) catalogue() (*client.Catalogue, error) {
 	cache := ""
 	if dir, err := os.UserCacheDir(); err == nil {
 		cache = filepath.Join(dir, "magpie", "schemas")
@@ -206,10 +206,10 @@ func (o *options) catalogue() (*supervisor.Catalogue, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &supervisor.Catalogue{Dirs: o.pluginDirs, Cache: cache, Run: run}, nil
+	return &client.Catalogue{Dirs: o.pluginDirs, Cache: cache, Run: run}, nil
 }
 
 // report writes diagnostics.
 func (o *options) report(b *engine.Built) {
-	config.WriteDiagnostics(o.Err, b.Config, b.Diags, o.Colour)
+	language.WriteDiagnostics(o.Err, b.Config, b.Diags, o.Colour)
 }

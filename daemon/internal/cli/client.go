@@ -15,8 +15,8 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/magpie-monitoring/magpie/daemon/internal/api/control/controlconnect"
-	"github.com/magpie-monitoring/magpie/daemon/internal/config"
 	"github.com/magpie-monitoring/magpie/daemon/internal/engine"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 const defaultAddr = "http://127.0.0.1:9470"
@@ -36,7 +36,7 @@ func (o *options) daemon() *daemon {
 	}
 	dir := o.dataDir
 	if dir == "" {
-		if sources, err := config.Read(o.config); err == nil {
+		if sources, err := language.Read(o.config); err == nil {
 			dir = engine.DataDir(sources)
 		}
 	}

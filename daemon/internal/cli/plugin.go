@@ -7,9 +7,9 @@ import (
 	"os"
 	"strings"
 
-	"github.com/magpie-monitoring/magpie/daemon/internal/config"
-	"github.com/magpie-monitoring/magpie/daemon/internal/supervisor"
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/client"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 func plugin(ctx context.Context, o *options, args []string) int {
@@ -31,12 +31,12 @@ func plugin(ctx context.Context, o *options, args []string) int {
 	return o.fail(fmt.Errorf("say magpie plugin list, or magpie plugin describe NAME"))
 }
 
-func (o *options) listPlugins(plugins []supervisor.Plugin) int {
+func (o *options) listPlugins(plugins []client.Plugin) int {
 	if len(plugins) == 0 && !o.json {
 		return o.fail(fmt.Errorf("there are no plugins in %s: give their directory with -plugin-dir", strings.Join(o.pluginDirs, " or ")))
 	}
 	type entry struct {
-		supervisor.Plugin
+		client.Plugin
 		Error string `json:"error,omitempty"`
 	}
 	list, code := []entry{}, exitOK
@@ -71,7 +71,7 @@ func (o *options) writeJSON(v any) int {
 	return exitOK
 }
 
-func (o *options) describePlugin(plugins []supervisor.Plugin, name string) int {
+func (o *options) describePlugin(plugins []client.Plugin, name string) int {
 	var names []string
 	for _, p := range plugins {
 		if p.Name != name {
@@ -100,7 +100,7 @@ func (o *options) describePlugin(plugins []supervisor.Plugin, name string) int {
 		}
 		return exitOK
 	}
-	return o.fail(fmt.Errorf("there is no plugin %q in %s.%s", name, strings.Join(o.pluginDirs, " or "), config.DidYouMean(name, names)))
+	return o.fail(fmt.Errorf("there is no plugin %q in %s.%s", name, strings.Join(o.pluginDirs, " or "), language.DidYouMean(name, names)))
 }
 
 func (o *options) describeSchema(s sdk.Schema, indent string) {

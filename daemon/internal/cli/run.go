@@ -12,8 +12,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/magpie-monitoring/magpie/daemon/internal/api"
-	"github.com/magpie-monitoring/magpie/daemon/internal/config"
 	"github.com/magpie-monitoring/magpie/daemon/internal/engine"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 // stopWithin is how long the daemon has to stop; what is not delivered by then is after the next start.
@@ -30,7 +30,7 @@ func run(ctx context.Context, o *options, _ []string) int {
 	}
 	log := hclog.New(&hclog.LoggerOptions{Name: "magpie", Level: level, Output: o.Err, JSONFormat: o.logFormat == "json", Color: colour, ColorHeaderOnly: true})
 	e, err := engine.Open(ctx, engine.Options{
-		Version: Version, Read: func() ([]config.Source, error) { return config.Read(o.config) }, PluginDirs: o.pluginDirs,
+		Version: Version, Read: func() ([]language.Source, error) { return language.Read(o.config) }, PluginDirs: o.pluginDirs,
 		DataDir: o.dataDir, Listen: o.listen, Log: log,
 	})
 	var invalid *engine.InvalidError

@@ -126,10 +126,7 @@ func routeOf(r *plan.Route) *notify.Route {
 		return nil
 	}
 	out := &notify.Route{
-		Notify: r.Notify, GroupBy: r.GroupBy, GroupWait: r.GroupWait, GroupInterval: r.GroupInterval, RepeatInterval: r.RepeatInterval, Continue: r.Continue,
-	}
-	for _, m := range r.Match {
-		out.Match = append(out.Match, notify.Matcher(m))
+		Match: r.Match, Notify: r.Notify, GroupBy: r.GroupBy, GroupWait: r.GroupWait, GroupInterval: r.GroupInterval, RepeatInterval: r.RepeatInterval, Continue: r.Continue,
 	}
 	for _, child := range r.Routes {
 		out.Routes = append(out.Routes, routeOf(child))

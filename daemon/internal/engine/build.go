@@ -6,27 +6,27 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/magpie-monitoring/magpie/daemon/internal/config"
 	"github.com/magpie-monitoring/magpie/daemon/internal/plan"
-	"github.com/magpie-monitoring/magpie/daemon/internal/supervisor"
+	"github.com/magpie-monitoring/magpie/sdk/client"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 // Built is a configuration as far as it could be understood.
 type Built struct {
-	Sources []config.Source
-	Config  *config.Config
+	Sources []language.Source
+	Config  *language.Config
 	Desired *plan.Desired // never to be applied where Diags has errors
 	Diags   hcl.Diagnostics
-	plugins map[string]supervisor.Plugin // by name
+	plugins map[string]client.Plugin // by name
 }
 
 // Build understands a configuration with the plugins that there are. Nothing is opened; offline, no secret is read.
-func Build(ctx context.Context, catalogue *supervisor.Catalogue, sources []config.Source, hmacKey []byte, offline bool) (*Built, error) {
+func Build(ctx context.Context, catalogue *client.Catalogue, sources []language.Source, hmacKey []byte, offline bool) (*Built, error) {
 	plugins, err := catalogue.Plugins(ctx)
 	if err != nil {
 		return nil, err
 	}
-	b := &Built{Sources: sources, plugins: map[string]supervisor.Plugin{}}
+	b := &Built{Sources: sources, plugins: map[string]client.Plugin{}}
 	var offers []plan.Offer
 	for _, p := range plugins {
 		if p.Err != nil {
@@ -39,7 +39,7 @@ func Build(ctx context.Context, catalogue *supervisor.Catalogue, sources []confi
 		}
 	}
 	var diags hcl.Diagnostics
-	b.Config, diags = config.Parse(sources)
+	b.Config, diags = language.Parse(sources)
 	b.Diags = append(b.Diags, diags...)
 	b.Desired, diags = plan.Build(b.Config, offers, plan.Env{
 		Getenv: os.LookupEnv, ReadFile: os.ReadFile, Offline: offline, HMACKey: hmacKey, PluginDirs: catalogue.Dirs,

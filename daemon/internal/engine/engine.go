@@ -24,19 +24,20 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/magpie-monitoring/magpie/daemon/internal/buffer"
-	"github.com/magpie-monitoring/magpie/daemon/internal/config"
 	"github.com/magpie-monitoring/magpie/daemon/internal/pipeline"
 	"github.com/magpie-monitoring/magpie/daemon/internal/plan"
 	"github.com/magpie-monitoring/magpie/daemon/internal/state"
 	"github.com/magpie-monitoring/magpie/daemon/internal/supervisor"
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/client"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 	"github.com/magpie-monitoring/magpie/sdk/wire"
 )
 
 // Options come from the command line.
 type Options struct {
 	Version    string
-	Read       func() ([]config.Source, error) // the configuration's files, again at each reload
+	Read       func() ([]language.Source, error) // the configuration's files, again at each reload
 	PluginDirs []string
 	DataDir    string // "": as the configuration says
 	Listen     string // "": as the configuration says
@@ -54,8 +55,8 @@ type Engine struct {
 	hmacKey    []byte
 	first      *Built // what Boot applies
 	numbers    *numbers
-	guard      *supervisor.Guard
-	catalogue  *supervisor.Catalogue
+	guard      *client.Guard
+	catalogue  *client.Catalogue
 	supervisor *supervisor.Supervisor
 	log        *buffer.Log
 	ingest     *pipeline.Ingest
@@ -99,7 +100,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	}
 	e.life, e.end = context.WithCancel(context.Background())
 	e.hostname, _ = os.Hostname()
-	e.catalogue = &supervisor.Catalogue{Dirs: o.PluginDirs, Env: pluginEnv()}
+	e.catalogue = &client.Catalogue{Dirs: o.PluginDirs, Env: pluginEnv()}
 	built, err := e.start(ctx)
 	if err != nil {
 		e.Stop(ctx)
@@ -148,15 +149,15 @@ func (e *Engine) start(ctx context.Context) (*Built, error) {
 }
 
 // DataDir is the data directory that a configuration names, as far as it can be read.
-func DataDir(sources []config.Source) string {
-	c, _ := config.Parse(sources)
+func DataDir(sources []language.Source) string {
+	c, _ := language.Parse(sources)
 	d, _ := plan.Build(c, nil, plan.Env{Getenv: os.LookupEnv, ReadFile: os.ReadFile, Offline: true})
 	return d.Settings.DataDir
 }
 
 func describe(b *Built) string {
 	var text strings.Builder
-	config.WriteDiagnostics(&text, b.Config, b.Diags, false)
+	language.WriteDiagnostics(&text, b.Config, b.Diags, false)
 	return text.String()
 }
 
@@ -178,11 +179,11 @@ func (e *Engine) open() (err error) {
 	e.numbers = &numbers{state: e.state}
 	e.catalogue.Cache = filepath.Join(e.dataDir, "schemas")
 	run := runDir(e.dataDir)
-	if err := supervisor.PrepareRun(run); err != nil {
+	if err := client.PrepareSockets(run); err != nil {
 		return err
 	}
 	e.catalogue.Run = run
-	if e.guard, err = supervisor.StartGuard(); err != nil {
+	if e.guard, err = client.StartGuard(); err != nil {
 		return err
 	}
 	e.ingest = pipeline.NewIngest()
@@ -197,11 +198,9 @@ func (e *Engine) open() (err error) {
 		Opening: func(number uint32, s *supervisor.Spec) {
 			e.ingest.Open(number, s.Address, s.Source.LimitSeries, graceOf(s))
 		},
-		Gone:   e.ingest.Gone,
-		Answer: e.answer,
-		Produce: func(ctx context.Context, connect func(context.Context) (supervisor.ProduceStream, error), received func(uint64)) error {
-			return e.ingest.Serve(ctx, func(ctx context.Context) (pipeline.Produced, error) { return connect(ctx) }, received)
-		},
+		Gone:    e.ingest.Gone,
+		Answer:  e.answer,
+		Produce: e.ingest.Serve,
 	})
 	e.alerting = newAlerting(e)
 	return nil
@@ -325,7 +324,7 @@ func (e *Engine) reload(ctx context.Context) (*plan.Plan, error) {
 }
 
 // Plan says what applying files would change.
-func (e *Engine) Plan(ctx context.Context, sources []config.Source) (*Built, *plan.Plan, error) {
+func (e *Engine) Plan(ctx context.Context, sources []language.Source) (*Built, *plan.Plan, error) {
 	built, err := Build(ctx, e.catalogue, sources, e.hmacKey, false)
 	if err != nil {
 		return nil, nil, err

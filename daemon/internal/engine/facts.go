@@ -13,8 +13,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/magpie-monitoring/magpie/daemon/internal/config"
 	"github.com/magpie-monitoring/magpie/daemon/internal/state"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 // lockDataDir makes sure that no other daemon uses the directory. The lock goes with the process.
@@ -88,7 +88,7 @@ func (n *numbers) take() (uint32, error) {
 // configurations may hold passwords.
 type lastApplied struct {
 	Time    time.Time
-	Sources []config.Source
+	Sources []language.Source
 }
 
 func seal(s *state.Store) (cipher.AEAD, error) {
@@ -103,7 +103,7 @@ func seal(s *state.Store) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-func saveApplied(s *state.Store, sources []config.Source) error {
+func saveApplied(s *state.Store, sources []language.Source) error {
 	box, err := seal(s)
 	if err != nil {
 		return err

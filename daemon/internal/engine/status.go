@@ -10,6 +10,7 @@ import (
 	"github.com/magpie-monitoring/magpie/daemon/internal/pipeline"
 	"github.com/magpie-monitoring/magpie/daemon/internal/supervisor"
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/client"
 )
 
 // Status is how everything is, at one moment.
@@ -41,7 +42,7 @@ type ComponentStatus struct {
 // ProcessStatus is one plugin's process and what it uses.
 type ProcessStatus struct {
 	supervisor.ProcessState
-	supervisor.Usage
+	client.Usage
 }
 
 // PipelineStatus is one way to one sink.
@@ -76,7 +77,7 @@ func (e *Engine) Status() Status {
 	for _, p := range e.supervisor.Processes() {
 		st := ProcessStatus{ProcessState: p}
 		if p.Pid != 0 {
-			st.Usage, _ = supervisor.UsageOf(p.Pid) // it may have died just now
+			st.Usage, _ = client.UsageOf(p.Pid) // it may have died just now
 		}
 		s.Processes = append(s.Processes, st)
 	}

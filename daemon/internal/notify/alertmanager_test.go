@@ -60,14 +60,14 @@ func randomRoute(r *rand.Rand, depth int, receivers *int) *Route {
 		child.Continue = r.IntN(3) == 0
 		for range 1 + r.IntN(2) {
 			label := []string{"a", "b", "c"}[r.IntN(3)]
-			m := Matcher{label, "=", []string{"1", "2", ""}[r.IntN(3)]}
+			m := sdk.Matcher{Label: label, Op: "=", Value: []string{"1", "2", ""}[r.IntN(3)]}
 			switch r.IntN(4) {
 			case 0:
 				m.Op = "!="
 			case 1:
-				m = Matcher{label, "=~", []string{"1|2", ".*", "[^1]", "1?"}[r.IntN(4)]}
+				m = sdk.Matcher{Label: label, Op: "=~", Value: []string{"1|2", ".*", "[^1]", "1?"}[r.IntN(4)]}
 			case 2:
-				m = Matcher{label, "!~", []string{"1|3", ".+", "2"}[r.IntN(3)]}
+				m = sdk.Matcher{Label: label, Op: "!~", Value: []string{"1|3", ".+", "2"}[r.IntN(3)]}
 			}
 			child.Match = append(child.Match, m)
 		}
@@ -225,7 +225,7 @@ func TestMessagesAreThoseOfAlertmanager(t *testing.T) {
 	tree := simple("r0")
 	tree.GroupWait, tree.GroupInterval = time.Second, time.Second
 	db := simple("r1")
-	db.GroupWait, db.GroupInterval, db.Match = time.Second, time.Second, []Matcher{{"team", "=", "db"}, {"env", "=~", "prod|"}}
+	db.GroupWait, db.GroupInterval, db.Match = time.Second, time.Second, []sdk.Matcher{{Label: "team", Op: "=", Value: "db"}, {Label: "env", Op: "=~", Value: "prod|"}}
 	tree.Routes = []*Route{db}
 	address, theirs := alertmanager(t, tree, 2)
 

@@ -2,6 +2,8 @@ package notify
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -22,6 +24,34 @@ type message struct {
 	Firing, Resolved []uint64 // fingerprints, sorted
 	Count            uint64   // the how-manieth of its group
 	Pending          Pending
+}
+
+// newMessage says what a group says now. last is what its receiver was told before.
+func (n *Notifier) newMessage(g *group, last *entry, firing, resolved []uint64) *message {
+	alerts := n.outward(g)
+	note := sdk.Notification{GroupKey: g.id.Group, Receiver: g.id.Receiver, ExternalURL: n.o.ExternalURL, GroupLabels: g.labels}
+	note.Summarize(alerts)
+	m := &message{ID: g.id, Firing: firing, Resolved: resolved, Count: 1}
+	if last != nil {
+		m.Count = last.Count + 1
+		if len(last.Firing) > 0 { // after everything had resolved, a new story begins
+			note.Previous = last.Receipt
+		}
+	}
+	note.IdempotencyKey = idempotencyKey(g.id, m.Count, alerts)
+	m.Notification = note
+	m.Pending = Pending{IdempotencyKey: note.IdempotencyKey, Since: n.o.Wall().UTC()}
+	return m
+}
+
+// idempotencyKey is the same for the same state of the same alerts, told for the same time.
+func idempotencyKey(of id, count uint64, alerts []sdk.Alert) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %q %d", of.Group, of.Receiver, count)
+	for _, a := range alerts {
+		fmt.Fprintf(h, " %s %s %d", a.Fingerprint, a.Status, a.StartsAt.Unix())
+	}
+	return fmt.Sprintf("%x", h.Sum(nil)[:16])
 }
 
 // lane bounds what is in flight to one receiver.

@@ -18,8 +18,7 @@
 //	notify.go  what is handed in and out; alerts find their groups
 //	route.go   routes and matchers
 //	group.go   one group of one receiver: when there is something to tell
-//	deliver.go a message on its way
-//	render.go  the message
+//	deliver.go a message, and its way
 //	saved.go   the state on disk
 package notify
 

@@ -218,17 +218,17 @@ func TestWhatFiresIsRepeatedAfterTheRepeatInterval(t *testing.T) {
 
 func TestRoutesAndGroups(t *testing.T) {
 	tree := simple("root")
-	child := func(notify string, goOn bool, match ...Matcher) *Route {
+	child := func(notify string, goOn bool, match ...sdk.Matcher) *Route {
 		r := simple(notify)
 		r.Match, r.Continue = match, goOn
 		return r
 	}
 	tree.Routes = []*Route{
-		child("audit", true, Matcher{"team", "=~", "d.|web"}),
-		child("db", false, Matcher{"team", "=", "db"}, Matcher{"env", "!=", "test"}),
-		child("rest", false, Matcher{"team", "!~", "d.*|"}),
+		child("audit", true, sdk.Matcher{Label: "team", Op: "=~", Value: "d.|web"}),
+		child("db", false, sdk.Matcher{Label: "team", Op: "=", Value: "db"}, sdk.Matcher{Label: "env", Op: "!=", Value: "test"}),
+		child("rest", false, sdk.Matcher{Label: "team", Op: "!~", Value: "d.*|"}),
 	}
-	tree.Routes[1].Routes = []*Route{child("pager", false, Matcher{"severity", "=", "page"})}
+	tree.Routes[1].Routes = []*Route{child("pager", false, sdk.Matcher{Label: "severity", Op: "=", Value: "page"})}
 	tree.Routes[2].GroupBy = []string{"..."}
 	tree.Routes[1].GroupBy = nil
 	own := firing("High e team=db")
@@ -274,8 +274,8 @@ func TestRoutesAndGroups(t *testing.T) {
 	run(t, "wrong matchers", func(t *testing.T, w *world) {
 		n := w.notifier()
 		defer n.Stop()
-		for _, m := range []Matcher{{"a", "=~", "("}, {"a", "~", "x"}, {"a", "", "x"}} {
-			if err := n.SetRoute(&Route{Routes: []*Route{{Match: []Matcher{m}}}}); err == nil {
+		for _, m := range []sdk.Matcher{{Label: "a", Op: "=~", Value: "("}, {Label: "a", Op: "~", Value: "x"}, {Label: "a", Op: "", Value: "x"}} {
+			if err := n.SetRoute(&Route{Routes: []*Route{{Match: []sdk.Matcher{m}}}}); err == nil {
 				t.Errorf("%v was taken", m)
 			}
 		}
@@ -393,7 +393,7 @@ func TestThereIsAMostOfAlerts(t *testing.T) {
 		n.Put(alerts)
 		time.Sleep(time.Minute)
 		s := n.Snapshot()
-		if s.Alerts != maxAlerts || s.Refused != 5 || len(w.attempts()) != 1 || w.attempts()[0].note.Truncated != maxAlerts-maxListed || len(w.attempts()[0].note.Alerts) != maxListed {
+		if s.Alerts != maxAlerts || s.Refused != 5 || len(w.attempts()) != 1 || w.attempts()[0].note.Truncated != maxAlerts-500 || len(w.attempts()[0].note.Alerts) != 500 {
 			t.Errorf("%d alerts, %d refused, %d messages", s.Alerts, s.Refused, len(w.attempts()))
 		}
 	})

@@ -4,19 +4,20 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/magpie-monitoring/magpie/sdk"
 )
 
 // Route is one route of the tree. What a route inherits is filled in already. The first child that matches takes an alert,
 // and the next ones too while those that matched say Continue; an alert that no child takes is the route's own.
 type Route struct {
-	Match          []Matcher // all of them; a route without takes every alert
-	Notify         []string  // addresses of receivers; none: nobody is told
-	GroupBy        []string  // label names; "...": by all labels
+	Match          []sdk.Matcher // all of them; a route without takes every alert
+	Notify         []string      // addresses of receivers; none: nobody is told
+	GroupBy        []string      // label names; "...": by all labels
 	GroupWait      time.Duration
 	GroupInterval  time.Duration
 	RepeatInterval time.Duration
@@ -24,18 +25,11 @@ type Route struct {
 	Routes         []*Route
 }
 
-// Matcher compares a label; a label that an alert does not have is empty.
-type Matcher struct {
-	Label string
-	Op    string // =, !=, =~, !~; regular expressions match the whole value
-	Value string
-}
-
 // route is a Route that is ready.
 type route struct {
 	*Route
 	key    string // the matchers on the way to it, as Alertmanager's group keys have them
-	re     []*regexp.Regexp
+	match  []func(labels map[string]string) bool
 	routes []*route
 }
 
@@ -43,16 +37,11 @@ func compile(r *Route, above string) (*route, error) {
 	out := &route{Route: r}
 	var texts []string
 	for _, m := range r.Match {
-		re, err := regexp.Compile("^(?s:" + m.Value + ")$")
-		if m.Op == "=" || m.Op == "!=" {
-			re, err = nil, nil
-		} else if m.Op != "=~" && m.Op != "!~" {
-			return nil, fmt.Errorf("%q is not one of =, !=, =~ and !~", m.Op)
-		}
+		match, err := m.Func()
 		if err != nil {
-			return nil, fmt.Errorf("%s %s %q: %w", m.Label, m.Op, m.Value, err)
+			return nil, err
 		}
-		out.re = append(out.re, re)
+		out.match = append(out.match, match)
 		texts = append(texts, m.Label+m.Op+strconv.Quote(m.Value))
 	}
 	slices.Sort(texts)
@@ -67,25 +56,9 @@ func compile(r *Route, above string) (*route, error) {
 	return out, nil
 }
 
-func (r *route) matches(labels map[string]string) bool {
-	for i, m := range r.Match {
-		value := labels[m.Label]
-		var equal bool
-		if r.re[i] != nil {
-			equal = r.re[i].MatchString(value)
-		} else {
-			equal = value == m.Value
-		}
-		if equal == (m.Op[0] == '!') {
-			return false
-		}
-	}
-	return true
-}
-
 // find returns the routes that take an alert, as dispatch.Route.Match of Alertmanager does.
 func (r *route) find(labels map[string]string) []*route {
-	if !r.matches(labels) {
+	if slices.ContainsFunc(r.match, func(matches func(map[string]string) bool) bool { return !matches(labels) }) {
 		return nil
 	}
 	var all []*route

@@ -9,7 +9,7 @@ import (
 
 // acker tells a process how far its packets are durable: the newest number only, one message for many packets.
 type acker struct {
-	to    Produced
+	to    wire.PacketStream
 	abort context.CancelCauseFunc
 
 	mu   sync.Mutex
@@ -17,7 +17,7 @@ type acker struct {
 	wake chan struct{}
 }
 
-func newAcker(ctx context.Context, to Produced, abort context.CancelCauseFunc) *acker {
+func newAcker(ctx context.Context, to wire.PacketStream, abort context.CancelCauseFunc) *acker {
 	a := &acker{to: to, abort: abort, wake: make(chan struct{}, 1)}
 	go a.run(ctx)
 	return a

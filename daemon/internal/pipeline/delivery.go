@@ -25,14 +25,11 @@ type Consumed interface {
 	Recv() (*wire.Up, error)
 }
 
-// MapSeries asks a processor; a nil entry in the answer drops the series.
-type MapSeries func(ctx context.Context, series []sdk.Labels) ([]sdk.Labels, error)
-
 // Route says what a delivery carries, and where.
 type Route struct {
 	Key      string // names the cursor
 	Wants    func(address string) bool
-	Through  []MapSeries
+	Through  []wire.MapSeries
 	External sdk.Labels                                  // added where a series has none of the name
 	Connect  func(ctx context.Context) (Consumed, error) // waits until the sink is there; the stream ends with ctx
 	Log      func(text string, err error)
@@ -132,7 +129,7 @@ func (d *Delivery) connectAndDeliver(ctx context.Context) error {
 
 // send reads records, translates them, and sends what is left of them.
 func (d *Delivery) send(ctx context.Context, stream Consumed) error {
-	t := translator{route: &d.Route, views: map[uint32]*view{}}
+	t := wire.Translator{Wants: d.Wants, Through: d.Through, External: d.External}
 	for {
 		var buf *[]byte
 		record, err := d.cursor.Next(ctx, func(n int) []byte {
@@ -145,14 +142,14 @@ func (d *Delivery) send(ctx context.Context, stream Consumed) error {
 		if err != nil {
 			return err
 		}
-		out, err := t.record(ctx, record)
+		out, err := t.Translate(ctx, record.Payload, record.Samples, record.Defines, record.Past)
 		if err != nil {
 			wire.Pool.Put(buf)
 			return err
 		}
-		d.dropped(out.dropped)
-		if out.same {
-			err = d.transmit(ctx, stream, buf, record.Position, record.Position, out.samples)
+		d.dropped(out.Dropped)
+		if out.Same {
+			err = d.transmit(ctx, stream, buf, record.Position, record.Position, out.Samples)
 		} else {
 			wire.Pool.Put(buf)
 			err = d.transmitParts(ctx, stream, record.Position, out)
@@ -165,19 +162,19 @@ func (d *Delivery) send(ctx context.Context, stream Consumed) error {
 
 // transmitParts sends translated frames, in as many packets as they need. All but the last bear the position before, so
 // that only the last acknowledges the record.
-func (d *Delivery) transmitParts(ctx context.Context, stream Consumed, position uint64, out translated) error {
-	if len(out.frames) == 0 {
+func (d *Delivery) transmitParts(ctx context.Context, stream Consumed, position uint64, out wire.Translated) error {
+	if len(out.Frames) == 0 {
 		d.skip(position)
 		return nil
 	}
-	rest := out.frames
+	rest := out.Frames
 	for len(rest) > 0 {
 		n := packetful(rest)
 		part := rest[:n]
 		rest = rest[n:]
 		buf := wire.Pool.Get(wire.PacketHeader + n)
 		copy((*buf)[wire.PacketHeader:], part)
-		at, samples := position, out.samples
+		at, samples := position, out.Samples
 		if len(rest) > 0 {
 			at, samples = position-1, 0
 		}

@@ -4,7 +4,6 @@
 //	stream.go    the definitions of one opening of a component
 //	handover.go  staleness when a component is opened anew, or ends
 //	delivery.go  from one cursor of the log to one sink, with acknowledgements
-//	translate.go definitions mapped by processors; sample columns as they are
 //	recorder.go  the daemon's own source: the output of rules
 //
 // Packets pass as they came; only definitions are decoded, once at the door and once for each delivery that maps them.
@@ -104,16 +103,10 @@ func (in *Ingest) append(frames []byte, samples int) {
 	}
 }
 
-// Produced is the daemon's end of a process' Produce stream.
-type Produced interface {
-	SendMsg(m any) error
-	RecvMsg(m any) error
-}
-
 // Serve takes what the sources of one process send, until the stream ends. connect opens the stream under the context that
 // it is given; received is told the number of each packet that was taken. An error is a violation of the contract, which
 // names the component, or that the log cannot keep what came.
-func (in *Ingest) Serve(ctx context.Context, connect func(context.Context) (Produced, error), received func(seq uint64)) error {
+func (in *Ingest) Serve(ctx context.Context, connect func(context.Context) (wire.PacketStream, error), received func(seq uint64)) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	from, err := connect(ctx)

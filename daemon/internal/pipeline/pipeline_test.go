@@ -61,7 +61,7 @@ func (r *rig) source(number uint32, address string) *source {
 	s.batch.Whole = true
 	r.in.Open(number, address, 1000, time.Hour)
 	go func() {
-		s.ended <- r.in.Serve(r.ctx, func(ctx context.Context) (Produced, error) { return &produced{ctx, s.packer}, nil }, func(uint64) {})
+		s.ended <- r.in.Serve(r.ctx, func(ctx context.Context) (wire.PacketStream, error) { return &produced{ctx, s.packer}, nil }, func(uint64) {})
 	}()
 	return s
 }
@@ -239,7 +239,7 @@ func TestOnlyWantedStreamsAndNotWhatAProcessorDrops(t *testing.T) {
 	d := r.deliver(k, func(route *Route) {
 		route.Wants = func(address string) bool { return address == "source.a.x" }
 		route.External = sdk.NewLabels("site", "s1", "instance", "no")
-		route.Through = []MapSeries{func(_ context.Context, series []sdk.Labels) ([]sdk.Labels, error) {
+		route.Through = []wire.MapSeries{func(_ context.Context, series []sdk.Labels) ([]sdk.Labels, error) {
 			for i, ls := range series {
 				switch name := ls.Get("__name__"); {
 				case strings.HasPrefix(name, "drop"):
@@ -414,11 +414,11 @@ func FuzzTake(f *testing.F) {
 		r := wire.Read(slices.Clone(frames))
 		for r.Next() && c.frame(&r.Frame) == nil {
 		}
-		tr := translator{route: &Route{Wants: func(string) bool { return true }, Through: []MapSeries{func(_ context.Context, s []sdk.Labels) ([]sdk.Labels, error) { return make([]sdk.Labels, len(s)), nil }}}, views: map[uint32]*view{}}
+		tr := wire.Translator{Wants: func(string) bool { return true }, Through: []wire.MapSeries{func(_ context.Context, s []sdk.Labels) ([]sdk.Labels, error) { return make([]sdk.Labels, len(s)), nil }}}
 		payload := append(wire.AppendStream(nil, 1, "source.a.x"), frames...)
-		out, err := tr.record(t.Context(), buffer.Record{Payload: payload, Defines: true})
+		out, err := tr.Translate(t.Context(), payload, 0, true, false)
 		if err == nil {
-			wire.NewDecoder().Decode(out.frames)
+			wire.NewDecoder().Decode(out.Frames)
 		}
 	})
 }

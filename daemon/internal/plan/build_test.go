@@ -12,9 +12,9 @@ import (
 
 	"golang.org/x/tools/txtar"
 
-	"github.com/magpie-monitoring/magpie/daemon/internal/config"
 	"github.com/magpie-monitoring/magpie/daemon/internal/plan"
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 // good builds the golden configuration that has everything in it.
@@ -29,7 +29,7 @@ func good(t testing.TB) *plan.Desired {
 
 func must(t testing.TB, text string) *plan.Desired {
 	t.Helper()
-	d, _, diags := build(t, []config.Source{{Name: "config.hcl", Bytes: []byte(text)}})
+	d, _, diags := build(t, []language.Source{{Name: "config.hcl", Bytes: []byte(text)}})
 	if strings.Contains(diags, "error:") {
 		t.Fatal(diags)
 	}
@@ -203,7 +203,7 @@ func TestOfflineNoSecretIsReadAndAllElseIsChecked(t *testing.T) {
 	offline := env()
 	offline.Offline = true
 	offline.ReadFile = func(path string) ([]byte, error) { t.Errorf("%s is read", path); return nil, os.ErrNotExist }
-	cfg, diags := config.Parse([]config.Source{{Name: "a.hcl", Bytes: []byte(`source "etcd" "a" {
+	cfg, diags := language.Parse([]language.Source{{Name: "a.hcl", Bytes: []byte(`source "etcd" "a" {
   endpoints = ["https://u:${secret("env:UNSET")}@a/", "b"]
   username  = secret("file:/none")
   password  = secret("env:UNSET")
@@ -235,10 +235,10 @@ func TestTypesThatAreNotGosAreConverted(t *testing.T) {
 	}}
 	types := []plan.Offer{{Plugin: "x", Type: sdk.Type{Kind: sdk.KindService, Name: "x", Config: schema}}}
 	load := func(text string) (*plan.Desired, string) {
-		cfg, diags := config.Parse([]config.Source{{Name: "a.hcl", Bytes: []byte("service \"x\" \"x\" {\n" + text + "\n}\n")}})
+		cfg, diags := language.Parse([]language.Source{{Name: "a.hcl", Bytes: []byte("service \"x\" \"x\" {\n" + text + "\n}\n")}})
 		d, more := plan.Build(cfg, types, env())
 		var b strings.Builder
-		_ = config.WriteDiagnostics(&b, cfg, append(diags, more...), false)
+		_ = language.WriteDiagnostics(&b, cfg, append(diags, more...), false)
 		return d, b.String()
 	}
 	d, text := load(`server = { host = "h", port = null }
@@ -284,7 +284,7 @@ func TestTypesThatAreNotGosAreConverted(t *testing.T) {
 
 func TestAConfigurationCanBeBuiltAgain(t *testing.T) {
 	t.Parallel()
-	cfg, _ := config.Parse([]config.Source{{Name: "a.hcl", Bytes: []byte("locals { site = env(\"SITE\") }\nsource \"host\" \"a\" { job = local.site }")}})
+	cfg, _ := language.Parse([]language.Source{{Name: "a.hcl", Bytes: []byte("locals { site = env(\"SITE\") }\nsource \"host\" \"a\" { job = local.site }")}})
 	for _, site := range []string{"one", "two"} {
 		e := env()
 		e.Getenv = func(string) (string, bool) { return site, true }
@@ -354,8 +354,8 @@ alert "x" {
   annotations = { summary = "{{ ${secret("env:TOKEN")} }}" }
 }
 `
-	d, cfg, _ := build(t, []config.Source{{Name: "a.hcl", Bytes: []byte(text(""))}})
-	changed, _, _ := build(t, []config.Source{{Name: "a.hcl", Bytes: []byte(text("2"))}})
+	d, cfg, _ := build(t, []language.Source{{Name: "a.hcl", Bytes: []byte(text(""))}})
+	changed, _, _ := build(t, []language.Source{{Name: "a.hcl", Bytes: []byte(text("2"))}})
 	var out strings.Builder
 	if len(d.Components) != 4 {
 		t.Fatalf("%d components", len(d.Components))
@@ -374,7 +374,7 @@ alert "x" {
 	if err := p.Print(&out, true); err != nil {
 		t.Fatal(err)
 	}
-	_, _, text1 := build(t, []config.Source{{Name: "a.hcl", Bytes: []byte(mistakes)}})
+	_, _, text1 := build(t, []language.Source{{Name: "a.hcl", Bytes: []byte(mistakes)}})
 	if strings.Count(text1, "error:") < 15 {
 		t.Errorf("there are fewer mistakes than were made:\n%s", text1)
 	}
@@ -383,14 +383,14 @@ alert "x" {
 	}
 	out.WriteString(text1)
 	for _, broken := range []string{"password = \"hun-canary\"ter2\"\n", "token = <<EOT\nhun-canary\n", "a = { password = 'hun-canary' }\n", "x = 1\napi_key = \"hun-canary\n"} {
-		bad, diags := config.Parse([]config.Source{{Name: "a.hcl", Bytes: []byte(broken)}})
+		bad, diags := language.Parse([]language.Source{{Name: "a.hcl", Bytes: []byte(broken)}})
 		if !diags.HasErrors() {
 			t.Errorf("%q is no mistake", broken)
 		}
-		_ = config.WriteDiagnostics(&out, bad, diags, false)
+		_ = language.WriteDiagnostics(&out, bad, diags, false)
 		out.WriteString(asJSON(t, bad.Diagnostics(diags)))
 	}
-	_, jsonDiags := config.Parse([]config.Source{{Name: "a.json", Bytes: []byte(`{"a": {"password": "json-canary",}}`)}})
+	_, jsonDiags := language.Parse([]language.Source{{Name: "a.json", Bytes: []byte(`{"a": {"password": "json-canary",}}`)}})
 	out.WriteString(asJSON(t, cfg.Diagnostics(jsonDiags)))
 	if got := strings.ToLower(out.String()); strings.Contains(got, "canary") {
 		at := strings.Index(got, "canary")
@@ -408,7 +408,7 @@ func TestNumbersAreExact(t *testing.T) {
 		t.Error(got)
 	}
 	for _, n := range []string{"1e30", "18446744073709551616", "-9223372036854775809", "18446744073709551615"} {
-		_, _, text := build(t, []config.Source{{Name: "a.hcl", Bytes: []byte("source \"host\" \"a\" { limit_series = " + n + " }")}})
+		_, _, text := build(t, []language.Source{{Name: "a.hcl", Bytes: []byte("source \"host\" \"a\" { limit_series = " + n + " }")}})
 		if strings.Count(text, "error:") != 1 {
 			t.Errorf("%s: %s", n, text)
 		}
@@ -455,7 +455,7 @@ func TestShowCanBeReadAgain(t *testing.T) {
 }
 
 // large writes a configuration of n sources in files of 25.
-func large(n int) (sources []config.Source) {
+func large(n int) (sources []language.Source) {
 	var b strings.Builder
 	b.WriteString("locals { common = { team = \"db\", site = env(\"SITE\") } }\nstore \"tsdb\" \"main\" {}\n")
 	for i := range n {
@@ -464,7 +464,7 @@ func large(n int) (sources []config.Source) {
 			fmt.Fprintf(&b, "pipeline \"p%d\" {\n  from = [source.etcd.e%d]\n  to = [store.tsdb.main]\n}\nalert \"a%d\" {\n  expr = \"up{n='${%d + 0}'} == 0\"\n}\n", i, i, i, i)
 		}
 		if i%25 == 24 {
-			sources = append(sources, config.Source{Name: fmt.Sprintf("%05d.hcl", i), Bytes: []byte(b.String())})
+			sources = append(sources, language.Source{Name: fmt.Sprintf("%05d.hcl", i), Bytes: []byte(b.String())})
 			b.Reset()
 		}
 	}
@@ -493,7 +493,7 @@ func BenchmarkFiveThousandSources(b *testing.B) {
 		b.ReportMetric(float64(after.Utime.Nano()-before.Utime.Nano()+after.Stime.Nano()-before.Stime.Nano())/1e9/float64(b.N), "cpu-s/op")
 	}()
 	for b.Loop() {
-		cfg, diags := config.Parse(sources)
+		cfg, diags := language.Parse(sources)
 		d, more := plan.Build(cfg, types, env())
 		if diags.HasErrors() || more.HasErrors() || len(d.Components) != 5001 {
 			b.Fatal(diags, more)
@@ -526,10 +526,10 @@ func FuzzParse(f *testing.F) {
 			name = "a.json"
 		}
 		began := time.Now()
-		cfg, diags := config.Parse([]config.Source{{Name: name, Bytes: text}})
+		cfg, diags := language.Parse([]language.Source{{Name: name, Bytes: text}})
 		d, more := plan.Build(cfg, types, env())
 		var b strings.Builder
-		if err := config.WriteDiagnostics(&b, cfg, append(diags, more...), true); err != nil {
+		if err := language.WriteDiagnostics(&b, cfg, append(diags, more...), true); err != nil {
 			t.Fatal(err)
 		}
 		_ = plan.Show(d)

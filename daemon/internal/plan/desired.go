@@ -4,16 +4,10 @@
 // what a change costs, component by component.
 //
 //	desired.go     what a configuration asks for: components, pipelines, groups, the route
-//	language.go    the blocks and core attributes that need no plugin, declared as plugins declare theirs
 //	build.go       blocks become components
-//	decode.go      a body and its schema become values with their places
-//	value.go       one attribute: type, unit, secrets
-//	render.go      a value as HCL, its secrets hidden
-//	check.go       one attribute: url, hostport, regexp, oneof, min, max
-//	references.go  from, through, to, notify, discover, store
 //	settings.go    daemon and http; pipelines and their defaults; what is connected to nothing
 //	rules.go       groups and rules
-//	text.go        PromQL and templates inside HCL texts: where their mistakes stand
+//	text.go        PromQL and templates inside HCL texts
 //	route.go       routes and their matchers
 //	diff.go        desired against running: steps and changes
 //	print.go       a plan for people
@@ -26,6 +20,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 // Desired is what a configuration asks for, decoded, with every default applied and every reference resolved.
@@ -36,7 +31,7 @@ type Desired struct {
 	Groups     []*Group     // of rules, in file order
 	Route      *Route       // nil: nobody is notified
 
-	blocks []*body // but components, for show and diff
+	blocks []*language.Body // but components, for show and diff
 }
 
 // Settings are the blocks daemon and http.
@@ -61,9 +56,9 @@ type Component struct {
 	Discover []string // addresses of discoveries, of a source
 	Offers   sdk.Type
 
-	Range hcl.Range // of the block's header
-	Attrs []Attr    // every attribute with its value, for plan and show; sorted by path
-	body  *body     // to find the attribute that a problem's path names
+	Range hcl.Range       // of the block's header
+	Attrs []language.Attr // every attribute with its value, for plan and show; sorted by path
+	body  *language.Body  // to find the attribute that a problem's path names
 }
 
 // RangeOf is where the attribute stands that a plugin's problem names, or else the nearest thing around it.
@@ -71,18 +66,7 @@ func (c *Component) RangeOf(path sdk.Path) hcl.Range {
 	if c.body == nil {
 		return c.Range
 	}
-	return c.body.rangeOf(path)
-}
-
-// Attr is one attribute's value as people may see it.
-type Attr struct {
-	Path      string // interval, tls.ca_file, target[0].labels
-	Text      string // as HCL; "(sensitive)" for a secret
-	Sum       string // keyed HMAC of a secret, so that a changed one is seen
-	Default   bool   // nobody wrote it
-	Sensitive bool
-	Change    sdk.Change
-	Range     hcl.Range // where it is written; the header if Default
+	return c.body.RangeOf(path)
 }
 
 // Pipeline carries the samples of sources to one sink or store. A pipeline block with two sinks becomes two, as each has a
@@ -123,7 +107,7 @@ type Rule struct {
 
 // Route is a route block: the first route that matches an alert takes it, its children before itself.
 type Route struct {
-	Match          []Matcher
+	Match          []sdk.Matcher
 	Notify         []string // addresses of notifiers
 	GroupBy        []string // label names; ["..."]: by all labels
 	GroupWait      time.Duration
@@ -132,11 +116,4 @@ type Route struct {
 	Continue       bool
 	Routes         []*Route
 	Range          hcl.Range
-}
-
-// Matcher is one comparison of a match attribute: team = 'db'.
-type Matcher struct {
-	Label string
-	Op    string // =, !=, =~, !~
-	Value string
 }

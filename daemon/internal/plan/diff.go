@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 // Plan is what it takes to get from one configuration to another. It holds no secret, and no trace of one.
@@ -104,8 +105,8 @@ func exclusive(s sdk.Schema) bool {
 		slices.ContainsFunc(s.Blocks, func(b sdk.Block) bool { return exclusive(b.Body) })
 }
 
-func attrChanges(old, now []Attr) (list []AttrChange) {
-	before := map[string]Attr{}
+func attrChanges(old, now []language.Attr) (list []AttrChange) {
+	before := map[string]language.Attr{}
 	for _, a := range old {
 		before[a.Path] = a
 	}
@@ -123,7 +124,7 @@ func attrChanges(old, now []Attr) (list []AttrChange) {
 	return list
 }
 
-func changes(old, now map[string][]Attr) (list []Step) {
+func changes(old, now map[string][]language.Attr) (list []Step) {
 	for name, attrs := range now {
 		if before, had := old[name]; !had {
 			list = append(list, Step{Address: name, Action: Create})
@@ -141,16 +142,16 @@ func changes(old, now map[string][]Attr) (list []Step) {
 }
 
 // named gives the attributes of the blocks of some types, by name. The order of a group's rules is an attribute too.
-func (d *Desired) named(types ...string) map[string][]Attr {
-	m := map[string][]Attr{}
+func (d *Desired) named(types ...string) map[string][]language.Attr {
+	m := map[string][]language.Attr{}
 	for _, x := range d.blocks {
-		if !slices.Contains(types, x.kind) {
+		if !slices.Contains(types, x.Kind) {
 			continue
 		}
-		m[x.title] = x.attrs("")
+		m[x.Title] = x.Attrs("")
 		for _, g := range d.Groups {
-			if g.Range == x.header && (x.kind == "rules" || x.kind == "file") {
-				m[x.title] = append(m[x.title], Attr{Path: "rules", Text: "[" + strings.Join(g.ruleNames(), ", ") + "]"})
+			if g.Range == x.Header && (x.Kind == "rules" || x.Kind == "file") {
+				m[x.Title] = append(m[x.Title], language.Attr{Path: "rules", Text: "[" + strings.Join(g.ruleNames(), ", ") + "]"})
 			}
 		}
 	}
@@ -165,12 +166,12 @@ func (g *Group) ruleNames() (names []string) {
 }
 
 // pipelineAttrs has an attribute for each source: there may be thousands, and one comes or goes.
-func (d *Desired) pipelineAttrs() map[string][]Attr {
-	m := map[string][]Attr{}
+func (d *Desired) pipelineAttrs() map[string][]language.Attr {
+	m := map[string][]language.Attr{}
 	for _, p := range d.Pipelines {
-		attrs := []Attr{{Path: "through", Text: "[" + strings.Join(p.Through, ", ") + "]"}}
+		attrs := []language.Attr{{Path: "through", Text: "[" + strings.Join(p.Through, ", ") + "]"}}
 		for _, source := range p.From {
-			attrs = append(attrs, Attr{Path: "from " + source, Text: "yes"})
+			attrs = append(attrs, language.Attr{Path: "from " + source, Text: "yes"})
 		}
 		m[p.Key()] = attrs
 	}

@@ -11,9 +11,9 @@ import (
 
 	"golang.org/x/tools/txtar"
 
-	"github.com/magpie-monitoring/magpie/daemon/internal/config"
 	"github.com/magpie-monitoring/magpie/daemon/internal/plan"
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 var update = flag.Bool("update", false, "write what the tests get into their golden files")
@@ -138,15 +138,15 @@ func TestGolden(t *testing.T) {
 			}
 			want := *a
 			a.Files = nil
-			var sources, old []config.Source
+			var sources, old []language.Source
 			for _, f := range want.Files {
 				name, isOld := strings.CutPrefix(f.Name, "old/")
 				if !strings.HasSuffix(name, ".hcl") && !strings.HasSuffix(name, ".json") {
 					f.Data = []byte(golden(t, f.Name, old, sources))
 				} else if isOld {
-					old = append(old, config.Source{Name: name, Bytes: f.Data})
+					old = append(old, language.Source{Name: name, Bytes: f.Data})
 				} else {
-					sources = append(sources, config.Source{Name: name, Bytes: f.Data})
+					sources = append(sources, language.Source{Name: name, Bytes: f.Data})
 				}
 				a.Files = append(a.Files, f)
 			}
@@ -163,7 +163,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-func golden(t *testing.T, what string, old, sources []config.Source) string {
+func golden(t *testing.T, what string, old, sources []language.Source) string {
 	desired, cfg, text := build(t, sources)
 	if what == "diagnostics" {
 		return text
@@ -187,12 +187,12 @@ func golden(t *testing.T, what string, old, sources []config.Source) string {
 	return b.String()
 }
 
-func build(t testing.TB, sources []config.Source) (*plan.Desired, *config.Config, string) {
+func build(t testing.TB, sources []language.Source) (*plan.Desired, *language.Config, string) {
 	t.Helper()
-	cfg, diags := config.Parse(sources)
+	cfg, diags := language.Parse(sources)
 	desired, more := plan.Build(cfg, offers(t), env())
 	var b strings.Builder
-	if err := config.WriteDiagnostics(&b, cfg, append(diags, more...), false); err != nil {
+	if err := language.WriteDiagnostics(&b, cfg, append(diags, more...), false); err != nil {
 		t.Fatal(err)
 	}
 	return desired, cfg, b.String()

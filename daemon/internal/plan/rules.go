@@ -5,110 +5,109 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/magpie-monitoring/magpie/daemon/internal/config"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 // groups reads the rules blocks, and makes one group of the loose rules of each file.
 func (b *builder) groups() {
-	loose := map[string]*body{}
+	loose := map[string]*language.Body{}
 	for _, block := range b.cfg.Blocks {
-		file := config.Header(block).Filename
+		file := language.Header(block).Filename
 		switch {
-		case block.Type == "rules" && b.isOn(block):
-			b.desired.blocks = append(b.desired.blocks, b.decodeCore(block))
-		case (block.Type == "alert" || block.Type == "record") && b.enabled(block):
+		case block.Type == "rules" && b.IsOn(block):
+			b.desired.blocks = append(b.desired.blocks, b.CoreBlock(block))
+		case (block.Type == "alert" || block.Type == "record") && b.Enabled(block):
 			if loose[file] == nil {
-				loose[file] = &body{kind: "file", title: "rules of " + filepath.Base(file), header: config.Header(block)}
+				loose[file] = &language.Body{Kind: "file", Title: "rules of " + filepath.Base(file), Header: language.Header(block)}
 				b.desired.blocks = append(b.desired.blocks, loose[file])
 			}
-			loose[file].fields = append(loose[file].fields, &field{name: block.Type, blocks: []*body{b.decodeCore(block)}})
+			loose[file].Fields = append(loose[file].Fields, &language.Field{Name: block.Type, Blocks: []*language.Body{b.CoreBlock(block)}})
 		}
 	}
 	for _, x := range b.desired.blocks {
-		switch x.kind {
+		switch x.Kind {
 		case "rules":
-			b.group(x, fill[rulesBlock](x))
+			b.group(x, language.Fill[language.RulesBlock](x))
 		case "file":
-			b.group(x, rulesBlock{Name: filepath.Base(x.header.Filename)})
+			b.group(x, language.RulesBlock{Name: filepath.Base(x.Header.Filename)})
 		}
 	}
 }
 
-func (b *builder) group(x *body, r rulesBlock) {
-	g := &Group{Name: r.Name, File: x.header.Filename, Interval: cmp.Or(r.Interval, b.desired.Settings.Interval), Range: x.header}
-	b.setDefault(x, schemas["rules"], "interval", g.Interval)
-	if f := x.field("store"); f != nil && len(r.Store) > 1 {
-		b.Error(f.at, "Several stores", "A group asks one store: name one of %s.", strings.Join(r.Store, ", "))
+func (b *builder) group(x *language.Body, r language.RulesBlock) {
+	g := &Group{Name: r.Name, File: x.Header.Filename, Interval: cmp.Or(r.Interval, b.desired.Settings.Interval), Range: x.Header}
+	b.SetDefault(x, language.Core["rules"], "interval", g.Interval)
+	if f := x.Field("store"); f != nil && len(r.Store) > 1 {
+		b.Error(f.At, "Several stores", "A group asks one store: name one of %s.", strings.Join(r.Store, ", "))
 	} else if len(r.Store) == 1 {
 		g.Store = r.Store[0]
 	} else if f == nil {
 		g.Store = b.onlyStore(x)
-		b.setDefault(x, schemas["rules"], "store", addresses{[]string{g.Store}, "[" + g.Store + "]"})
+		b.SetDefault(x, language.Core["rules"], "store", language.Addresses{Found: []string{g.Store}, Text: "[" + g.Store + "]"})
 	}
-	b.used[g.Store] = true
+	b.Use(g.Store)
 	seen := map[string]hcl.Range{}
-	for _, y := range x.nested() {
-		if f := y.field("enabled"); f != nil && f.value == false {
+	for _, y := range x.Nested() {
+		if f := y.Field("enabled"); f != nil && f.Value == false {
 			continue
 		}
 		rule := b.rule(y)
-		key := y.title
+		key := y.Title
 		if rule.Record != "" { // several records of one name may differ in their labels
 			key += fmt.Sprint(rule.Labels)
 		}
 		if other, taken := seen[key]; taken {
-			b.Error(y.header, "Duplicate rule", "The group has %s at %s already.", y.title, config.Place(other))
+			b.Error(y.Header, "Duplicate rule", "The group has %s at %s already.", y.Title, language.Place(other))
 		}
-		seen[key] = y.header
+		seen[key] = y.Header
 		g.Rules = append(g.Rules, rule)
 	}
 	b.desired.Groups = append(b.desired.Groups, g)
 }
 
 // onlyStore is where rules are evaluated that name no store. That there is none is said once.
-func (b *builder) onlyStore(x *body) string {
-	stores := slices.DeleteFunc(slices.Clone(b.byPrefix["store"]), func(a string) bool { return !b.declared[a].enabled })
+func (b *builder) onlyStore(x *language.Body) string {
+	stores := b.On("store")
 	switch {
 	case len(stores) == 1:
 		return stores[0]
-	case len(stores) > 1 && x.kind == "file":
-		b.Error(x.header, "Several stores", "There are %s: put the rules into a rules block that says which of them it asks, store = %s.", strings.Join(stores, ", "), stores[0])
+	case len(stores) > 1 && x.Kind == "file":
+		b.Error(x.Header, "Several stores", "There are %s: put the rules into a rules block that says which of them it asks, store = %s.", strings.Join(stores, ", "), stores[0])
 	case len(stores) > 1:
-		b.Error(x.header, "Several stores", "There are %s: say which of them the rules ask, store = %s.", strings.Join(stores, ", "), stores[0])
+		b.Error(x.Header, "Several stores", "There are %s: say which of them the rules ask, store = %s.", strings.Join(stores, ", "), stores[0])
 	case len(b.desired.Groups) == 0 && !b.cfg.Partial:
-		b.Error(x.header, "Rules without a store", "Rules ask a store, and none is declared: write store \"tsdb\" \"main\" {}.")
+		b.Error(x.Header, "Rules without a store", "Rules ask a store, and none is declared: write store \"tsdb\" \"main\" {}.")
 	}
 	return ""
 }
 
 var metricName = regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:]*$`)
 
-func (b *builder) rule(y *body) *Rule {
-	r := &Rule{Range: y.header}
-	if y.kind == "record" {
-		f := fill[recordBlock](y)
+func (b *builder) rule(y *language.Body) *Rule {
+	r := &Rule{Range: y.Header}
+	if y.Kind == "record" {
+		f := language.Fill[language.RecordBlock](y)
 		r.Record, r.Expr, r.Labels = f.Name, strings.TrimSpace(f.Expr), f.Labels
 		if !metricName.MatchString(r.Record) {
-			b.Error(y.field("name").at, "Invalid metric name", "%q is not a name of letters, digits, _ and :, which a recorded series needs.", r.Record)
+			b.Error(y.Field("name").At, "Invalid metric name", "%q is not a name of letters, digits, _ and :, which a recorded series needs.", r.Record)
 		}
 	} else {
-		f := fill[alertBlock](y)
+		f := language.Fill[language.AlertBlock](y)
 		r.Alert, r.Expr, r.Labels, r.Notify = cmp.Or(f.Name, f.Label), strings.TrimSpace(f.Expr), f.Labels, f.Notify
 		r.For, r.KeepFiringFor = f.For, f.KeepFiringFor
 		r.Annotations = map[string]string{}
 		for k, v := range f.Annotations {
 			r.Annotations[k] = strings.TrimSpace(v)
 		}
-		b.setDefault(y, schemas["alert"], "name", r.Alert)
+		b.SetDefault(y, language.Core["alert"], "name", r.Alert)
 		b.checkTemplates(y, "labels", r.Labels)
 		b.checkTemplates(y, "annotations", f.Annotations)
 	}
 	b.checkLabels(y, "labels", r.Labels)
-	b.checkExpr(y.field("expr"))
+	b.checkExpr(y.Field("expr"))
 	return r
 }

@@ -9,37 +9,38 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 // settings reads the blocks daemon and http, or their defaults.
 func (b *builder) settings() {
 	x, y := b.only("daemon"), b.only("http")
 	b.desired.blocks = append(b.desired.blocks, x, y)
-	d := fill[daemonBlock](x)
+	d := language.Fill[language.DaemonBlock](x)
 	s := &b.desired.Settings
 	s.DataDir, s.Interval, s.Timeout, s.ExternalLabels, s.ExternalURL = d.DataDir, d.Interval, d.Timeout, d.ExternalLabels, d.ExternalURL
-	if f := x.field("timeout"); f != nil && s.Timeout > s.Interval {
-		if f.expr != nil {
-			b.Error(f.at, "Timeout longer than the interval", "The timeout is at most the interval, %s.", duration(s.Interval))
+	if f := x.Field("timeout"); f != nil && s.Timeout > s.Interval {
+		if f.Expr != nil {
+			b.Error(f.At, "Timeout longer than the interval", "The timeout is at most the interval, %s.", language.Duration(s.Interval))
 		}
 		s.Timeout = s.Interval
-		*f = *b.newField(f.attr, nil, f.at, s.Interval)
+		*f = *b.NewField(f.Attr, nil, f.At, s.Interval)
 	}
 	b.checkLabels(x, "external_labels", s.ExternalLabels)
 
-	h := fill[httpBlock](y)
+	h := language.Fill[language.HTTPBlock](y)
 	s.Listen = h.Listen
-	if f := y.field("listen"); f != nil && !h.Insecure && !isLoopback(h.Listen) {
-		b.Error(f.at, "Open to the network", "%q can be reached by other machines, and this version has neither TLS nor passwords. Use 127.0.0.1, behind a proxy that has, or say insecure = true.", h.Listen)
+	if f := y.Field("listen"); f != nil && !h.Insecure && !isLoopback(h.Listen) {
+		b.Error(f.At, "Open to the network", "%q can be reached by other machines, and this version has neither TLS nor passwords. Use 127.0.0.1, behind a proxy that has, or say insecure = true.", h.Listen)
 	}
 }
 
 // only decodes the one block of a type, an empty one if there is none.
-func (b *builder) only(name string) *body {
-	if blocks := b.blocks(name); len(blocks) > 0 {
-		return b.decodeCore(blocks[0])
+func (b *builder) only(name string) *language.Body {
+	if blocks := b.Blocks(name); len(blocks) > 0 {
+		return b.CoreBlock(blocks[0])
 	}
-	return b.decodeCore(&hcl.Block{Type: name, Body: hcl.EmptyBody()})
+	return b.CoreBlock(&hcl.Block{Type: name, Body: hcl.EmptyBody()})
 }
 
 func isLoopback(listen string) bool {
@@ -52,19 +53,19 @@ func isLoopback(listen string) bool {
 func (b *builder) pipelines() {
 	seen := map[string]*Pipeline{} // source and destination
 	named := map[string]bool{}     // sources in a pipeline
-	for _, block := range b.blocks("pipeline") {
-		x := b.decodeCore(block)
+	for _, block := range b.Blocks("pipeline") {
+		x := b.CoreBlock(block)
 		b.desired.blocks = append(b.desired.blocks, x)
-		p := fill[pipelineBlock](x)
+		p := language.Fill[language.PipelineBlock](x)
 		slices.Sort(p.From)
 		for _, source := range p.From {
 			named[source] = true
 		}
 		for _, to := range p.To {
-			line := &Pipeline{Name: "pipeline." + p.Name, From: p.From, Through: p.Through, To: to, Range: x.header}
+			line := &Pipeline{Name: "pipeline." + p.Name, From: p.From, Through: p.Through, To: to, Range: x.Header}
 			for _, source := range p.From {
 				if other := seen[source+" "+to]; other != nil {
-					b.Error(x.rangeOf(sdk.Path{{Name: "to"}}), "Two ways to one place", "%s brings %s to %s already: it would be there twice. Name the source, or the place, in one of them only.", other.Name, source, to)
+					b.Error(x.RangeOf(sdk.Path{{Name: "to"}}), "Two ways to one place", "%s brings %s to %s already: it would be there twice. Name the source, or the place, in one of them only.", other.Name, source, to)
 					break
 				}
 				seen[source+" "+to] = line
@@ -91,7 +92,7 @@ func (b *builder) defaultPipelines(named map[string]bool) {
 	}
 	for _, c := range b.desired.Components {
 		if c.Kind == "store" || c.Kind == "sink" {
-			b.used[c.Address] = true
+			b.Use(c.Address)
 			b.desired.Pipelines = append(b.desired.Pipelines, &Pipeline{Name: "default", From: from, To: c.Address})
 		}
 	}
@@ -112,7 +113,7 @@ func (b *builder) unconnected() {
 		switch {
 		case c.Kind == "source" && !reached[c.Address]:
 			b.Warn(c.Range, "Source without a destination", "What %s collects goes nowhere: there is no store or sink for it.", c.Address)
-		case (c.Kind == "processor" || c.Kind == "notifier" || c.Kind == "discovery" || c.Kind == "sink" || c.Kind == "store") && !b.used[c.Address] && !reached[c.Address]:
+		case (c.Kind == "processor" || c.Kind == "notifier" || c.Kind == "discovery" || c.Kind == "sink" || c.Kind == "store") && !b.Used(c.Address) && !reached[c.Address]:
 			b.Warn(c.Range, "Unused component", "Nothing refers to %s.", c.Address)
 		}
 	}

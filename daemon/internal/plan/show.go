@@ -5,23 +5,25 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclwrite"
+
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 // Show writes the effective configuration as HCL: every attribute that has a value, those that nobody wrote marked as
 // defaults, secrets as (sensitive).
 func Show(d *Desired) string {
 	var b strings.Builder
-	write := func(x *body) {
+	write := func(x *language.Body) {
 		if x == nil {
 			return // it was not built here
 		}
 		if b.Len() > 0 {
 			b.WriteByte('\n')
 		}
-		x.show(&b)
+		show(&b, x)
 	}
 	for _, x := range d.blocks {
-		if x.kind == "daemon" || x.kind == "http" {
+		if x.Kind == "daemon" || x.Kind == "http" {
 			write(x)
 		}
 	}
@@ -29,14 +31,14 @@ func Show(d *Desired) string {
 		write(c.body)
 	}
 	for _, x := range d.blocks {
-		if x.kind == "daemon" || x.kind == "http" {
+		if x.Kind == "daemon" || x.Kind == "http" {
 			continue
 		}
-		if x.kind != "file" {
+		if x.Kind != "file" {
 			write(x)
 			continue
 		}
-		for _, y := range x.nested() { // loose rules stand alone
+		for _, y := range x.Nested() { // loose rules stand alone
 			write(y)
 		}
 	}
@@ -48,29 +50,29 @@ func Show(d *Desired) string {
 	return string(hclwrite.Format([]byte(b.String())))
 }
 
-func (x *body) show(b *strings.Builder) {
-	fmt.Fprintf(b, "%s {\n", x.title)
-	for _, f := range x.fields {
+func show(b *strings.Builder, x *language.Body) {
+	fmt.Fprintf(b, "%s {\n", x.Title)
+	for _, f := range x.Fields {
 		switch {
-		case f.attr != nil && f.text != "" && f.expr == nil && len(f.text) > 60: // comments are aligned: not as far as that
-			fmt.Fprintf(b, "# default\n%s = %s\n", f.name, f.text)
-		case f.attr != nil && f.text != "" && f.expr == nil:
-			fmt.Fprintf(b, "%s = %s # default\n", f.name, f.text)
-		case f.attr != nil && f.text != "":
-			fmt.Fprintf(b, "%s = %s\n", f.name, heredoc(f))
+		case f.Attr != nil && f.Text != "" && f.Expr == nil && len(f.Text) > 60: // comments are aligned: not as far as that
+			fmt.Fprintf(b, "# default\n%s = %s\n", f.Name, f.Text)
+		case f.Attr != nil && f.Text != "" && f.Expr == nil:
+			fmt.Fprintf(b, "%s = %s # default\n", f.Name, f.Text)
+		case f.Attr != nil && f.Text != "":
+			fmt.Fprintf(b, "%s = %s\n", f.Name, heredoc(f))
 		}
 	}
-	for _, y := range x.nested() {
-		y.show(b)
+	for _, y := range x.Nested() {
+		show(b, y)
 	}
 	b.WriteString("}\n")
 }
 
 // heredoc writes a text of several lines as it was probably written.
-func heredoc(f *field) string {
-	s, isText := f.value.(string) // no secret
-	if s = strings.TrimSuffix(s, "\n"); !isText || !strings.Contains(s, "\n") || f.name != "expr" {
-		return f.text
+func heredoc(f *language.Field) string {
+	s, isText := f.Value.(string) // no secret
+	if s = strings.TrimSuffix(s, "\n"); !isText || !strings.Contains(s, "\n") || f.Name != "expr" {
+		return f.Text
 	}
 	return "<<-EOT\n" + strings.NewReplacer("${", "$${", "%{", "%%{").Replace(s) + "\nEOT"
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/template"
 )
 
 // resolvedRetention is how long a resolved alert is kept and told again, as in Prometheus.
@@ -79,12 +80,12 @@ func (g *group) alerts(ctx context.Context, s *state, vector []Sample, ts, at ti
 // instances makes an alert of each element of the vector.
 func (g *group) instances(ctx context.Context, s *state, vector []Sample, ts, at time.Time) (map[string]*alert, error) {
 	found := make(map[string]*alert, len(vector))
-	e := g.newExpander(ctx, s.Alert, at)
+	expand := g.expander(ctx, s.Alert, at)
 	for _, sample := range vector {
-		data := e.data(sample)
+		expand := expand(sample)
 		ls := slices.Clone(sample.Labels).Set(sdk.NameLabel, "")
 		for _, name := range slices.Sorted(maps.Keys(s.Labels)) {
-			ls = ls.Set(name, e.expand(s.Labels[name], data))
+			ls = ls.Set(name, expand(s.Labels[name]))
 		}
 		ls = ls.Set("alertname", s.Alert)
 		if found[keyOf(ls)] != nil {
@@ -92,11 +93,37 @@ func (g *group) instances(ctx context.Context, s *state, vector []Sample, ts, at
 		}
 		annotations := make(map[string]string, len(s.Annotations))
 		for name, text := range s.Annotations {
-			annotations[name] = e.expand(text, data)
+			annotations[name] = expand(text)
 		}
 		found[keyOf(ls)] = &alert{Status: pending, Labels: ls, Annotations: annotations, Value: sample.Value, ActiveAt: ts}
 	}
 	return found, nil
+}
+
+// expander expands the texts of one alert in one evaluation, sample by sample. What cannot be expanded is logged once.
+func (g *group) expander(ctx context.Context, name string, at time.Time) func(Sample) func(text string) string {
+	e := template.New(ctx, template.Options{
+		Name: name, At: at, ExternalURL: g.o.ExternalURL, ExternalLabels: g.o.ExternalLabels,
+		Query: func(expr string) (out []template.Sample, err error) {
+			vector, err := g.query(ctx, expr, at)
+			for _, s := range vector {
+				out = append(out, template.Sample{Labels: s.Labels, Value: s.Value})
+			}
+			return out, err
+		},
+	})
+	reported := false
+	return func(s Sample) func(string) string {
+		data := e.Data(template.Sample{Labels: s.Labels, Value: s.Value})
+		return func(text string) string {
+			out, err := e.Expand(text, data)
+			if err != nil && !reported {
+				reported = true
+				g.o.Log.Warn("a template of an alert could not be expanded", "alert", name, "error", err)
+			}
+			return out
+		}
+	}
 }
 
 // step moves one alert at ts; holds says whether the expression gave it. It reports whether the alert is active.
@@ -185,15 +212,12 @@ func (g *group) resolve(s *state) {
 func (g *group) outward(rule Rule, a *alert) Alert {
 	out := Alert{
 		Alert: sdk.Alert{
-			Status: sdk.Firing, Labels: make(map[string]string, len(a.Labels)), Annotations: a.Annotations, Value: a.Value,
+			Status: sdk.Firing, Labels: a.Labels.Map(), Annotations: a.Annotations, Value: a.Value,
 			StartsAt: g.clock.show(a.FiredAt), EndsAt: g.clock.show(a.ResolvedAt),
 			GeneratorURL: g.o.ExternalURL + "/graph?g0.expr=" + url.QueryEscape(rule.Expr) + "&g0.tab=1",
 		},
 		ValidFor: 4 * max(g.Interval, resendDelay),
 		Notify:   rule.Notify,
-	}
-	for _, l := range a.Labels {
-		out.Labels[l.Name] = l.Value
 	}
 	if a.Status == inactive {
 		out.Status = sdk.Resolved

@@ -15,10 +15,14 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
-	"github.com/prometheus/prometheus/template"
+	theirs "github.com/prometheus/prometheus/template"
 
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/template"
 )
+
+// variables are declared before every text.
+const variables = "{{$labels := .Labels}}{{$externalLabels := .ExternalLabels}}{{$externalURL := .ExternalURL}}{{$value := .Value}}"
 
 // answer is what the query function finds in these tests.
 var answer = promql.Vector{
@@ -39,22 +43,24 @@ func ask(expr string) (promql.Vector, error) {
 
 var at = time.UnixMilli(1435065584128).UTC()
 
-func newTestExpander(external string) *expander {
-	r := New(Options{
-		Query: func(_ context.Context, _, expr string, _ time.Time) (*sdk.Result, error) {
+func newTestExpander(ctx context.Context, external string) *template.Expander {
+	return template.New(ctx, template.Options{
+		Name: "Name", At: at, ExternalLabels: map[string]string{"site": "fra1"}, ExternalURL: external,
+		Query: func(expr string) (out []template.Sample, err error) {
 			v, err := ask(expr)
-			return toResult(v), err
+			for _, s := range v {
+				out = append(out, template.Sample{Labels: fromProm(s.Metric), Value: s.F})
+			}
+			return out, err
 		},
-		ExternalLabels: map[string]string{"site": "fra1"}, ExternalURL: external,
 	})
-	return newGroup(r, Group{}).newExpander(context.Background(), "Name", at)
 }
 
 func theirExpansion(text, external string, s promql.Sample) string {
 	u, _ := url.Parse(external)
 	query := func(_ context.Context, expr string, _ time.Time) (promql.Vector, error) { return ask(expr) }
-	data := template.AlertTemplateData(s.Metric.Map(), map[string]string{"site": "fra1"}, external, s)
-	out, err := template.NewTemplateExpander(context.Background(), variables+text, "__alert_Name", data, model.Time(at.UnixMilli()), query, u, nil).Expand()
+	data := theirs.AlertTemplateData(s.Metric.Map(), map[string]string{"site": "fra1"}, external, s)
+	out, err := theirs.NewTemplateExpander(context.Background(), variables+text, "__alert_Name", data, model.Time(at.UnixMilli()), query, u, nil).Expand()
 	if err != nil {
 		return fmt.Sprintf("<error expanding template: %s>", err)
 	}
@@ -103,12 +109,12 @@ func TestTemplatesGiveWhatPrometheusGives(t *testing.T) {
 		}
 	}
 	for _, external := range []string{"http://magpie.example/base?x=1", ""} {
-		e := newTestExpander(external)
+		e := newTestExpander(t.Context(), external)
 		for _, s := range samples {
 			for _, text := range all {
-				ours := e.expand(text, e.data(Sample{Labels: fromProm(s.Metric), Value: s.F}))
-				if theirs := theirExpansion(text, external, s); ours != theirs {
-					t.Errorf("%s\nPrometheus: %q\nours:       %q", text, theirs, ours)
+				ours, _ := e.Expand(text, e.Data(template.Sample{Labels: fromProm(s.Metric), Value: s.F}))
+				if want := theirExpansion(text, external, s); ours != want {
+					t.Errorf("%s\nPrometheus: %q\nours:       %q", text, want, ours)
 				}
 			}
 		}
@@ -117,13 +123,13 @@ func TestTemplatesGiveWhatPrometheusGives(t *testing.T) {
 }
 
 func TestEveryFunctionOfPrometheusIsThere(t *testing.T) {
-	e := newTestExpander("")
+	functions := template.Functions()
 	for _, name := range []string{
 		"query", "first", "label", "value", "strvalue", "args", "reReplaceAll", "safeHtml", "match", "title", "toUpper", "toLower", "graphLink", "tableLink",
 		"sortByLabel", "stripPort", "stripDomain", "humanize", "humanize1024", "humanizeDuration", "humanizePercentage", "humanizeTimestamp", "toTime", "toDuration",
 		"now", "pathPrefix", "externalURL", "parseDuration", "urlQueryEscape",
 	} {
-		if e.functions()[name] == nil {
+		if !slices.Contains(functions, name) {
 			t.Errorf("no %s", name)
 		}
 		if !slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(text, name) }) {
@@ -150,15 +156,15 @@ func TestTemplatesThatRunAwayAreStopped(t *testing.T) {
 		"nested range": nested,
 		"recursion":    `{{ define "a" }}{{ template "a" . }}{{ end }}{{ template "a" . }}`,
 		"fan":          `{{ define "a" }}{{ template "b" }}{{ template "b" }}{{ end }}{{ define "b" }}{{ template "a" }}{{ template "a" }}{{ end }}{{ template "a" }}`,
-		"long text":    `{{ $value }}` + strings.Repeat("x", maxTemplate),
+		"long text":    `{{ $value }}` + strings.Repeat("x", template.MaxBytes),
 		"parentheses":  `{{ ` + strings.Repeat("(", 15000) + ` }}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			e := newTestExpander("")
+			e := newTestExpander(t.Context(), "")
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			start := time.Now()
-			out := e.expand(text, e.data(Sample{}))
+			out, _ := e.Expand(text, e.Data(template.Sample{}))
 			runtime.ReadMemStats(&after)
 			if !strings.HasPrefix(out, "<error expanding template: ") {
 				t.Errorf("%.200q", out)
@@ -171,11 +177,10 @@ func TestTemplatesThatRunAwayAreStopped(t *testing.T) {
 }
 
 func TestAnExpansionEndsWithItsContext(t *testing.T) {
-	e := newTestExpander("")
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	e.ctx = ctx
-	if out := e.expand(`{{ $value }}`, e.data(Sample{})); !strings.Contains(out, "context canceled") {
+	e := newTestExpander(ctx, "")
+	if out, _ := e.Expand(`{{ $value }}`, e.Data(template.Sample{})); !strings.Contains(out, "context canceled") {
 		t.Errorf("%q", out)
 	}
 }
@@ -185,9 +190,9 @@ func FuzzTemplate(f *testing.F) {
 		f.Add(strings.ReplaceAll(text, "VALUE", "1.5"), 1.5)
 	}
 	f.Fuzz(func(t *testing.T, text string, value float64) {
-		e := newTestExpander("http://magpie.example/base")
-		out := e.expand(text, e.data(Sample{Labels: sdk.NewLabels("instance", text), Value: value}))
-		if strings.Contains(text, "{{") && len(out) > 4*maxTemplate {
+		e := newTestExpander(t.Context(), "http://magpie.example/base")
+		out, _ := e.Expand(text, e.Data(template.Sample{Labels: sdk.NewLabels("instance", text), Value: value}))
+		if strings.Contains(text, "{{") && len(out) > 4*template.MaxBytes {
 			t.Errorf("%d bytes", len(out))
 		}
 	})

@@ -28,7 +28,7 @@ const (
 // process keeps one plugin running while it has components.
 type process struct {
 	o      *Options
-	plugin Plugin
+	plugin client.Plugin
 	log    hclog.Logger
 
 	mu         sync.Mutex
@@ -47,7 +47,7 @@ type process struct {
 	more  chan struct{} // closed and replaced at each
 }
 
-func newProcess(plugin Plugin, o *Options) *process {
+func newProcess(plugin client.Plugin, o *Options) *process {
 	return &process{o: o, plugin: plugin, log: o.Log.Named(plugin.Name), state: "stopped", more: make(chan struct{})}
 }
 
@@ -169,7 +169,7 @@ func (p *process) watch(ctx context.Context, running *client.Process) error {
 	go running.ServeHost(alive, p.answer)
 	if slices.ContainsFunc(p.plugin.Types, func(t sdk.Type) bool { return t.Kind == sdk.KindSource }) {
 		go func() {
-			err := p.o.Produce(alive, func(ctx context.Context) (ProduceStream, error) { return running.Produce(ctx) }, p.received)
+			err := p.o.Produce(alive, func(ctx context.Context) (wire.PacketStream, error) { return running.Produce(ctx) }, p.received)
 			select {
 			case <-running.Exited(): // the error is of its death
 			case <-alive.Done():

@@ -1,19 +1,13 @@
 // Package supervisor runs plugins: it knows which there are, keeps their processes and the components in them, and is not
 // harmed by one that crashes, hangs or lies.
 //
-//	catalogue.go  the plugins in the plugin directories and what they offer
 //	process.go    one plugin's process: start, watch, restart
 //	component.go  a component from Open to Close, across restarts of its process
-//	guard.go      the guardian, who outlives the daemon by a moment
-//	usage.go      what a process costs
 package supervisor
 
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -30,25 +24,19 @@ import (
 type Options struct {
 	Run   string   // directory for sockets
 	Env   []string // of plugins: nothing else is inherited
-	Guard *Guard
+	Guard *client.Guard
 	Log   hclog.Logger
 
 	Number  func() (uint32, error)       // a component number that was never used
 	Opening func(number uint32, s *Spec) // before a source is opened
 	Gone    func(numbers ...uint32)      // its process is gone, or it is closed
 	Answer  func(address string, call *wire.HostCall) *wire.HostReply
-	Produce func(ctx context.Context, connect func(context.Context) (ProduceStream, error), received func(seq uint64)) error
-}
-
-// ProduceStream is a process' Produce stream.
-type ProduceStream interface {
-	SendMsg(m any) error
-	RecvMsg(m any) error
+	Produce func(ctx context.Context, connect func(context.Context) (wire.PacketStream, error), received func(seq uint64)) error
 }
 
 // Spec is a component as it is to be opened.
 type Spec struct {
-	Plugin   Plugin
+	Plugin   client.Plugin
 	Kind     sdk.Kind
 	Type     string
 	Address  string
@@ -72,31 +60,6 @@ func New(o Options) *Supervisor {
 	return &Supervisor{o: o, processes: map[string]*process{}}
 }
 
-// PrepareRun makes the directory for sockets and sweeps what a dead daemon left in it. The caller holds the data
-// directory's lock.
-func PrepareRun(dir string) error {
-	if len(dir) > 60 { // a socket's path has 108 bytes, and go-plugin adds some 40
-		return fmt.Errorf("the directory for sockets has too long a path (%d bytes, 60 are possible): %s", len(dir), dir)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	info, err := os.Lstat(dir)
-	if err != nil {
-		return err
-	}
-	if !info.IsDir() || info.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("%s must be a directory that nobody else can enter (mode 0700)", dir)
-	}
-	entries, err := os.ReadDir(dir)
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), "plugin-dir") {
-			os.RemoveAll(filepath.Join(dir, e.Name()))
-		}
-	}
-	return err
-}
-
 // Add takes a component in and begins to open it, starting its plugin if need be. Whatever fails is tried again, with
 // back-off, until the component is closed; Opened tells how it went at first.
 func (s *Supervisor) Add(spec Spec) (*Component, error) {
@@ -109,7 +72,7 @@ func (s *Supervisor) Add(spec Spec) (*Component, error) {
 	return c, nil
 }
 
-func (s *Supervisor) process(plugin Plugin) *process {
+func (s *Supervisor) process(plugin client.Plugin) *process {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {

@@ -17,14 +17,15 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/client"
 	"github.com/magpie-monitoring/magpie/sdk/serve"
 	"github.com/magpie-monitoring/magpie/sdk/wire"
 )
 
 // The test binary is the guardian and the plugins, too: what it is follows from its name and its argument.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == GuardCommand {
-		RunGuard(os.Stdin)
+	if len(os.Args) > 1 && os.Args[1] == client.GuardCommand {
+		client.RunGuard(os.Stdin)
 		return
 	}
 	switch filepath.Base(os.Args[0]) {
@@ -81,7 +82,7 @@ func (*probe) Collect(_ context.Context, out *sdk.Batch) error {
 type house struct {
 	*testing.T
 	*Supervisor
-	plugins map[string]Plugin
+	plugins map[string]client.Plugin
 	mu      sync.Mutex
 	log     strings.Builder
 	packets int
@@ -100,8 +101,8 @@ func newHouse(t *testing.T, names ...string) *house {
 			t.Fatal(err)
 		}
 	}
-	h := &house{T: t, plugins: map[string]Plugin{}}
-	c := Catalogue{Dirs: []string{dir}, Cache: t.TempDir(), Run: run}
+	h := &house{T: t, plugins: map[string]client.Plugin{}}
+	c := client.Catalogue{Dirs: []string{dir}, Cache: t.TempDir(), Run: run}
 	plugins, err := c.Plugins(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +110,7 @@ func newHouse(t *testing.T, names ...string) *house {
 	for _, p := range plugins {
 		h.plugins[p.Name] = p
 	}
-	guard, err := StartGuard()
+	guard, err := client.StartGuard()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +153,7 @@ func (h *house) logged() string {
 	return h.log.String()
 }
 
-func (h *house) produce(ctx context.Context, connect func(context.Context) (ProduceStream, error), received func(uint64)) error {
+func (h *house) produce(ctx context.Context, connect func(context.Context) (wire.PacketStream, error), received func(uint64)) error {
 	stream, err := connect(ctx)
 	if err != nil {
 		return err
@@ -249,11 +250,11 @@ func TestAKnownBinaryIsNotStartedToBeDescribed(t *testing.T) {
 	h := newHouse(t, "probe")
 	cache := t.TempDir()
 	path := h.plugins["probe"].Path
-	first := Catalogue{Dirs: []string{filepath.Dir(path)}, Cache: cache, Run: shortDir(t)}
+	first := client.Catalogue{Dirs: []string{filepath.Dir(path)}, Cache: cache, Run: shortDir(t)}
 	if _, err := first.Plugins(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	second := Catalogue{Dirs: []string{filepath.Dir(path)}, Cache: cache, Run: "/nowhere"} // starting would fail
+	second := client.Catalogue{Dirs: []string{filepath.Dir(path)}, Cache: cache, Run: "/nowhere"} // starting would fail
 	plugins, err := second.Plugins(t.Context())
 	if err != nil || len(plugins) != 1 || plugins[0].Err != nil || plugins[0].Types[0].Config.Attributes[0].Doc == "" {
 		t.Errorf("%+v, %v", plugins, err)
@@ -367,7 +368,7 @@ func TestComponentsComeAndGoSideBySide(t *testing.T) {
 
 func TestTheGuardianKillsGroupsWhenItsPipeCloses(t *testing.T) {
 	t.Parallel()
-	guard, err := StartGuard()
+	guard, err := client.StartGuard()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -399,7 +400,7 @@ func TestAPluginInheritsNothing(t *testing.T) {
 	if err != nil || strings.Contains(string(b), "CANARY") {
 		t.Errorf("%v: %q", err, b)
 	}
-	u, err := UsageOf(handle.Pid)
+	u, err := client.UsageOf(handle.Pid)
 	if err != nil || u.RSS < 1<<20 || u.RSS > 1<<30 || u.PSS == 0 || u.PSS > u.RSS {
 		t.Errorf("%+v, %v", u, err)
 	}

@@ -1,25 +1,31 @@
-package plan
+package language
 
 import (
+	"cmp"
+	"fmt"
 	"reflect"
+	"slices"
 	"time"
+
+	"github.com/hashicorp/hcl/v2"
 
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
-// language declares the blocks that every configuration may have, and the core attributes of components, as a plugin
+// coreBlocks declares the blocks that every configuration may have, and the core attributes of components, as a plugin
 // declares its own: in tags.
-type language struct {
-	Daemon    daemonBlock   `hcl:"daemon,block" doc:"The daemon itself."`
-	HTTP      httpBlock     `hcl:"http,block" doc:"Where the API and the console are served."`
-	Pipeline  pipelineBlock `hcl:"pipeline,block" doc:"What goes where."`
-	Rules     rulesBlock    `hcl:"rules,block" doc:"A group of rules, evaluated in order."`
-	Route     routeFields   `hcl:"route,block" doc:"Who is told of which alerts."`
-	Source    sourceCore    `hcl:"source,block" doc:"Core attributes of every source."`
-	Component componentCore `hcl:"component,block" doc:"Core attributes of every other component."`
+type coreBlocks struct {
+	Daemon    DaemonBlock   `hcl:"daemon,block" doc:"The daemon itself."`
+	HTTP      HTTPBlock     `hcl:"http,block" doc:"Where the API and the console are served."`
+	Pipeline  PipelineBlock `hcl:"pipeline,block" doc:"What goes where."`
+	Rules     RulesBlock    `hcl:"rules,block" doc:"A group of rules, evaluated in order."`
+	Route     RouteBlock    `hcl:"route,block" doc:"Who is told of which alerts."`
+	Source    SourceCore    `hcl:"source,block" doc:"Core attributes of every source."`
+	Component ComponentCore `hcl:"component,block" doc:"Core attributes of every other component."`
 }
 
-type daemonBlock struct {
+// DaemonBlock is the block daemon.
+type DaemonBlock struct {
 	DataDir        string            `hcl:"data_dir,optional" default:"data" change:"exclusive" doc:"Directory of the buffer, the state and what components keep. Made if it is not there."`
 	Interval       time.Duration     `hcl:"interval,optional" default:"15s" check:"min=100ms" change:"live" doc:"How often sources collect and groups are evaluated that do not say it themselves."`
 	Timeout        time.Duration     `hcl:"timeout,optional" default:"10s" check:"min=10ms" change:"live" doc:"How long sources may take that do not say it themselves; never longer than their interval."`
@@ -27,30 +33,34 @@ type daemonBlock struct {
 	ExternalURL    string            `hcl:"external_url,optional" check:"url" change:"live" doc:"Where people find this daemon; default: http:// and the listen address."`
 }
 
-type httpBlock struct {
+// HTTPBlock is the block http.
+type HTTPBlock struct {
 	Listen   string `hcl:"listen,optional" default:"127.0.0.1:9470" check:"hostport" change:"exclusive" doc:"Address to serve on. An address that other machines reach needs insecure = true."`
 	Insecure bool   `hcl:"insecure,optional" default:"false" change:"exclusive" doc:"Serve without TLS and without asking who is there. Whoever reaches the address can read and change everything."`
 }
 
-type pipelineBlock struct {
-	componentCore
+// PipelineBlock is a block pipeline.
+type PipelineBlock struct {
+	ComponentCore
 	Name    string   `hcl:"name,label" doc:"Name of the pipeline."`
 	From    []string `hcl:"from" doc:"Sources: source.etcd.main, source.etcd (all of the type) or source (all)."`
 	Through []string `hcl:"through,optional" doc:"Processors, in order."`
 	To      []string `hcl:"to" doc:"Sinks and stores."`
 }
 
-type rulesBlock struct {
-	componentCore
+// RulesBlock is a block rules.
+type RulesBlock struct {
+	ComponentCore
 	Name     string        `hcl:"name,label" doc:"Name of the group."`
 	Interval time.Duration `hcl:"interval,optional" check:"min=100ms" doc:"How often the group is evaluated; default: the daemon's interval."`
 	Store    []string      `hcl:"store,optional" doc:"Store that is asked and written to; default: the only one."`
-	Alerts   []alertBlock  `hcl:"alert,block" doc:"An alerting rule."`
-	Records  []recordBlock `hcl:"record,block" doc:"A recording rule."`
+	Alerts   []AlertBlock  `hcl:"alert,block" doc:"An alerting rule."`
+	Records  []RecordBlock `hcl:"record,block" doc:"A recording rule."`
 }
 
-type alertBlock struct {
-	componentCore
+// AlertBlock is a block alert, in rules or by itself.
+type AlertBlock struct {
+	ComponentCore
 	Label         string            `hcl:"label,label" doc:"Name of the rule."`
 	Name          string            `hcl:"name,optional" doc:"The alertname; default: the block's label."`
 	Expr          string            `hcl:"expr" doc:"PromQL: the alert is active for every series that it gives."`
@@ -61,14 +71,16 @@ type alertBlock struct {
 	Notify        []string          `hcl:"notify,optional" doc:"Notifiers of this alert; it does not go through the route then."`
 }
 
-type recordBlock struct {
-	componentCore
+// RecordBlock is a block record, in rules or by itself.
+type RecordBlock struct {
+	ComponentCore
 	Name   string            `hcl:"name,label" doc:"Name of the series that are written."`
 	Expr   string            `hcl:"expr" doc:"PromQL."`
 	Labels map[string]string `hcl:"labels,optional" doc:"Labels added to the series."`
 }
 
-type routeFields struct {
+// RouteBlock is a block route, but for the routes in it.
+type RouteBlock struct {
 	Match          string        `hcl:"match,optional" doc:"Alerts that the route takes: team = 'db', severity =~ 'warning|critical'."`
 	Notify         []string      `hcl:"notify,optional" doc:"Notifiers; default: those of the route around it."`
 	GroupBy        []string      `hcl:"group_by,optional" doc:"Labels whose alerts share a notification; [\"...\"]: each alert on its own."`
@@ -78,12 +90,14 @@ type routeFields struct {
 	Continue       bool          `hcl:"continue,optional" default:"false" doc:"Let the routes behind this one see the alert too."`
 }
 
-type componentCore struct {
+// ComponentCore is what every component takes.
+type ComponentCore struct {
 	Enabled bool `hcl:"enabled,optional" default:"true" doc:"false: as if the block were not there."`
 }
 
-type sourceCore struct {
-	componentCore
+// SourceCore is what every source takes.
+type SourceCore struct {
+	ComponentCore
 	Labels      map[string]string `hcl:"labels,optional" doc:"Labels of every series."`
 	Job         string            `hcl:"job,optional" doc:"The label job; default: as the type has it, or the block's name."`
 	Interval    time.Duration     `hcl:"interval,optional" check:"min=100ms" doc:"How often it collects; default: the daemon's interval."`
@@ -92,21 +106,15 @@ type sourceCore struct {
 	Discover    []string          `hcl:"discover,optional" change:"live" doc:"Discoveries that find targets."`
 }
 
-// references is the type of attributes that take the addresses of components. They are not evaluated: they are the edges
-// of the graph. Their checks are the kinds that they take.
-const references = "references"
-
+// referenceKinds are the kinds that the attributes take that hold addresses.
 var referenceKinds = map[string][]string{
 	"from": {"source"}, "through": {"processor"}, "to": {"store", "sink"}, "notify": {"notifier"}, "discover": {"discovery"}, "store": {"store"},
 }
 
-// public is a check of every attribute of language: what it says is in series, notifications or the API, and no place for a
-// secret.
-const public = "public"
-
-// schemas are those of language, by block.
-var schemas = func() map[string]*sdk.Schema {
-	all, err := sdk.SchemaOf(reflect.TypeFor[language]())
+// Core are the schemas of the language's own blocks, by name; "source" and "component" are the core attributes of sources and
+// of other components.
+var Core = func() map[string]*sdk.Schema {
+	all, err := sdk.SchemaOf(reflect.TypeFor[coreBlocks]())
 	if err != nil {
 		panic(err) // a mistake in the tags above
 	}
@@ -121,8 +129,11 @@ var schemas = func() map[string]*sdk.Schema {
 	for _, s := range m {
 		for i := range s.Attributes {
 			a := &s.Attributes[i]
-			if a.Checks = append(a.Checks, public); referenceKinds[a.Name] != nil {
-				a.Type, a.Checks = references, referenceKinds[a.Name]
+			switch a.Checks = append(a.Checks, Public); {
+			case referenceKinds[a.Name] != nil:
+				a.Type, a.Checks = References, referenceKinds[a.Name]
+			case a.Name == "enabled":
+				a.Checks = append(a.Checks, Quiet)
 			}
 		}
 	}
@@ -131,3 +142,52 @@ var schemas = func() map[string]*sdk.Schema {
 	route.Blocks[0].Body = *route // shares Blocks: routes nest
 	return m
 }()
+
+// IsKind reports whether blocks of a type are components.
+func IsKind(block string) bool {
+	return slices.ContainsFunc(grammar.Blocks, func(b hcl.BlockHeaderSchema) bool { return b.Type == block && len(b.LabelNames) == 2 })
+}
+
+// CoreBlock reads a block of the language's own at the top of a file, with its name.
+func (d *Decoder) CoreBlock(block *hcl.Block) *Body {
+	x := d.Block(block, Core[block.Type], nil)
+	for i, label := range block.Labels {
+		name := "name"
+		if block.Type == "alert" {
+			name = "label"
+		}
+		x.Fields = append(x.Fields, &Field{Name: name, Value: label, At: block.LabelRanges[i]})
+	}
+	return x
+}
+
+// laterArguments says what to write instead of the arguments that this version does not have, in the blocks that will take them.
+var laterArguments = map[string]string{
+	"for_each":          "Write a block for each.",
+	"dynamic":           "Write a block for each.",
+	"http.tls":          "Serve on a loopback address, behind a proxy that speaks TLS.",
+	"http.auth":         "Serve on a loopback address, behind a proxy that asks who is there.",
+	"rules.files":       "Write the rules as alert and record blocks.",
+	"alert.diagnose":    "Remove it.",
+	"component.isolate": "The components of a plugin share one process.",
+	"component.plugin":  "Keep one plugin that offers the type in the plugin directories.",
+	"component.queue":   "The buffer keeps what a sink has not taken yet, and drops the oldest when it is full.",
+}
+
+// explainStray says what to write instead of an argument that belongs to another block, or to a later version.
+func explainStray(x *Body, s Stray, outer *sdk.Schema) (summary, text string) {
+	in := x.Kind
+	if outer == nil && IsKind(in) {
+		in = "component"
+	}
+	ofSources := slices.ContainsFunc(Core["source"].Attributes, func(a sdk.Attribute) bool { return a.Name == s.Name })
+	switch later := cmp.Or(laterArguments[in+"."+s.Name], laterArguments[s.Name]); {
+	case later != "":
+		return "Not in this version yet", fmt.Sprintf("This version does not have %s. %s", s.Name, later)
+	case in == "component" && x.Kind == "source" && s.Name == "discover":
+		return "Unknown argument", x.Title + " does not take targets from discoveries."
+	case in == "component" && ofSources:
+		return "Unknown argument", s.Name + " is an argument of sources only."
+	}
+	return "", ""
+}

@@ -1,4 +1,4 @@
-package config_test
+package language_test
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/magpie-monitoring/magpie/daemon/internal/config"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 func write(t *testing.T, dir string, files map[string]string) {
@@ -30,7 +30,7 @@ func TestReadTakesADirectoryInNameOrder(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "d.hcl"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	sources, err := config.Read(dir)
+	sources, err := language.Read(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestReadTakesADirectoryInNameOrder(t *testing.T) {
 	if got, want := strings.Join(names, " "), "a.hcl.json=a b.hcl=b c.hcl=c"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	sources, err = config.Read(filepath.Join(dir, "b.hcl"))
+	sources, err = language.Read(filepath.Join(dir, "b.hcl"))
 	if err != nil || len(sources) != 1 || string(sources[0].Bytes) != "b" {
 		t.Errorf("one file: %v, %v", sources, err)
 	}
@@ -54,16 +54,16 @@ func TestReadSaysWhatToDo(t *testing.T) {
 		filepath.Join(dir, "none.hcl"): "does not exist: give the path",
 		dir:                            "is a directory without *.hcl files",
 	} {
-		if _, err := config.Read(path); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := language.Read(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", path, err, want)
 		}
 	}
 }
 
-func parse(sources ...config.Source) (*config.Config, string) {
-	c, diags := config.Parse(sources)
+func parse(sources ...language.Source) (*language.Config, string) {
+	c, diags := language.Parse(sources)
 	var b strings.Builder
-	if err := config.WriteDiagnostics(&b, c, diags, false); err != nil {
+	if err := language.WriteDiagnostics(&b, c, diags, false); err != nil {
 		panic(err)
 	}
 	return c, b.String()
@@ -102,7 +102,7 @@ func TestLimitsAreErrorsWithAPlace(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c, got := parse(config.Source{Name: test.file, Bytes: []byte(test.text)})
+			c, got := parse(language.Source{Name: test.file, Bytes: []byte(test.text)})
 			if !strings.Contains(got, test.want) || !c.Partial {
 				t.Errorf("got %.300s\nwant %s", got, test.want)
 			}
@@ -118,7 +118,7 @@ func TestWhatIsLargeAndFineIsFine(t *testing.T) {
 		fmt.Fprintf(&b, "  a%d = [1 + 2, !true, -3, { b = [4 * 5] }, \"%%{if true}a%%{endif} ${1 + 1} (((\"] # ((([[[\n", i)
 	}
 	b.WriteString("}\n")
-	if _, got := parse(config.Source{Name: "a.hcl", Bytes: []byte(b.String())}); got != "" {
+	if _, got := parse(language.Source{Name: "a.hcl", Bytes: []byte(b.String())}); got != "" {
 		t.Errorf("got %.300s", got)
 	}
 }
@@ -127,7 +127,7 @@ func TestWhatIsLargeAndFineIsFine(t *testing.T) {
 func TestManyMistakesAreReported(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{strings.Repeat("a = 1\n", 20<<10), strings.Repeat("x \"y\" {}\n", 10<<10)} {
-		if _, got := parse(config.Source{Name: "a.hcl", Bytes: []byte(text)}); !strings.Contains(got, "There is more") {
+		if _, got := parse(language.Source{Name: "a.hcl", Bytes: []byte(text)}); !strings.Contains(got, "There is more") {
 			t.Errorf("got %.300s", got)
 		}
 	}
@@ -135,14 +135,14 @@ func TestManyMistakesAreReported(t *testing.T) {
 
 func TestTooManyFilesAreRefused(t *testing.T) {
 	t.Parallel()
-	if _, got := parse(make([]config.Source, 1001)...); !strings.Contains(got, "Too much configuration") {
+	if _, got := parse(make([]language.Source, 1001)...); !strings.Contains(got, "Too much configuration") {
 		t.Errorf("got %s", got)
 	}
 }
 
 func TestDiagnosticsAsDataSayTheSame(t *testing.T) {
 	t.Parallel()
-	c, diags := config.Parse([]config.Source{{Name: "a.hcl", Bytes: []byte("daemn {}\n")}, {Name: "b.hcl", Bytes: []byte("x = \x1b\n")}})
+	c, diags := language.Parse([]language.Source{{Name: "a.hcl", Bytes: []byte("daemn {}\n")}, {Name: "b.hcl", Bytes: []byte("x = \x1b\n")}})
 	data, err := json.MarshalIndent(c.Diagnostics(diags), "", "  ")
 	if err != nil {
 		t.Fatal(err)
@@ -184,7 +184,7 @@ func TestDiagnosticsAreSortedEachOnceAndNotTooMany(t *testing.T) {
 	for range 300 {
 		text.WriteString("pack {}\n")
 	}
-	c, diags := config.Parse([]config.Source{{Name: "z.hcl", Bytes: []byte("x = 1\n")}, {Name: "a.hcl", Bytes: text.Bytes()}})
+	c, diags := language.Parse([]language.Source{{Name: "z.hcl", Bytes: []byte("x = 1\n")}, {Name: "a.hcl", Bytes: text.Bytes()}})
 	list := c.Diagnostics(append(diags, diags...))
 	if list[0].File != "z.hcl" || list[1].Line != 1 || list[2].Line != 2 {
 		t.Errorf("not in the order of files and lines: %v", list[:3])
@@ -196,11 +196,11 @@ func TestDiagnosticsAreSortedEachOnceAndNotTooMany(t *testing.T) {
 
 func TestColourPaintsTheSeverity(t *testing.T) {
 	t.Parallel()
-	c, _ := config.Parse([]config.Source{{Name: "a.hcl", Bytes: []byte("daemon {}\n")}})
-	var r config.Report
+	c, _ := language.Parse([]language.Source{{Name: "a.hcl", Bytes: []byte("daemon {}\n")}})
+	var r language.Report
 	r.Warn(hcl.Range{Filename: "a.hcl", Start: hcl.InitialPos, End: hcl.InitialPos}, "Odd", "Why?")
 	var b strings.Builder
-	if err := config.WriteDiagnostics(&b, c, r.Diags, true); err != nil {
+	if err := language.WriteDiagnostics(&b, c, r.Diags, true); err != nil {
 		t.Fatal(err)
 	}
 	want := "\x1b[1ma.hcl:1:1:\x1b[0m \x1b[1;33mwarning:\x1b[0m \x1b[1mOdd\x1b[0m\n    1 | daemon {}\n      | \x1b[1;33m^\x1b[0m\n  Why?\n"
@@ -215,7 +215,7 @@ func TestClosestFindsWhatWasMeant(t *testing.T) {
 		"endpiont": "endpoints", "endpionts": "endpoints", "usrename": "username", "pasword": "password", "int": "interval",
 		"xyz": "", "": "", "to": "", "toe": "to", "Interval": "interval", strings.Repeat("a", 1<<20): "",
 	} {
-		if got := config.Closest(given, []string{"username", "password", "interval", "endpoints", "to", "end"}); got != want {
+		if got := language.Closest(given, []string{"username", "password", "interval", "endpoints", "to", "end"}); got != want {
 			t.Errorf("%.20q: got %q, want %q", given, got, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package config_test
+package language_test
 
 import (
 	"errors"
@@ -11,16 +11,16 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/magpie-monitoring/magpie/daemon/internal/config"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
-func scope(t testing.TB, offline bool, locals string) *config.Scope {
+func scope(t testing.TB, offline bool, locals string) *language.Scope {
 	t.Helper()
-	c, diags := config.Parse([]config.Source{{Name: "a.hcl", Bytes: []byte("locals {\n" + locals + "\n}\n")}})
+	c, diags := language.Parse([]language.Source{{Name: "a.hcl", Bytes: []byte("locals {\n" + locals + "\n}\n")}})
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	return config.NewScope(c, config.Env{
+	return language.NewScope(c, language.Env{
 		Getenv: func(name string) (string, bool) { return "value-of-" + name, name != "UNSET" },
 		ReadFile: func(path string) ([]byte, error) {
 			if path == "/secret" {
@@ -32,7 +32,7 @@ func scope(t testing.TB, offline bool, locals string) *config.Scope {
 	})
 }
 
-func evaluate(t testing.TB, s *config.Scope, text string) (cty.Value, string) {
+func evaluate(t testing.TB, s *language.Scope, text string) (cty.Value, string) {
 	t.Helper()
 	expr, diags := hclsyntax.ParseExpression([]byte(text), "a.hcl", hcl.InitialPos)
 	if diags.HasErrors() {
@@ -90,7 +90,7 @@ func TestSecretsAreMarkedThroughAllThatIsComputed(t *testing.T) {
 	t.Parallel()
 	s := scope(t, false, `pw = secret("file:/secret")`)
 	for _, text := range []string{`local.pw`, `"x${local.pw}"`, `upper(local.pw)`, `[local.pw]`, `{ a = local.pw }`, `jsonencode({ a = local.pw })`, `toset(["a", local.pw])`, `format("%s", local.pw)`} {
-		if v, problem := evaluate(t, s, text); problem != "" || !config.IsSecret(v) {
+		if v, problem := evaluate(t, s, text); problem != "" || !language.IsSecret(v) {
 			t.Errorf("%s: %#v %s", text, v, problem)
 		}
 	}
@@ -107,7 +107,7 @@ func TestSecretsAreNotReadOffline(t *testing.T) {
 	s := scope(t, true, "")
 	for _, text := range []string{`secret("env:UNSET")`, `secret("file:/none")`, `"x${secret("env:UNSET")}"`} {
 		v, problem := evaluate(t, s, text)
-		if u, _ := v.Unmark(); problem != "" || u.IsKnown() || u.Type() != cty.String || !config.IsSecret(v) {
+		if u, _ := v.Unmark(); problem != "" || u.IsKnown() || u.Type() != cty.String || !language.IsSecret(v) {
 			t.Errorf("%s: %#v %s", text, v, problem)
 		}
 	}

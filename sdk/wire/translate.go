@@ -1,20 +1,24 @@
-package pipeline
+package wire
 
 import (
 	"context"
 	"fmt"
 	"slices"
 
-	"github.com/magpie-monitoring/magpie/daemon/internal/buffer"
 	"github.com/magpie-monitoring/magpie/sdk"
-	"github.com/magpie-monitoring/magpie/sdk/wire"
 )
 
-// translator turns what the log holds into what one sink is to see: streams that the delivery does not want are left out,
+// MapSeries asks a processor; a nil entry in the answer drops the series.
+type MapSeries func(ctx context.Context, series []sdk.Labels) ([]sdk.Labels, error)
+
+// Translator turns the frames of all sources into what one sink is to see: streams that are not wanted are left out,
 // definitions go through the processors, and what these dropped becomes NoRef in layouts. Columns of values pass as they
 // are. Processors answer the same for the same series, so a replay gives the same.
-type translator struct {
-	route *Route
+type Translator struct {
+	Wants    func(address string) bool
+	Through  []MapSeries
+	External sdk.Labels // added where a series has none of the name
+
 	views map[uint32]*view
 }
 
@@ -25,75 +29,80 @@ type view struct {
 	layouts map[uint32][]uint32 // of layouts with dropped refs: which entries
 }
 
-// translated is the outcome for one record.
-type translated struct {
-	same    bool   // the record can be sent as it is
-	frames  []byte // otherwise these
-	samples int    // left for the sink
-	dropped int    // samples that processors dropped
+// Translated is the outcome for some frames.
+type Translated struct {
+	Same    bool   // they can be sent as they are
+	Frames  []byte // otherwise these
+	Samples int    // left for the sink
+	Dropped int    // samples that processors dropped
 }
 
-func (t *translator) record(ctx context.Context, r buffer.Record) (out translated, err error) {
-	if !r.Past && !r.Defines && t.allWanted(r.Payload) {
-		out.same, out.samples = true, r.Samples
+// Translate takes the next frames, of which samples are told and defines says whether any defines something. past: the sink
+// has their samples already, and needs the definitions only.
+func (t *Translator) Translate(ctx context.Context, frames []byte, samples int, defines, past bool) (out Translated, err error) {
+	if !past && !defines && t.allWanted(frames) {
+		out.Same, out.Samples = true, samples
 		return out, nil
 	}
-	for f := wire.Read(r.Payload); ; {
+	for f := Read(frames); ; {
 		if !f.Next() {
 			return out, f.Err
 		}
-		if err := t.frame(ctx, &f.Frame, r.Past, &out); err != nil {
+		if err := t.frame(ctx, &f.Frame, past, &out); err != nil {
 			return out, err
 		}
 	}
 }
 
 // allWanted reports whether every frame can pass: then nothing need be copied.
-func (t *translator) allWanted(frames []byte) bool {
-	r := wire.Read(frames)
+func (t *Translator) allWanted(frames []byte) bool {
+	r := Read(frames)
 	for r.Next() {
 		v := t.views[r.Stream]
-		if v == nil || !v.wanted || len(v.dropped) > 0 || r.Kind == wire.Checkpoint {
+		if v == nil || !v.wanted || len(v.dropped) > 0 || r.Kind == Checkpoint {
 			return false
 		}
 	}
 	return r.Err == nil
 }
 
-func (t *translator) frame(ctx context.Context, f *wire.Frame, past bool, out *translated) error {
+func (t *Translator) frame(ctx context.Context, f *Frame, past bool, out *Translated) error {
 	v := t.views[f.Stream]
-	if f.Kind == wire.Stream && v == nil {
-		v = &view{wanted: t.route.Wants(f.Address()), dropped: map[uint32]struct{}{}, layouts: map[uint32][]uint32{}}
+	if f.Kind == Stream && v == nil {
+		v = &view{wanted: t.Wants(f.Address()), dropped: map[uint32]struct{}{}, layouts: map[uint32][]uint32{}}
+		if t.views == nil {
+			t.views = map[uint32]*view{}
+		}
 		t.views[f.Stream] = v
 	}
 	if v == nil || !v.wanted {
 		return nil // not for this sink, or its definitions are gone with a segment that had to go
 	}
-	pass := func() { out.frames = append(out.frames, f.Raw...) }
+	pass := func() { out.Frames = append(out.Frames, f.Raw...) }
 	switch f.Kind {
-	case wire.Stream, wire.Families:
+	case Stream, Families:
 		pass()
-	case wire.Defs:
+	case Defs:
 		return t.defs(ctx, f, v, out)
-	case wire.Layout:
+	case Layout:
 		t.layout(f, v, out)
-	case wire.End:
+	case End:
 		delete(t.views, f.Stream)
 		pass()
-	case wire.Retire:
+	case Retire:
 		for _, ref := range f.Refs() {
 			delete(v.dropped, ref)
 		}
 		pass()
-	case wire.Values:
+	case Values:
 		if past {
 			return nil
 		}
 		gone := v.goneIn(f)
-		out.samples += f.Samples() - gone
-		out.dropped += gone
+		out.Samples += f.Samples() - gone
+		out.Dropped += gone
 		pass()
-	case wire.Stale, wire.Cols:
+	case Stale, Cols:
 		if !past {
 			t.columns(f, v, out)
 		}
@@ -102,9 +111,9 @@ func (t *translator) frame(ctx context.Context, f *wire.Frame, past bool, out *t
 }
 
 // defs passes definitions through the processors.
-func (t *translator) defs(ctx context.Context, f *wire.Frame, v *view, out *translated) error {
-	if len(t.route.Through) == 0 && len(t.route.External) == 0 {
-		out.frames = append(out.frames, f.Raw...)
+func (t *Translator) defs(ctx context.Context, f *Frame, v *view, out *Translated) error {
+	if len(t.Through) == 0 && len(t.External) == 0 {
+		out.Frames = append(out.Frames, f.Raw...)
 		return nil
 	}
 	series, err := f.Series()
@@ -115,7 +124,7 @@ func (t *translator) defs(ctx context.Context, f *wire.Frame, v *view, out *tran
 	for i := range series {
 		labels[i] = series[i].Labels
 	}
-	for _, ask := range t.route.Through {
+	for _, ask := range t.Through {
 		if labels, err = askFor(ctx, ask, labels); err != nil {
 			return err
 		}
@@ -126,7 +135,7 @@ func (t *translator) defs(ctx context.Context, f *wire.Frame, v *view, out *tran
 			v.dropped[uint32(s.Ref)] = struct{}{}
 			continue
 		}
-		for _, l := range t.route.External {
+		for _, l := range t.External {
 			if s.Labels.Get(l.Name) == "" {
 				s.Labels = slices.Clone(s.Labels).Set(l.Name, l.Value)
 			}
@@ -134,7 +143,7 @@ func (t *translator) defs(ctx context.Context, f *wire.Frame, v *view, out *tran
 		kept = append(kept, s)
 	}
 	for len(kept) > 0 {
-		out.frames, kept = wire.AppendDefs(out.frames, f.Stream, kept)
+		out.Frames, kept = AppendDefs(out.Frames, f.Stream, kept)
 	}
 	return nil
 }
@@ -164,15 +173,15 @@ func askFor(ctx context.Context, ask MapSeries, labels []sdk.Labels) ([]sdk.Labe
 }
 
 // layout replaces dropped refs by NoRef and remembers which entries they are.
-func (t *translator) layout(f *wire.Frame, v *view, out *translated) {
+func (t *Translator) layout(f *Frame, v *view, out *Translated) {
 	delete(v.layouts, f.Layout)
 	refs, gone := v.without(f.Refs())
 	if gone == nil {
-		out.frames = append(out.frames, f.Raw...)
+		out.Frames = append(out.Frames, f.Raw...)
 		return
 	}
 	v.layouts[f.Layout] = gone
-	out.frames = wire.AppendRefs(out.frames, f.Header, refs)
+	out.Frames = AppendRefs(out.Frames, f.Header, refs)
 }
 
 // without replaces dropped refs; gone lists their places, nil if there are none.
@@ -196,7 +205,7 @@ func (v *view) without(refs []uint32) (kept []uint32, gone []uint32) {
 }
 
 // goneIn counts the samples of a VALUES frame that belong to dropped series.
-func (v *view) goneIn(f *wire.Frame) (n int) {
+func (v *view) goneIn(f *Frame) (n int) {
 	for _, i := range v.layouts[f.Layout] {
 		if !f.Absent(int(i)) {
 			n++
@@ -206,13 +215,13 @@ func (v *view) goneIn(f *wire.Frame) (n int) {
 }
 
 // columns replaces dropped refs in a frame that names its series itself.
-func (t *translator) columns(f *wire.Frame, v *view, out *translated) {
+func (t *Translator) columns(f *Frame, v *view, out *Translated) {
 	refs, gone := v.without(f.Refs())
-	out.samples += len(refs) - len(gone)
-	out.dropped += len(gone)
-	at := len(out.frames) + wire.HeaderSize
-	out.frames = append(out.frames, f.Raw...)
+	out.Samples += len(refs) - len(gone)
+	out.Dropped += len(gone)
+	at := len(out.Frames) + HeaderSize
+	out.Frames = append(out.Frames, f.Raw...)
 	if gone != nil {
-		wire.PutRefs(out.frames[at:], refs)
+		PutRefs(out.Frames[at:], refs)
 	}
 }

@@ -1,4 +1,4 @@
-package rule
+package template
 
 import (
 	"errors"
@@ -29,13 +29,21 @@ type querySample struct {
 func newQueryResult(vector []Sample) queryResult {
 	result := make(queryResult, len(vector))
 	for i, s := range vector {
-		result[i] = &querySample{labelMap(s.Labels), s.Value}
+		result[i] = &querySample{s.Labels.Map(), s.Value}
 	}
 	return result
 }
 
+func (e *Expander) query(expr string) (queryResult, error) {
+	if e.o.Query == nil {
+		return nil, nil
+	}
+	vector, err := e.o.Query(expr)
+	return newQueryResult(vector), err
+}
+
 // functions are Prometheus' template functions for alerts, and those of text/template whose result may grow, bounded.
-func (e *expander) functions() template.FuncMap {
+func (e *Expander) functions() template.FuncMap {
 	return template.FuncMap{
 		stepName: e.step,
 		"query":  e.query,
@@ -81,7 +89,7 @@ func (e *expander) functions() template.FuncMap {
 		"humanizeTimestamp":  templates.HumanizeTimestamp,
 		"toTime":             toTime,
 		"toDuration":         toDuration,
-		"now":                func() float64 { return float64(e.at.UnixMilli()) / 1000 },
+		"now":                func() float64 { return float64(e.o.At.UnixMilli()) / 1000 },
 		"parseDuration": func(text string) (float64, error) {
 			d, err := model.ParseDurationAllowNegative(text)
 			return time.Duration(d).Seconds(), err
@@ -117,7 +125,7 @@ func bound(print func(...any) string) func(...any) (string, error) {
 }
 
 func short(text string) (string, error) {
-	if len(text) > maxTemplate {
+	if len(text) > MaxBytes {
 		return "", errTooLong
 	}
 	return text, nil
@@ -134,7 +142,7 @@ func replaceAll(pattern, replacement, text string) (string, error) {
 	for _, m := range re.FindAllStringSubmatchIndex(text, -1) {
 		out = append(out, text[end:m[0]]...)
 		out = re.ExpandString(out, replacement, text, m)
-		if end = m[1]; len(out) > maxTemplate {
+		if end = m[1]; len(out) > MaxBytes {
 			return "", errTooLong
 		}
 	}

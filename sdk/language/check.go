@@ -1,4 +1,4 @@
-package plan
+package language
 
 import (
 	"net"
@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/magpie-monitoring/magpie/daemon/internal/config"
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
@@ -41,7 +40,7 @@ func (r *reading) checked(value any, size float64, path sdk.Path, shown string) 
 			}
 		case "oneof":
 			if options := strings.Fields(arg); !slices.Contains(options, s) {
-				takes, hint = "one of "+strings.Join(options, ", "), config.DidYouMean(s, options)
+				takes, hint = "one of "+strings.Join(options, ", "), DidYouMean(s, options)
 			}
 		case "min":
 			if limit, ok := r.limit(arg); ok && size < limit {

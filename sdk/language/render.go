@@ -1,8 +1,10 @@
-package plan
+package language
 
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,14 +29,14 @@ func reveal(value any) any {
 	return value
 }
 
-// addresses are the components that references mean, as they are written.
-type addresses struct {
-	found []string
-	text  string
+// Addresses are the components that references mean, as they are written.
+type Addresses struct {
+	Found []string
+	Text  string
 }
 
 // MarshalJSON gives what was found.
-func (a addresses) MarshalJSON() ([]byte, error) { return json.Marshal(a.found) }
+func (a Addresses) MarshalJSON() ([]byte, error) { return json.Marshal(a.Found) }
 
 // render writes a value as HCL, and appends what it hides to secrets.
 func render(value any, secrets *[]byte) string {
@@ -43,14 +45,14 @@ func render(value any, secrets *[]byte) string {
 		data, _ := json.Marshal(v.value)
 		*secrets = append(*secrets, data...)
 		return "(sensitive)"
-	case addresses:
-		return v.text
+	case Addresses:
+		return v.Text
 	case string:
-		return quote(v)
+		return Quote(v)
 	case time.Duration:
-		return quote(duration(v))
+		return Quote(Duration(v))
 	case sdk.Bytes:
-		return quote(v.String())
+		return Quote(v.String())
 	case []any:
 		texts := make([]string, len(v))
 		for i, e := range v {
@@ -59,10 +61,10 @@ func render(value any, secrets *[]byte) string {
 		return "[" + strings.Join(texts, ", ") + "]"
 	case map[string]any:
 		var texts []string
-		for _, key := range sorted(v) {
+		for _, key := range Sorted(v) {
 			text := render(v[key], secrets)
 			if !hclsyntax.ValidIdentifier(key) || key == "for" || key == "null" || key == "true" || key == "false" {
-				key = quote(key)
+				key = Quote(key)
 			}
 			texts = append(texts, key+" = "+text)
 		}
@@ -71,11 +73,11 @@ func render(value any, secrets *[]byte) string {
 	return fmt.Sprint(value)
 }
 
-// quote writes a text as HCL does.
-func quote(s string) string { return string(hclwrite.TokensForValue(cty.StringVal(s)).Bytes()) }
+// Quote writes a text as HCL does.
+func Quote(s string) string { return string(hclwrite.TokensForValue(cty.StringVal(s)).Bytes()) }
 
-// duration writes a duration in the units of HCL, the largest first: 30d, 1m30s.
-func duration(d time.Duration) string {
+// Duration writes a duration in the units of HCL, the largest first: 30d, 1m30s.
+func Duration(d time.Duration) string {
 	if d == 0 {
 		return "0s"
 	}
@@ -88,3 +90,6 @@ func duration(d time.Duration) string {
 	}
 	return s
 }
+
+// Sorted are the keys of a map, in order.
+func Sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,4 +1,4 @@
-package supervisor
+package client
 
 import (
 	"context"
@@ -12,8 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-
-	"github.com/magpie-monitoring/magpie/sdk/client"
 )
 
 // Plugin is a binary in a plugin directory and what it says that it offers.
@@ -21,7 +19,7 @@ type Plugin struct {
 	Name   string `json:"name"` // of the file
 	Path   string `json:"path"`
 	SHA256 string `json:"sha256,omitempty"`
-	client.Description
+	Description
 	Err error `json:"-"` // it could not be described
 }
 
@@ -111,8 +109,8 @@ func (c *Catalogue) describe(ctx context.Context, path string) Plugin {
 	return p
 }
 
-func (c *Catalogue) ask(ctx context.Context, path string) (d client.Description, err error) {
-	process, err := client.Launch(ctx, client.Options{Path: path, Env: c.Env, SocketDir: c.Run})
+func (c *Catalogue) ask(ctx context.Context, path string) (d Description, err error) {
+	process, err := Launch(ctx, Options{Path: path, Env: c.Env, SocketDir: c.Run})
 	if err != nil {
 		return d, err
 	}

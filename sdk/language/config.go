@@ -1,7 +1,8 @@
-// Package config reads the configuration language: HCL files become blocks with their places, expressions become values,
-// and mistakes become diagnostics that point at the line.
+// Package language reads Magpie's configuration language: HCL files become blocks with their places, expressions become
+// values, blocks become what a plugin is sent, and mistakes become diagnostics that point at the line.
 //
-// It knows the language and not what the blocks mean: which arguments a block takes is told by a schema, in room plan.
+// It knows the language's own blocks and no plugin: which arguments a component takes is told by its plugin's schema. The daemon reads its configuration
+// with it; so does whatever else wants to open a component as the daemon would.
 //
 //	read.go       a path becomes sources: one file, or the *.hcl and *.hcl.json files of a directory
 //	limits.go     size and nesting, checked on tokens, before a parser that recurses sees them
@@ -10,13 +11,21 @@
 //	content.go    the arguments and blocks of a body, and those that its schema does not know
 //	scope.go      locals and expressions become values; what one expression may cost
 //	functions.go  env, secret and the functions of values
+//	core.go       the blocks and core attributes that need no plugin, declared as plugins declare theirs
+//	decode.go     a body and its schema become values with their places
+//	names.go      the addresses of blocks, and which of them are enabled
+//	references.go what from, to, notify and their like name
+//	value.go      one attribute: type, unit, secrets
+//	check.go      one attribute: url, hostport, regexp, oneof, min, max
+//	render.go     a value as HCL, its secrets hidden
+//	intext.go     a place inside a text: where it stands in the file
 //	secrets.go    what no diagnostic shows
 //	write.go      diagnostics as text with a caret, and as data
 //	suggest.go    did you mean
 //
 // A file with a mistake of syntax is left out as a whole and Config.Partial is set: what it would declare is not known, so
 // nobody reports that it is missing.
-package config
+package language
 
 import (
 	"fmt"

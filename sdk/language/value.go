@@ -1,4 +1,4 @@
-package plan
+package language
 
 import (
 	"crypto/hmac"
@@ -18,80 +18,79 @@ import (
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/magpie-monitoring/magpie/daemon/internal/config"
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
 // reading is one attribute on its way from an expression to what the plugin is sent.
 type reading struct {
-	b    *builder
+	d    *Decoder
 	attr *sdk.Attribute
 	expr hcl.Expression // nil: a default
 	at   hcl.Range
 	bad  bool
 }
 
-// read evaluates an attribute, converts it to its type and checks it. nil: it has no value, and if it should have one, the
+// Attribute evaluates an attribute, converts it to its type and checks it. nil: it has no value, and if it should have one, the
 // reason is reported.
-func (b *builder) read(x *body, a *sdk.Attribute, written *hcl.Attribute) *field {
+func (d *Decoder) Attribute(x *Body, a *sdk.Attribute, written *hcl.Attribute) *Field {
 	if a.Deprecated != "" {
-		b.Warn(written.NameRange, "Deprecated argument", "%s: %s", a.Name, a.Deprecated)
+		d.Warn(written.NameRange, "Deprecated argument", "%s: %s", a.Name, a.Deprecated)
 	}
 	at := written.Expr.Range()
-	if a.Type == references {
-		addresses, ok := b.references(a, written.Expr)
-		x.broken = x.broken || !ok
-		return b.newField(a, written.Expr, at, addresses)
+	if a.Type == References && len(a.Checks) > 0 {
+		addresses, ok := d.references(a, written.Expr)
+		x.Broken = x.Broken || !ok
+		return d.NewField(a, written.Expr, at, addresses)
 	}
 	if a.Sensitive {
-		b.cfg.HideSecret(written.Expr)
+		d.cfg.HideSecret(written.Expr)
 	}
-	v, ok := b.Value(written.Expr)
+	v, ok := d.Value(written.Expr)
 	if ok {
 		if u, _ := v.Unmark(); u.IsNull() && a.Required {
 			ok = false
-			b.Error(at, "Missing value", "%s of %s must not be null: it takes %s.", a.Name, x.title, takes(b.typeOf(a), a.Unit))
+			d.Error(at, "Missing value", "%s of %s must not be null: it takes %s.", a.Name, x.Title, takes(d.typeOf(a), a.Unit))
 		} else if u.IsNull() {
 			return nil
 		}
 	}
-	r := &reading{b: b, attr: a, expr: written.Expr, at: at}
+	r := &reading{d: d, attr: a, expr: written.Expr, at: at}
 	var value any
 	if ok {
-		value = r.convert(v, b.typeOf(a), nil, false)
+		value = r.convert(v, d.typeOf(a), nil, false)
 	}
-	if x.broken = x.broken || !ok || r.bad; !ok || r.bad || reveal(value) == nil { // nil without a mistake: unknown offline
+	if x.Broken = x.Broken || !ok || r.bad; !ok || r.bad || reveal(value) == nil { // nil without a mistake: unknown offline
 		return nil
 	}
-	f := b.newField(a, written.Expr, at, value)
-	if f.sensitive && slices.Contains(a.Checks, public) {
-		x.broken = true
-		b.Error(at, "Secret in the open", "%s is seen by everyone, in series, notifications or the API: it cannot hold a secret.", a.Name)
+	f := d.NewField(a, written.Expr, at, value)
+	if f.Sensitive && slices.Contains(a.Checks, Public) {
+		x.Broken = true
+		d.Error(at, "Secret in the open", "%s is seen by everyone, in series, notifications or the API: it cannot hold a secret.", a.Name)
 		return nil
 	}
 	return f
 }
 
-// newField keeps a value with its text and, if it has secrets, their sum.
-func (b *builder) newField(a *sdk.Attribute, expr hcl.Expression, at hcl.Range, value any) *field {
+// NewField keeps a value with its text and, if it has secrets, their sum.
+func (d *Decoder) NewField(a *sdk.Attribute, expr hcl.Expression, at hcl.Range, value any) *Field {
 	if _, known := value.(secret); a.Sensitive && !known {
 		value = secret{value}
 	}
 	var secrets []byte
-	f := &field{name: a.Name, attr: a, expr: expr, at: at, value: value, text: render(value, &secrets)}
-	if f.sensitive = secrets != nil; f.sensitive && len(b.env.HMACKey) > 0 {
-		sum := hmac.New(sha256.New, b.env.HMACKey)
+	f := &Field{Name: a.Name, Attr: a, Expr: expr, At: at, Value: value, Text: render(value, &secrets)}
+	if f.Sensitive = secrets != nil; f.Sensitive && len(d.HMACKey) > 0 {
+		sum := hmac.New(sha256.New, d.HMACKey)
 		sum.Write(secrets)
-		f.sum = hex.EncodeToString(sum.Sum(nil))
+		f.Sum = hex.EncodeToString(sum.Sum(nil))
 	}
 	return f
 }
 
 // defaultOf reads a default, once for all blocks.
-func (b *builder) defaultOf(a *sdk.Attribute, at hcl.Range) *field {
-	f := b.defaults[a]
+func (d *Decoder) defaultOf(a *sdk.Attribute, at hcl.Range) *Field {
+	f := d.defaults[a]
 	if f == nil {
-		v, t := cty.StringVal(a.Default), b.typeOf(a)
+		v, t := cty.StringVal(a.Default), d.typeOf(a)
 		switch {
 		case isMap(t):
 			v = cty.EmptyObjectVal
@@ -102,18 +101,18 @@ func (b *builder) defaultOf(a *sdk.Attribute, at hcl.Range) *field {
 			}
 			v = cty.TupleVal(elements)
 		}
-		r := &reading{b: b, attr: a, at: at}
-		f = b.newField(a, nil, at, r.convert(v, t, nil, false))
-		b.defaults[a] = f
+		r := &reading{d: d, attr: a, at: at}
+		f = d.NewField(a, nil, at, r.convert(v, t, nil, false))
+		d.defaults[a] = f
 	}
 	copied := *f
-	copied.at = at
+	copied.At = at
 	return &copied
 }
 
 // typeOf reads the type of an attribute; one that cannot be read takes anything.
-func (b *builder) typeOf(a *sdk.Attribute) cty.Type {
-	t, ok := b.types[a.Type]
+func (d *Decoder) typeOf(a *sdk.Attribute) cty.Type {
+	t, ok := d.types[a.Type]
 	if !ok {
 		t = cty.DynamicPseudoType
 		if expr, diags := hclsyntax.ParseExpression([]byte(a.Type[:min(len(a.Type), 1000)]), "type", hcl.InitialPos); !diags.HasErrors() {
@@ -121,7 +120,7 @@ func (b *builder) typeOf(a *sdk.Attribute) cty.Type {
 				t = known
 			}
 		}
-		b.types[a.Type] = t
+		d.types[a.Type] = t
 	}
 	return t
 }
@@ -130,7 +129,8 @@ func isList(t cty.Type) bool { return t.IsListType() || t.IsSetType() || t.IsTup
 
 func isMap(t cty.Type) bool { return t.IsMapType() || t.IsObjectType() }
 
-func isText(v cty.Value) bool {
+// IsText reports whether a value is a text that is known, and no secret.
+func IsText(v cty.Value) bool {
 	return v.Type() == cty.String && v.IsKnown() && !v.IsNull() && !v.IsMarked()
 }
 
@@ -164,16 +164,16 @@ func (r *reading) wrong(path sdk.Path, summary, format string, args ...any) any 
 	r.bad = true
 	at := r.at
 	if r.expr != nil {
-		at = within(r.expr, path).Range()
+		at = Within(r.expr, path).Range()
 	}
-	r.b.Error(at, summary, "%s "+format, append([]any{append(sdk.Path{{Name: r.attr.Name}}, path...)}, args...)...)
+	r.d.Error(at, summary, "%s "+format, append([]any{append(sdk.Path{{Name: r.attr.Name}}, path...)}, args...)...)
 	return nil
 }
 
 var regexGroup = regexp.MustCompile(`^"\$\{[0-9]+\}"$`)
 
 func (r *reading) wrongType(v cty.Value, t cty.Type, path sdk.Path, hidden bool) any {
-	if r.bad = true; r.expr != nil && regexGroup.Match(within(r.expr, path).Range().SliceBytes(r.b.cfg.Bytes(r.at.Filename))) {
+	if r.bad = true; r.expr != nil && regexGroup.Match(Within(r.expr, path).Range().SliceBytes(r.d.cfg.Bytes(r.at.Filename))) {
 		return nil // said already, when the file was read
 	}
 	given, hint := v.Type(), ""
@@ -242,13 +242,13 @@ func (r *reading) object(v cty.Value, t cty.Type, path sdk.Path, hidden bool) an
 		}
 		switch here := append(path, sdk.Step{Key: key}); {
 		case !known:
-			r.wrong(here, "Unknown key", "is not known here.%s", config.DidYouMean(key, sorted(attributes)))
+			r.wrong(here, "Unknown key", "is not known here.%s", DidYouMean(key, Sorted(attributes)))
 		case t.IsObjectType() && e.IsNull() && t.AttributeOptional(key):
 		default:
 			values[key] = r.convert(e, of, here, hidden)
 		}
 	}
-	for _, key := range sorted(attributes) {
+	for _, key := range Sorted(attributes) {
 		if _, ok := values[key]; !ok && !t.AttributeOptional(key) && !r.bad {
 			return r.wrong(path, "Missing key", "needs %s.", key)
 		}
@@ -278,7 +278,7 @@ func (r *reading) simple(v cty.Value, t cty.Type, path sdk.Path, hidden bool) an
 	s, shown := v.AsString(), strconv.Quote(v.AsString())
 	if hidden {
 		shown = "the value"
-		r.b.KeepSecret(s)
+		r.d.KeepSecret(s)
 	}
 	var value any = s
 	var size float64

@@ -1,0 +1,42 @@
+package plugintest
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/language"
+)
+
+// HCL reads the first block of the capability's type in a configuration, as the daemon would: locals, env and secret work,
+// defaults are filled in, and core attributes are left out. The error is what the daemon would print, with line and caret; a
+// plugin's example.hcl is a good text to try.
+func HCL(c sdk.Capability, text string) (Config, error) {
+	parsed, diags := language.Parse([]language.Source{{Name: "test.hcl", Bytes: []byte(text)}})
+	d := language.NewDecoder(language.NewScope(parsed, language.Env{Getenv: os.LookupEnv, ReadFile: os.ReadFile}))
+	core := language.Core["component"]
+	if c.Type.Kind == sdk.KindSource {
+		core = language.Core["source"]
+	}
+	whole := &sdk.Schema{Attributes: slices.Concat(core.Attributes, c.Type.Config.Attributes), Blocks: c.Type.Config.Blocks}
+	d.Declare()
+	var found *language.Body
+	for _, block := range parsed.Blocks {
+		if block.Type == string(c.Type.Kind) && (c.Type.Name == "" || block.Labels[0] == c.Type.Name) {
+			found = d.Block(block, whole, nil)
+			break
+		}
+	}
+	if diags = append(diags, d.Diags...); diags.HasErrors() {
+		var b strings.Builder
+		language.WriteDiagnostics(&b, parsed, diags, false)
+		return nil, errors.New(strings.TrimSpace(b.String()))
+	}
+	if found == nil {
+		return nil, fmt.Errorf("there is no block %s %q", c.Type.Kind, c.Type.Name)
+	}
+	return found.Values(core), nil
+}
