@@ -144,7 +144,7 @@ func TestEveryRouteAnswers(t *testing.T) {
 		"/api/v1/status/config": 200, "/api/v1/status/flags": 200, "/api/v1/status/runtimeinfo": 200, "/api/v1/status/buildinfo": 200, "/api/v1/status/tsdb": 200, "/api/v1/status/walreplay": 200,
 		"/api/v1/features": 200, "/api/v1/no_such_route": 404,
 	} {
-		r, err := http.Get(m.url + path)
+		r, err := patient.Get(m.url + path)
 		if err != nil {
 			t.Errorf("%s: %v", path, err)
 			continue
@@ -180,7 +180,7 @@ func TestForeignPagesAreRefused(t *testing.T) {
 	} {
 		r, _ := http.NewRequest(x.method, m.url+x.path, nil)
 		x.change(r)
-		answer, err := http.DefaultClient.Do(r)
+		answer, err := patient.Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}

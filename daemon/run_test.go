@@ -204,9 +204,15 @@ func (m *magpie) ask(path string) []series {
 	return answer.Data.Result
 }
 
+// patient waits for an answer longer than any takes.
+var patient = &http.Client{Timeout: 30 * time.Second}
+
 func (m *magpie) get(path string) []byte {
 	m.Helper()
-	r, err := http.Get(m.url + path)
+	r, err := patient.Get(m.url + path)
+	if os.IsTimeout(err) {
+		m.Errorf("GET %s hangs: %v", path, err)
+	}
 	if err != nil {
 		return nil
 	}
