@@ -196,7 +196,7 @@ rules "magpie" {`)
 	// A plugin that died is seen: another process, one restart, and why.
 	syscall.Kill(pids["host"], syscall.SIGKILL)
 	p.open("/?tab=plugins")
-	p.until(fmt.Sprintf(`/running\s+\d+[^]*killed by signal/.test(document.querySelector('[data-plugin=host]')?.innerText) &&
+	p.until(fmt.Sprintf(`/running\s+\d+[^]*it was killed/.test(document.querySelector('[data-plugin=host]')?.innerText) &&
 		document.querySelector('[data-plugin=host] .num.degraded')?.innerText === '1' && !document.querySelector('[data-plugin=host]').innerText.includes('%d')`, pids["host"]))
 	p.picture("plugins", "dark", 1440)
 	p.open("/?tab=sources")

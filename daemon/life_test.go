@@ -262,4 +262,7 @@ func TestAnInvalidFirstConfigurationStartsNothing(t *testing.T) {
 	if code != 1 || !strings.Contains(stderr, "config.hcl:1:8") || !strings.Contains(stderr, "nothing was started") || out != "" {
 		t.Errorf("exit %d\n%s%s", code, out, stderr)
 	}
+	if left, _ := os.ReadDir(dir); len(left) != 1 {
+		t.Errorf("it left %v", left)
+	}
 }

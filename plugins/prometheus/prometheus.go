@@ -280,11 +280,11 @@ func (s *source) Health() (sdk.Status, string) {
 		}
 		return status, fmt.Sprintf("%d of %d targets are down: %s: %v", down, n, first.String(), first.err)
 	case len(s.refused) > 0:
-		return sdk.Degraded, fmt.Sprintf("%d targets, and %d refused: %v", n, len(s.refused), s.refused[0])
+		return sdk.Degraded, fmt.Sprintf("targets: %d, and %d refused: %v", n, len(s.refused), s.refused[0])
 	case s.missed > 0:
-		return sdk.OK, fmt.Sprintf("%d targets; %d scrapes were left out because the one before still ran", n, s.missed)
+		return sdk.OK, fmt.Sprintf("targets: %d; %d scrapes were left out because the one before still ran", n, s.missed)
 	default:
-		return sdk.OK, fmt.Sprintf("%d targets", n)
+		return sdk.OK, fmt.Sprintf("targets: %d", n)
 	}
 }
 

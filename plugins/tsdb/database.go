@@ -175,7 +175,10 @@ func (db *database) describe() string {
 	for _, b := range blocks {
 		size += b.Size()
 	}
-	text := fmt.Sprintf("%d series in memory, %d blocks of %.1f MiB on disk", db.Head().NumSeries(), len(blocks), float64(size)/(1<<20))
+	text := fmt.Sprintf("%d series in memory", db.Head().NumSeries())
+	if len(blocks) > 0 {
+		text += fmt.Sprintf(", %.1f MiB on disk in blocks: %d", float64(size)/(1<<20), len(blocks))
+	}
 	if db.repaired {
 		text += "; the log was damaged when the store was opened, and samples behind the damage were lost"
 	}

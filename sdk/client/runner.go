@@ -162,9 +162,9 @@ func (d *Death) Error() string {
 	switch {
 	case errors.As(d.Status, &exit):
 		if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-			text = "it was killed by signal " + ws.Signal().String()
+			text = "it was ended by a signal: " + ws.Signal().String()
 			if ws.Signal() == syscall.SIGKILL {
-				text += " (by hand, or by the kernel for its memory)"
+				text = "it was killed, by hand or by the kernel for its memory"
 			}
 		} else {
 			text = fmt.Sprintf("it exited with code %d", exit.ExitCode())

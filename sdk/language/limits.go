@@ -104,7 +104,7 @@ func checkTokens(r *Report, tokens hclsyntax.Tokens, inJSON bool) bool {
 			r.Error(t.Range, "Nested too deep", "Brackets, braces and templates nest at most %d deep. Is one not closed?", maxNesting)
 			return false
 		} else if top.chain > maxChain {
-			r.Error(t.Range, "Expression too long", "An expression has at most %d operators.", maxChain)
+			r.Error(t.Range, "Expression too long", "An expression has at most %d operators: name a part of it in locals { … }, or split it.", maxChain)
 			return false
 		}
 	}

@@ -7,12 +7,12 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// Pool holds the buffers of packets. gRPC's own clears a buffer whenever it is taken, and takes a MiB for all that is larger
-// than 32 KiB: that cost a fifth of the daemon's time. What is taken here holds old bytes, and is to be written in full.
+// Pool holds the buffers of packets, and what gRPC reads from a connection. Its own pool clears a buffer whenever it is taken, and takes a MiB for all that is larger
+// than 32 KiB: that was a quarter of the time of daemon and plugins. What is taken here holds old bytes, and is to be written in full.
 var Pool mem.BufferPool = &pool{}
 
 const (
-	smallest = 12 // buffers of 4 KiB
+	smallest = 8  // buffers of 256 B
 	largest  = 22 // and of every power of two up to MaxMessage
 )
 

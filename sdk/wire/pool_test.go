@@ -11,7 +11,7 @@ import (
 
 func TestThePoolGivesLengthsAndTakesBackItsOwn(t *testing.T) {
 	var p pool
-	for n, want := range map[int]int{1: 4 << 10, 4 << 10: 4 << 10, 4<<10 + 1: 8 << 10, 300 << 10: 512 << 10, MaxMessage: MaxMessage, MaxMessage + 1: MaxMessage + 1} {
+	for n, want := range map[int]int{1: 256, 4 << 10: 4 << 10, 4<<10 + 1: 8 << 10, 300 << 10: 512 << 10, MaxMessage: MaxMessage, MaxMessage + 1: MaxMessage + 1} {
 		b := p.Get(n)
 		if len(*b) != n || cap(*b) < want {
 			t.Errorf("%d: length %d, capacity %d, want %d", n, len(*b), cap(*b), want)

@@ -50,6 +50,7 @@ type Engine struct {
 	started    time.Time
 	hostname   string
 	dataDir    string
+	fresh      bool // it was not there before
 	lock       *os.File
 	state      *state.Store
 	hmacKey    []byte
@@ -104,6 +105,9 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	built, err := e.start(ctx)
 	if err != nil {
 		e.Stop(ctx)
+		if e.fresh {
+			os.RemoveAll(e.dataDir)
+		}
 		return nil, err
 	}
 	e.first = built
@@ -128,6 +132,8 @@ func (e *Engine) start(ctx context.Context) (*Built, error) {
 	if e.dataDir, err = filepath.Abs(e.dataDir); err != nil {
 		return nil, err
 	}
+	_, err = os.Stat(e.dataDir)
+	e.fresh = os.IsNotExist(err)
 	if err := e.open(); err != nil {
 		return nil, err
 	}
@@ -408,6 +414,7 @@ func (e *Engine) Stop(ctx context.Context) {
 		e.guard.Close()
 	}
 	if e.lock != nil {
+		os.RemoveAll(e.catalogue.Run)
 		e.lock.Close()
 	}
 }

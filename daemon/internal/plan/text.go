@@ -41,8 +41,11 @@ func (b *builder) checkExpr(f *language.Field) {
 	if m := unknownFunction.FindStringSubmatch(reason); m != nil {
 		reason += "." + language.DidYouMean(m[1], language.Sorted(parser.Functions))
 	}
-	b.Error(at, "Invalid PromQL", "%s", sentence(reason))
+	b.Error(at, "Invalid PromQL", "%s", sentence(parserToken.ReplaceAllString(reason, `"$1"`)))
 }
+
+// parserToken is how the parser writes operators and keywords: <op:>=>, <by>.
+var parserToken = regexp.MustCompile(`<(?:op:)?([^\s>]+|>=?)>`)
 
 func sentence(s string) string {
 	if strings.HasSuffix(s, "?") {
