@@ -7,8 +7,9 @@ import (
 	"google.golang.org/grpc/mem"
 )
 
-// Pool holds the buffers of packets, and what gRPC reads from a connection. Its own pool clears a buffer whenever it is taken, and takes a MiB for all that is larger
-// than 32 KiB: that was a quarter of the time of daemon and plugins. What is taken here holds old bytes, and is to be written in full.
+// Pool holds the buffers of packets, and what gRPC reads from connections. gRPC's own pool clears a buffer whenever it is
+// taken, and takes a MiB for all that is larger than 32 KiB: that was a quarter of the time that daemon and plugins spent on
+// samples. What is taken here holds old bytes, and is to be written in full.
 var Pool mem.BufferPool = &pool{}
 
 const (
