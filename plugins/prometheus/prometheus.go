@@ -282,7 +282,7 @@ func (s *source) Health() (sdk.Status, string) {
 	case len(s.refused) > 0:
 		return sdk.Degraded, fmt.Sprintf("targets: %d, and %d refused: %v", n, len(s.refused), s.refused[0])
 	case s.missed > 0:
-		return sdk.OK, fmt.Sprintf("targets: %d; %d scrapes were left out because the one before still ran", n, s.missed)
+		return sdk.OK, fmt.Sprintf("targets: %d; scrapes left out because the one before still ran: %d", n, s.missed)
 	default:
 		return sdk.OK, fmt.Sprintf("targets: %d", n)
 	}

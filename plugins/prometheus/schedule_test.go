@@ -121,7 +121,7 @@ func TestATurnIsLeftOutWhileTheLastOneRuns(t *testing.T) {
 	if turns, _ := s.due(later); len(turns) != 0 || s.missed != 1 || !x.next.After(later) || x.next.Sub(later) > time.Second {
 		t.Errorf("got %v; %d were left out, and the next is at %s", turns, s.missed, x.next)
 	}
-	if _, text := s.Health(); text != "1 targets; 1 scrapes were left out because the one before still ran" {
+	if _, text := s.Health(); text != "targets: 1; scrapes left out because the one before still ran: 1" {
 		t.Errorf("health says %q", text)
 	}
 	x.busy, x.removed = false, true
