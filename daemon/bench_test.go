@@ -263,7 +263,7 @@ func BenchmarkScrapeToTSDBBesidePrometheus(b *testing.B) {
 	time.Sleep(2 * benchInterval)
 
 	// While it is measured, neither is asked anything: an answer costs more than the samples of a second.
-	ours, theirs := m.processes(), map[string]int{"prometheus": pid}
+	ours, theirs := m.processes(), map[string]int{"the peer": pid}
 	samples, peerSamples := m.metric("magpie_pipeline_stored_samples_total"), appended()
 	before, peerBefore := spent(b, ours), spent(b, theirs)
 	var peak, peerPeak float64
