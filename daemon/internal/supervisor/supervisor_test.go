@@ -280,7 +280,7 @@ func TestAKilledPluginIsBackWithItsComponents(t *testing.T) {
 		}
 		n := h.count()
 		eventually(t, "collecting again", func() bool { return h.count() > n+2 })
-		if st := h.Processes(); len(st) != 1 || st[0].Restarts != round+1 || !strings.Contains(fmt.Sprint(st[0].LastDeath), "killed by signal killed") {
+		if st := h.Processes(); len(st) != 1 || st[0].Restarts != round+1 || !strings.Contains(fmt.Sprint(st[0].LastDeath), "it was killed") {
 			t.Errorf("%+v", st)
 		}
 	}
