@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -33,6 +34,7 @@ func run(ctx context.Context, o *options, _ []string) int {
 		Version: Version, Read: func() ([]language.Source, error) { return language.Read(o.config) }, PluginDirs: o.pluginDirs,
 		DataDir: o.dataDir, Listen: o.listen, Log: log,
 	})
+	debug.SetGCPercent(50) // samples pass through buffers that are used again: what is collected is small, and memory counts
 	var invalid *engine.InvalidError
 	if errors.As(err, &invalid) {
 		o.report(invalid.Built)
