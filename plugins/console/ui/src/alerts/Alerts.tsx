@@ -2,11 +2,11 @@ import { Skeleton, Table } from '@mantine/core'
 import type { Alert, Rule, RuleGroup } from '../api/prometheus'
 import { clock, compact, duration, value } from '../format'
 import { useNow } from '../live/clock'
-import { useLink } from '../live/place'
 import type { Polled } from '../live/poll'
 import { Card, Empty, Left, Trouble } from '../parts/Card'
 import { LabelChips } from '../parts/Labels'
 import { State } from '../parts/State'
+import { ExprLink } from './ExprLink'
 import { Groups } from './Groups'
 
 interface Active {
@@ -140,13 +140,4 @@ function AlertRow({ alert, rule, brief }: Active & { brief: boolean }) {
 
 function Severity({ of: { labels } }: { of: Alert }) {
   return labels.severity ? <span className={`severity ${labels.severity}`}>{labels.severity}</span> : null
-}
-
-/** Opens the expression in the query box. */
-export function ExprLink({ expr }: { expr: string }) {
-  return (
-    <a className="link" {...useLink({ tab: 'query', expr, range: '1h' })} title={expr}>
-      graph
-    </a>
-  )
 }

@@ -7,7 +7,7 @@ import { useNow } from '../live/clock'
 import { Card } from '../parts/Card'
 import { Expander } from '../parts/Expander'
 import { State } from '../parts/State'
-import { ExprLink } from './Alerts'
+import { ExprLink } from './ExprLink'
 
 /** The rule groups: when each was evaluated, how long it took, which rules are ill. */
 export function Groups({ groups }: { groups: RuleGroup[] }) {

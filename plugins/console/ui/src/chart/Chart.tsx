@@ -3,14 +3,9 @@ import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
 import { axes, type Unit } from './axes'
 import { lonely, stack, type Values } from './grid'
+import type { ChartLine } from './line'
 import { usePalette, type Palette } from './palette'
 import { tooltip } from './tooltip'
-
-export interface ChartLine {
-  label: string
-  color: string
-  values: Values
-}
 
 interface Props {
   times: number[] // s since the epoch

@@ -1,6 +1,6 @@
 import type uPlot from 'uplot'
 import { clock } from '../format'
-import type { ChartLine } from './Chart'
+import type { ChartLine } from './line'
 
 const shown = 12 // lines; the rest is counted
 

@@ -1,4 +1,5 @@
-import { Chart, type ChartLine } from '../chart/Chart'
+import { Chart } from '../chart/Chart'
+import type { ChartLine } from '../chart/line'
 import { usePalette } from '../chart/palette'
 import { bytes, percent } from '../format'
 import { Card, Empty } from '../parts/Card'

@@ -1,4 +1,4 @@
-import type { ChartLine } from '../chart/Chart'
+import type { ChartLine } from '../chart/line'
 import type { Unit } from '../chart/axes'
 import { combine, newest, type Values } from '../chart/grid'
 import { bytes, bytesPerSecond, counted, decimal, percent } from '../format'
