@@ -243,10 +243,14 @@ func (b *Batch) Target(address string, collect func(t *Batch) error) {
 
 // Len is the number of samples in the batch.
 func (b *Batch) Len() int {
-	if b.scope != nil {
-		return len(b.columns.Run.Refs)
+	if b.scope == nil {
+		return b.length
 	}
-	return b.length
+	n := len(b.columns.Run.Refs)
+	if s := b.columns.Signals; s != nil {
+		n += len(s.Run.Refs)
+	}
+	return n
 }
 
 // reading is the half of a batch that a sink sees.
@@ -257,14 +261,17 @@ type reading struct {
 	dropped map[int]string
 }
 
-// Run is a stretch of samples of one component, as columns: sample i is Values[i] of series Refs[i]. The columns belong to
-// the batch.
+// Run is a stretch of samples of one component, as columns: sample i is Values[i] of series Refs[i], or Histograms[i] where
+// Values is nil. A run of exemplars has no samples. The columns belong to the batch.
 type Run struct {
 	Origin *Origin
 	Refs   []Ref
 	Values []float64
 	Base   int64   // Unix ms
 	Times  []int64 // Unix ms; nil: all at Base
+
+	Histograms []*Histogram  // nil: a run of floats
+	Exemplars  []RefExemplar // nil, or all that the run has
 }
 
 // Time is the time of sample i in Unix milliseconds.
@@ -311,8 +318,9 @@ func (o *Origin) Forget(refs []Ref) {
 // Sample is one sample of a batch that a sink reads.
 type Sample struct {
 	*Series
-	Value float64
-	Time  time.Time
+	Value     float64
+	Time      time.Time
+	Histogram *Histogram // nil: the sample is Value, as are the staleness markers of histograms
 }
 
 // ReadBatch makes a batch of what a decoder read. id is the position in the daemon's log, stable over replay.
@@ -337,16 +345,13 @@ func (b *Batch) Samples() iter.Seq2[int, Sample] {
 		for r := range b.runs {
 			run := &b.runs[r]
 			for k, ref := range run.Refs {
-				s := run.Origin.seen[ref]
-				if s == nil {
-					def, _ := run.Origin.lookup(ref)
-					s = &def
-					if run.Origin.seen == nil {
-						run.Origin.seen = map[Ref]*Series{}
-					}
-					run.Origin.seen[ref] = s
+				s := Sample{Series: run.Origin.known(ref), Time: time.UnixMilli(run.Time(k))}
+				if run.Histograms != nil {
+					s.Histogram = run.Histograms[k]
+				} else {
+					s.Value = run.Values[k]
 				}
-				if !yield(i, Sample{s, run.Values[k], time.UnixMilli(run.Time(k))}) {
+				if !yield(i, s) {
 					return
 				}
 				i++

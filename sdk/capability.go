@@ -22,6 +22,9 @@ type Type struct {
 	Late      bool   `json:"late,omitempty"`       // a sink that takes samples older than the newest it has
 	Live      bool   `json:"live,omitempty"`       // takes a changed configuration in place
 	Validates bool   `json:"validates,omitempty"`  // its Config has checks of its own
+
+	Histograms bool `json:"histograms,omitempty"` // a sink that takes native histograms
+	Exemplars  bool `json:"exemplars,omitempty"`  // a sink that takes exemplars
 }
 
 // Capability is a type together with the function that opens components of it.
@@ -54,6 +57,13 @@ func Mount(path string) Option { return func(t *Type) { t.Mount = path } }
 
 // OutOfOrder says that a sink takes samples older than the newest that it has.
 func OutOfOrder() Option { return func(t *Type) { t.Late = true } }
+
+// Histograms says that a sink takes native histograms (Sample.Histogram, Run.Histograms). To one that does not say so they
+// are not given, and they are counted as dropped under "histograms".
+func Histograms() Option { return func(t *Type) { t.Histograms = true } }
+
+// Exemplars says that a sink takes exemplars (Batch.Exemplars); to others they are not given.
+func Exemplars() Option { return func(t *Type) { t.Exemplars = true } }
 
 // Open is the function behind a capability: it gets the block's configuration and returns the running component.
 type Open[C, T any] = func(ctx context.Context, cfg *C, host Host) (T, error)

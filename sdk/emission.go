@@ -26,6 +26,7 @@ type Columns struct {
 	Stale   []Ref
 	Retire  []Ref
 	Layouts []Layout // the codec's: what it last told the other side about this batch's refs
+	Signals *Signals // nil: there were never any
 
 	times []int64 // memory of Run.Times, where it is not in use
 }
@@ -194,6 +195,9 @@ func (b *Batch) sealOne(yield func(*Columns)) {
 			c.Run.Times[i] = c.Run.Base
 		}
 	}
+	if c.Signals != nil {
+		c.Signals.seal(c.Run.Base)
+	}
 	if b.Whole {
 		b.findStale()
 	}
@@ -212,20 +216,15 @@ func (c *Columns) Reset() {
 	}
 	c.Define, c.Stale, c.Retire = nil, c.Stale[:0], c.Retire[:0] // definitions come at first, and then rarely
 	c.Run.Refs, c.Run.Values, c.Run.Times = c.Run.Refs[:0], c.Run.Values[:0], nil
+	if c.Signals != nil {
+		c.Signals.reset()
+	}
 }
 
 // findStale marks what the last emission listed and this one does not.
 func (b *Batch) findStale() {
 	c := &b.columns
-	now := c.Run.Refs
-	if c.Run.Times != nil { // only samples at the batch's own time are tracked
-		now = nil
-		for i, t := range c.Run.Times {
-			if t == c.Run.Base {
-				now = append(now, c.Run.Refs[i])
-			}
-		}
-	}
+	now := c.listed() // only samples at the batch's own time are tracked
 	if slices.Equal(b.tracked, now) {
 		return
 	}

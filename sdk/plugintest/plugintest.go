@@ -63,6 +63,7 @@ type Component struct {
 	packets chan []byte
 	rest    []byte // of a packet, behind the end of a cycle
 	decoder *wire.Decoder
+	example []Exemplar // came and were not asked for
 
 	mu   sync.Mutex
 	sink *sinkStream
@@ -230,11 +231,22 @@ func (p *Component) decode(frames []byte) (samples Samples) {
 	if err != nil {
 		p.t.Fatalf("the source sent what cannot be decoded: %v", err)
 	}
-	for _, s := range sdk.ReadBatch(0, runs).Samples() {
-		samples = append(samples, Sample{s.Labels, s.Family, s.Value, s.Time})
+	batch := sdk.ReadBatch(0, runs)
+	for _, s := range batch.Samples() {
+		samples = append(samples, Sample{s.Labels, s.Family, s.Value, s.Time, s.Histogram})
+	}
+	for s, e := range batch.Exemplars() {
+		p.example = append(p.example, Exemplar{s.Labels, e})
 	}
 	wire.Forget(forgotten)
 	return samples
+}
+
+// Exemplars returns the exemplars that came with what Next or Cycle returned since the last call.
+func (p *Component) Exemplars() []Exemplar {
+	all := p.example
+	p.example = nil
+	return all
 }
 
 // Health reports the component's health and counts.
@@ -278,6 +290,14 @@ type Sample struct {
 	Family *sdk.Family
 	Value  float64
 	Time   time.Time
+
+	Histogram *sdk.Histogram // nil: a float
+}
+
+// Exemplar is an exemplar with the labels of its series.
+type Exemplar struct {
+	Series sdk.Labels
+	sdk.Exemplar
 }
 
 // Samples are in the order in which they came.
@@ -292,10 +312,14 @@ func (s Samples) Names() (names []string) {
 	return slices.Compact(names)
 }
 
-// String writes a line for each sample, sorted: name{labels} value.
+// String writes a line for each sample, sorted: name{labels} value. A histogram is shown by its fields.
 func (s Samples) String() string {
 	var lines []string
 	for _, x := range s {
+		if x.Histogram != nil {
+			lines = append(lines, fmt.Sprintf("%s %+v", x.Labels, *x.Histogram))
+			continue
+		}
 		lines = append(lines, fmt.Sprintf("%s %v", x.Labels, x.Value))
 	}
 	slices.Sort(lines)

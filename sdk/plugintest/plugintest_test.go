@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -164,5 +165,54 @@ source "shop" "main" {
 	}
 	if _, err := HCL(c, `source "other" "main" {}`); err == nil {
 		t.Error("a block of another type was taken")
+	}
+}
+
+// modern takes everything; memory takes floats.
+type modern struct{ got []string }
+
+func (m *modern) Write(_ context.Context, in *sdk.Batch) error {
+	for _, s := range in.Samples() {
+		if s.Histogram != nil {
+			m.got = append(m.got, fmt.Sprintf("%s histogram of %v", s.Labels, s.Histogram.Count))
+		} else {
+			m.got = append(m.got, fmt.Sprintf("%s %v", s.Labels, s.Value))
+		}
+	}
+	for s, e := range in.Exemplars() {
+		m.got = append(m.got, fmt.Sprintf("%s # %s", s.Labels, e.Labels))
+	}
+	return nil
+}
+
+func fillSignals(c *Component) {
+	b := c.Batch()
+	a, h := b.Define(sdk.Series{Labels: sdk.NewLabels("__name__", "a")}), b.Define(sdk.Series{Labels: sdk.NewLabels("__name__", "h")})
+	b.PutHistogram(h, &sdk.Histogram{Count: 3, Positive: []float64{3}, PositiveSpans: []sdk.Span{{Length: 1}}})
+	b.Put(a, 1)
+	b.PutExemplar(a, sdk.Exemplar{Labels: sdk.NewLabels("trace_id", "x")})
+}
+
+func TestHistogramsAndExemplarsReachTheSinksThatSaySo(t *testing.T) {
+	m := &modern{}
+	c := Open(t, sdk.Sink(func(context.Context, *none, sdk.Host) (*modern, error) { return m, nil }, sdk.Histograms(), sdk.Exemplars()), nil)
+	fillSignals(c)
+	ack := c.Write()
+	if want := []string{"a 1", "h histogram of 3", `a # {trace_id="x"}`}; ack.Stored != 2 || !slices.Equal(m.got, want) {
+		t.Errorf("%v, %q", ack, m.got)
+	}
+}
+
+func TestASinkOfFloatsGetsFloatsAndTheRestIsCounted(t *testing.T) {
+	m := &memory{}
+	c := Open(t, sdk.Sink(func(context.Context, *none, sdk.Host) (*memory, error) { return m, nil }), nil)
+	fillSignals(c)
+	ack := c.Write()
+	if ack.Stored != 1 || ack.Dropped["histograms"] != 1 || len(m.lines) != 1 {
+		t.Errorf("%v, %q", ack, m.lines)
+	}
+	fillSignals(c)
+	if c.Batch().Stale(0); c.Write().Dropped["histograms"] != 1 {
+		t.Error("the second batch differs")
 	}
 }

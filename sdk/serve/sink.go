@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 
 	"google.golang.org/grpc"
@@ -87,7 +88,7 @@ func (f *feed) take(ctx context.Context, raw *wire.Raw, more bool) error {
 	if err != nil {
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
-	if len(runs) > 0 {
+	if runs = f.taken(runs); len(runs) > 0 {
 		batch := sdk.ReadBatch(packet.LastSeq, runs)
 		if err := f.write(ctx, batch); err != nil {
 			return err
@@ -107,6 +108,18 @@ func (f *feed) take(ctx context.Context, raw *wire.Raw, more bool) error {
 	err = f.stream.Send(&wire.Up{Message: &wire.Up_Ack{Ack: &f.pending}})
 	f.pending = wire.SinkAck{}
 	return err
+}
+
+// taken leaves out what the sink did not say that it takes, and counts the histograms.
+func (f *feed) taken(runs []sdk.Run) []sdk.Run {
+	t := &f.component.offer
+	return slices.DeleteFunc(runs, func(r sdk.Run) bool {
+		if r.Histograms != nil && !t.Histograms {
+			f.count(len(r.Refs), map[string]uint64{"histograms": uint64(len(r.Refs))})
+			return true
+		}
+		return r.Exemplars != nil && !t.Exemplars
+	})
 }
 
 // write hands a batch to the Writer until it is stored or refused for good, and counts.

@@ -64,6 +64,16 @@ func (d *Decoder) Decode(frames []byte) (runs []sdk.Run, forgotten []Forgotten, 
 			if run, err = o.run(f); len(run.Refs) > 0 {
 				runs = append(runs, run)
 			}
+		case Histograms:
+			var run sdk.Run
+			if run, err = o.histograms(f); len(run.Refs) > 0 {
+				runs = append(runs, run)
+			}
+		case Exemplars:
+			var run sdk.Run
+			if run, err = o.exemplars(f); len(run.Exemplars) > 0 {
+				runs = append(runs, run)
+			}
 		case Retire:
 			refs := make([]sdk.Ref, f.N)
 			for i, ref := range f.Refs() {

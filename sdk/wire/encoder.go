@@ -21,6 +21,8 @@ type Encoder struct {
 	layouts  uint32
 	defs     []SeriesDef
 	buf      []byte
+	body     []byte // of a frame of histograms or exemplars
+	entry    []byte
 }
 
 // NewEncoder makes the encoder of a component.
@@ -48,6 +50,9 @@ func (e *Encoder) Encode(p *Packer, c *sdk.Columns) {
 			c.Layouts = append(c.Layouts, sdk.Layout{ID: e.layouts})
 		}
 		e.values(p, &c.Layouts[i], &part)
+	}
+	if c.Signals != nil {
+		e.signals(p, c.Signals)
 	}
 	e.refs(p, Header{Kind: Stale, Stream: e.stream, Base: c.Run.Base}, c.Stale)
 	e.refs(p, Header{Kind: Retire, Stream: e.stream}, c.Retire)

@@ -150,6 +150,10 @@ func bodySize(kind FrameKind, flags uint8, n uint32) uint64 {
 		return 3 * c
 	case Families:
 		return 5 * c
+	case Histograms:
+		size = refs + leastEntry*c
+	case Exemplars:
+		size = refs + leastExemplar*c
 	default:
 		return 0
 	}
@@ -159,7 +163,7 @@ func bodySize(kind FrameKind, flags uint8, n uint32) uint64 {
 	return size
 }
 
-// Refs are the refs of a LAYOUT, COLUMNS, STALE or RETIRE frame, in place.
+// Refs are the refs of a LAYOUT, COLUMNS, STALE, RETIRE, HISTOGRAMS or EXEMPLARS frame, in place.
 func (f *Frame) Refs() []uint32 { return u32s(f.Body[:4*f.N]) }
 
 // parts cuts a VALUES or COLUMNS frame: values in place, times or nil, and the bitmap of absent entries or nil.
@@ -194,10 +198,10 @@ func (f *Frame) Absent(i int) bool {
 	return absent[i/64]>>(i%64)&1 != 0
 }
 
-// Samples is how many samples a frame holds, staleness markers among them.
+// Samples is how many samples a frame holds, histograms and staleness markers among them. Exemplars are none.
 func (f *Frame) Samples() int {
 	switch f.Kind {
-	case Cols, Stale:
+	case Cols, Stale, Histograms:
 		return int(f.N)
 	case Values:
 		if f.Flags&FlagAbsent == 0 {

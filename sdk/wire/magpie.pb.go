@@ -451,6 +451,8 @@ type Type struct {
 	Late          bool                   `protobuf:"varint,11,opt,name=late,proto3" json:"late,omitempty"`                           // a sink that takes samples older than its newest
 	Live          bool                   `protobuf:"varint,12,opt,name=live,proto3" json:"live,omitempty"`                           // can be reconfigured
 	Validates     bool                   `protobuf:"varint,13,opt,name=validates,proto3" json:"validates,omitempty"`                 // has checks of its own
+	Histograms    bool                   `protobuf:"varint,14,opt,name=histograms,proto3" json:"histograms,omitempty"`               // a sink that takes native histograms
+	Exemplars     bool                   `protobuf:"varint,15,opt,name=exemplars,proto3" json:"exemplars,omitempty"`                 // a sink that takes exemplars
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -572,6 +574,20 @@ func (x *Type) GetLive() bool {
 func (x *Type) GetValidates() bool {
 	if x != nil {
 		return x.Validates
+	}
+	return false
+}
+
+func (x *Type) GetHistograms() bool {
+	if x != nil {
+		return x.Histograms
+	}
+	return false
+}
+
+func (x *Type) GetExemplars() bool {
+	if x != nil {
+		return x.Exemplars
 	}
 	return false
 }
@@ -3535,7 +3551,7 @@ const file_magpie_proto_rawDesc = "" +
 	"\x03sdk\x18\x03 \x01(\tR\x03sdk\x12%\n" +
 	"\x05types\x18\x04 \x03(\v2\x0f.magpie.v1.TypeR\x05types\x12+\n" +
 	"\ametrics\x18\x05 \x03(\v2\x11.magpie.v1.MetricR\ametrics\x12\x1a\n" +
-	"\bfeatures\x18\x06 \x03(\tR\bfeatures\"\xc4\x02\n" +
+	"\bfeatures\x18\x06 \x03(\tR\bfeatures\"\x82\x03\n" +
 	"\x04Type\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x10\n" +
@@ -3551,7 +3567,11 @@ const file_magpie_proto_rawDesc = "" +
 	" \x01(\tR\x05mount\x12\x12\n" +
 	"\x04late\x18\v \x01(\bR\x04late\x12\x12\n" +
 	"\x04live\x18\f \x01(\bR\x04live\x12\x1c\n" +
-	"\tvalidates\x18\r \x01(\bR\tvalidates\"h\n" +
+	"\tvalidates\x18\r \x01(\bR\tvalidates\x12\x1e\n" +
+	"\n" +
+	"histograms\x18\x0e \x01(\bR\n" +
+	"histograms\x12\x1c\n" +
+	"\texemplars\x18\x0f \x01(\bR\texemplars\"h\n" +
 	"\x06Schema\x124\n" +
 	"\n" +
 	"attributes\x18\x01 \x03(\v2\x14.magpie.v1.AttributeR\n" +

@@ -102,7 +102,7 @@ func (t *Translator) frame(ctx context.Context, f *Frame, past bool, out *Transl
 		out.Samples += f.Samples() - gone
 		out.Dropped += gone
 		pass()
-	case Stale, Cols:
+	case Stale, Cols, Histograms, Exemplars:
 		if !past {
 			t.columns(f, v, out)
 		}
@@ -217,8 +217,10 @@ func (v *view) goneIn(f *Frame) (n int) {
 // columns replaces dropped refs in a frame that names its series itself.
 func (t *Translator) columns(f *Frame, v *view, out *Translated) {
 	refs, gone := v.without(f.Refs())
-	out.Samples += len(refs) - len(gone)
-	out.Dropped += len(gone)
+	if f.Kind != Exemplars {
+		out.Samples += len(refs) - len(gone)
+		out.Dropped += len(gone)
+	}
 	at := len(out.Frames) + HeaderSize
 	out.Frames = append(out.Frames, f.Raw...)
 	if gone != nil {

@@ -56,8 +56,16 @@ func (l *link) carry(b *sdk.Batch) (got []string) {
 		if err != nil {
 			l.t.Fatal(err)
 		}
-		for _, s := range sdk.ReadBatch(view.LastSeq, runs).Samples() {
+		batch := sdk.ReadBatch(view.LastSeq, runs)
+		for _, s := range batch.Samples() {
+			if s.Histogram != nil {
+				got = append(got, fmt.Sprintf("%s %d %+v", s.Labels, s.Time.UnixMilli(), *s.Histogram))
+				continue
+			}
 			got = append(got, fmt.Sprintf("%s %d %v", s.Labels, s.Time.UnixMilli(), s.Value))
+		}
+		for s, e := range batch.Exemplars() {
+			got = append(got, fmt.Sprintf("%s # %s %d %v", s.Labels, e.Labels, e.Time.UnixMilli(), e.Value))
 		}
 		Forget(forgotten)
 		if view.LastSeq == last {
@@ -254,6 +262,11 @@ func FuzzDecode(f *testing.F) {
 	b.PutAt(0, 2, time.UnixMilli(5))
 	l.carry(b)
 	f.Add(l.frames)
+	b.PutHistogram(0, wholeHistogram())
+	b.PutHistogramAt(0, customHistogram(), time.UnixMilli(77))
+	b.PutExemplar(0, sdk.Exemplar{Labels: sdk.NewLabels("trace_id", "abc"), Value: 1})
+	l.carry(b)
+	f.Add(append(l.frames, l.frames...))
 	f.Add(AppendRefs(AppendRefs(nil, Header{Kind: Stale, Stream: 3}, []sdk.Ref{0}), Header{Kind: Retire, Stream: 3}, []sdk.Ref{0}))
 	f.Fuzz(func(t *testing.T, frames []byte) {
 		if view, err := ParsePacket(frames); err == nil {
@@ -272,8 +285,15 @@ func read(frames []byte) {
 		if err != nil {
 			continue
 		}
-		for _, s := range sdk.ReadBatch(1, runs).Samples() {
+		batch := sdk.ReadBatch(1, runs)
+		for _, s := range batch.Samples() {
 			_ = s.Labels.String()
+			if s.Histogram != nil && s.Histogram.Validate() != nil {
+				panic("a histogram that is not valid was decoded")
+			}
+		}
+		for s, e := range batch.Exemplars() {
+			_, _ = s.Labels.String(), e.Labels.String()
 		}
 		Forget(forgotten)
 	}
@@ -284,6 +304,8 @@ func read(frames []byte) {
 			r.Series()
 		case Families:
 			r.Families()
+		case Histograms, Exemplars:
+			r.Check()
 		}
 	}
 }

@@ -156,6 +156,10 @@ func facts(t sdk.Type) (list []string) {
 	say(t.HTTP && t.Mount == "", "It answers HTTP requests to the daemon below %s.", below)
 	say(t.HTTP && t.Mount != "", "It answers HTTP requests to the daemon below %s; the first such component also those to `%s`.", below, t.Mount)
 	say(t.Late, "It takes samples that are older than the newest it has.")
+	sink := t.Kind == sdk.KindSink || t.Kind == sdk.KindStore
+	say(sink && t.Histograms && t.Exemplars, "It takes native histograms and exemplars.")
+	say(sink && t.Histograms && !t.Exemplars, "It takes native histograms, and no exemplars.")
+	say(sink && !t.Histograms, "It does not take native histograms: they are counted as dropped under `histograms`.")
 	say(t.Live, "A change of an attribute marked *live* is taken while it runs. For any other a new component opens before the old one closes, or after it where *gap* stands.")
 	return list
 }

@@ -247,7 +247,7 @@ func (c *checked) frame(f *wire.Frame) error {
 		if err := s.define(f); err != nil {
 			return err
 		}
-	case wire.Values, wire.Cols, wire.Stale:
+	case wire.Values, wire.Cols, wire.Stale, wire.Histograms, wire.Exemplars:
 		if err := s.check(f); err != nil {
 			return err
 		}
@@ -280,6 +280,10 @@ func (c *checked) refuse(f *wire.Frame, reason string) error {
 	c.at += len(f.Raw)
 	c.in.mu.Lock()
 	defer c.in.mu.Unlock()
+	if f.Kind == wire.Exemplars { // they are no samples
+		c.in.dropped[reason+"_exemplars"] += uint64(f.N)
+		return nil
+	}
 	c.in.dropped[reason] += uint64(max(f.Samples(), 1))
 	return nil
 }

@@ -77,6 +77,11 @@ func (s *stream) define(f *wire.Frame) error {
 
 // check refuses samples that nothing defines, and counts the others.
 func (s *stream) check(f *wire.Frame) error {
+	if f.Kind == wire.Histograms || f.Kind == wire.Exemplars { // no sink is to stumble over them
+		if err := f.Check(); err != nil {
+			return fmt.Errorf("%s: %w", s.address, err)
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f.Kind == wire.Values {
