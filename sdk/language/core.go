@@ -21,6 +21,7 @@ type coreBlocks struct {
 	Rules     RulesBlock    `hcl:"rules,block" doc:"A group of rules, evaluated in order."`
 	Route     RouteBlock    `hcl:"route,block" doc:"Who is told of which alerts."`
 	Source    SourceCore    `hcl:"source,block" doc:"Core attributes of every source."`
+	Sink      SinkCore      `hcl:"sink,block" doc:"Core attributes of every sink and store."`
 	Component ComponentCore `hcl:"component,block" doc:"Core attributes of every other component."`
 }
 
@@ -106,13 +107,26 @@ type SourceCore struct {
 	Discover    []string          `hcl:"discover,optional" change:"live" doc:"Discoveries that find targets."`
 }
 
+// SinkCore is what every sink and store takes.
+type SinkCore struct {
+	ComponentCore
+	Queue *QueueBlock `hcl:"queue,block" doc:"What waits in the buffer for this sink."`
+}
+
+// QueueBlock bounds what waits for a sink. Without it what waits is bounded by the buffer as a whole, which drops its oldest.
+type QueueBlock struct {
+	MaxSize  sdk.Bytes     `hcl:"max_size,optional" check:"min=1MiB" change:"live" doc:"How much of the buffer may wait for the sink; default: all of it."`
+	MaxAge   time.Duration `hcl:"max_age,optional" check:"min=1s" change:"live" doc:"Samples that are older are not sent any more; default: none is too old."`
+	WhenFull string        `hcl:"when_full,optional" default:"drop_oldest" check:"oneof=drop_oldest block" change:"live" doc:"What happens beyond max_size: the oldest samples are dropped and counted, or the plugins of the sources that reach the sink are made to wait."`
+}
+
 // referenceKinds are the kinds that the attributes take that hold addresses.
 var referenceKinds = map[string][]string{
 	"from": {"source"}, "through": {"processor"}, "to": {"store", "sink"}, "notify": {"notifier"}, "discover": {"discovery"}, "store": {"store"},
 }
 
-// Core are the schemas of the language's own blocks, by name; "source" and "component" are the core attributes of sources and
-// of other components.
+// Core are the schemas of the language's own blocks, by name; "source", "sink" (of stores too) and "component" are what sources,
+// sinks and other components take beside what their plugin says.
 var Core = func() map[string]*sdk.Schema {
 	all, err := sdk.SchemaOf(reflect.TypeFor[coreBlocks]())
 	if err != nil {
@@ -123,7 +137,7 @@ var Core = func() map[string]*sdk.Schema {
 		s := &all.Blocks[i].Body
 		m[all.Blocks[i].Name] = s
 		for j := range s.Blocks {
-			m[s.Blocks[j].Name] = &s.Blocks[j].Body // alert and record, in rules and by themselves
+			m[s.Blocks[j].Name] = &s.Blocks[j].Body // alert and record, in rules and by themselves; queue
 		}
 	}
 	for _, s := range m {
@@ -171,7 +185,6 @@ var laterArguments = map[string]string{
 	"alert.diagnose":    "Remove it.",
 	"component.isolate": "The components of a plugin share one process.",
 	"component.plugin":  "Keep one plugin that offers the type in the plugin directories.",
-	"component.queue":   "The buffer keeps what a sink has not taken yet, and drops the oldest when it is full.",
 }
 
 // explainStray says what to write instead of an argument that belongs to another block, or to a later version.

@@ -260,7 +260,7 @@ func (x *Body) Values(without *sdk.Schema) map[string]any {
 	m := map[string]any{}
 	for _, f := range x.Fields {
 		switch {
-		case without != nil && slices.ContainsFunc(without.Attributes, func(a sdk.Attribute) bool { return a.Name == f.Name }):
+		case without != nil && slices.Contains(namesOf(without), f.Name):
 		case f.Blocks == nil:
 			m[f.Name] = f.Value
 		case f.Blocks[0].many:

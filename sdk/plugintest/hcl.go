@@ -18,10 +18,13 @@ func HCL(c sdk.Capability, text string) (Config, error) {
 	parsed, diags := language.Parse([]language.Source{{Name: "test.hcl", Bytes: []byte(text)}})
 	d := language.NewDecoder(language.NewScope(parsed, language.Env{Getenv: os.LookupEnv, ReadFile: os.ReadFile}))
 	core := language.Core["component"]
-	if c.Type.Kind == sdk.KindSource {
+	switch c.Type.Kind {
+	case sdk.KindSource:
 		core = language.Core["source"]
+	case sdk.KindSink, sdk.KindStore:
+		core = language.Core["sink"]
 	}
-	whole := &sdk.Schema{Attributes: slices.Concat(core.Attributes, c.Type.Config.Attributes), Blocks: c.Type.Config.Blocks}
+	whole := &sdk.Schema{Attributes: slices.Concat(core.Attributes, c.Type.Config.Attributes), Blocks: slices.Concat(core.Blocks, c.Type.Config.Blocks)}
 	d.Declare()
 	var found *language.Body
 	for _, block := range parsed.Blocks {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -164,6 +165,9 @@ func (c *change) openNew(ctx context.Context, steps []plan.Step) error {
 func (c *change) update(ctx context.Context, address string) error {
 	component := c.e.Component(address)
 	before := component.Spec.Config
+	if bytes.Equal(before, c.desired[address].Config) {
+		return nil // what changed is the daemon's own: its queue, its discoveries
+	}
 	c.undo = append(c.undo, func() { component.Reconfigure(ctx, before) })
 	if err := component.Reconfigure(ctx, c.desired[address].Config); err != nil {
 		return c.failed(address, err)

@@ -74,16 +74,19 @@ func Build(cfg *language.Config, types []Offer, env Env) (*Desired, hcl.Diagnost
 }
 
 func (b *builder) offer(t Offer) {
-	o := &offer{Offer: t, core: language.Core["component"]}
-	core := *o.core
-	if t.Type.Kind == sdk.KindSource {
+	core := *language.Core["component"]
+	switch t.Type.Kind {
+	case sdk.KindSource:
 		core = *language.Core["source"]
 		if !t.Type.Discovers {
 			core.Attributes = slices.DeleteFunc(slices.Clone(core.Attributes), func(a sdk.Attribute) bool { return a.Name == "discover" })
 		}
-		o.core = &core
+	case sdk.KindSink, sdk.KindStore:
+		core = *language.Core["sink"]
 	}
-	o.whole = &sdk.Schema{Attributes: slices.Concat(core.Attributes, t.Type.Config.Attributes), Blocks: t.Type.Config.Blocks}
+	o := &offer{Offer: t, core: &core, whole: &sdk.Schema{
+		Attributes: slices.Concat(core.Attributes, t.Type.Config.Attributes), Blocks: slices.Concat(core.Blocks, t.Type.Config.Blocks),
+	}}
 	key := string(t.Type.Kind) + "." + t.Type.Name
 	b.offers[key] = append(b.offers[key], o)
 }
@@ -102,8 +105,11 @@ func (b *builder) component(block *hcl.Block) {
 		Address: language.Address(block), Kind: o.Type.Kind, Type: o.Type.Name, Name: block.Labels[1],
 		Plugin: o.Plugin, Offers: o.Type, Range: x.Header, body: x,
 	}
-	if c.Kind == sdk.KindSource {
+	switch c.Kind {
+	case sdk.KindSource:
 		b.sourceSettings(c, o)
+	case sdk.KindSink, sdk.KindStore:
+		c.Queue = b.queue(x)
 	}
 	var err error
 	if c.Config, err = json.Marshal(x.Values(o.core)); err != nil {
@@ -112,7 +118,7 @@ func (b *builder) component(block *hcl.Block) {
 	}
 	if c.Attrs = x.Attrs(""); !o.Type.Live {
 		for i := range c.Attrs {
-			if a := &c.Attrs[i]; a.Change == sdk.Live && a.Path != "discover" {
+			if a := &c.Attrs[i]; a.Change == sdk.Live && a.Path != "discover" && !strings.HasPrefix(a.Path, "queue.") { // those are the daemon's
 				a.Change = sdk.Replace
 			}
 		}
@@ -165,6 +171,20 @@ func (b *builder) sourceSettings(c *Component, o *offer) {
 	b.checkLabels(x, "labels", core.Labels)
 	c.Source = sdk.SourceSettings{Job: core.Job, Labels: core.Labels, Interval: core.Interval, Timeout: core.Timeout, LimitSeries: core.LimitSeries}
 	c.Discover = core.Discover
+}
+
+// queue reads what bounds the backlog of a sink.
+func (b *builder) queue(x *language.Body) (q Queue) {
+	f := x.Field("queue")
+	if f == nil {
+		return q
+	}
+	core := language.Fill[language.QueueBlock](f.Blocks[0])
+	q = Queue{MaxBytes: int64(core.MaxSize), MaxAge: core.MaxAge, Block: core.WhenFull == "block"}
+	if q.Block && q.MaxBytes == 0 {
+		b.Error(f.Blocks[0].RangeOf(sdk.Path{{Name: "when_full"}}), "Full at no size", "Say with max_size when the queue is full.")
+	}
+	return q
 }
 
 // checkLabels checks label names as Prometheus 3 does: any text but for those with a meaning of their own.

@@ -54,6 +54,7 @@ type Component struct {
 	Config   []byte // JSON for the plugin, secrets in clear: never to be printed
 	Source   sdk.SourceSettings
 	Discover []string // addresses of discoveries, of a source
+	Queue    Queue    // of a sink or a store
 	Offers   sdk.Type
 
 	Range hcl.Range       // of the block's header
@@ -67,6 +68,13 @@ func (c *Component) RangeOf(path sdk.Path) hcl.Range {
 		return c.Range
 	}
 	return c.body.RangeOf(path)
+}
+
+// Queue bounds what waits in the buffer for a sink.
+type Queue struct {
+	MaxBytes int64         // 0: whatever the buffer takes
+	MaxAge   time.Duration // 0: no sample is too old
+	Block    bool          // beyond MaxBytes the sources wait; otherwise the oldest samples are dropped
 }
 
 // Pipeline carries the samples of sources to one sink or store. A pipeline block with two sinks becomes two, as each has a
