@@ -35,6 +35,7 @@ type Translated struct {
 	Frames  []byte // otherwise these
 	Samples int    // left for the sink
 	Dropped int    // samples that processors dropped
+	Skipped int    // samples of wanted streams that were past
 }
 
 // Translate takes the next frames, of which samples are told and defines says whether any defines something. past: the sink
@@ -96,6 +97,7 @@ func (t *Translator) frame(ctx context.Context, f *Frame, past bool, out *Transl
 		pass()
 	case Values:
 		if past {
+			out.Skipped += f.Samples()
 			return nil
 		}
 		gone := v.goneIn(f)
@@ -103,9 +105,11 @@ func (t *Translator) frame(ctx context.Context, f *Frame, past bool, out *Transl
 		out.Dropped += gone
 		pass()
 	case Stale, Cols, Histograms, Exemplars:
-		if !past {
-			t.columns(f, v, out)
+		if past {
+			out.Skipped += f.Samples()
+			return nil
 		}
+		t.columns(f, v, out)
 	}
 	return nil
 }

@@ -105,6 +105,23 @@ func (c *Cursor) Lag() uint64 {
 	return c.log.durable - min(c.committed, c.log.durable)
 }
 
+// Backlog is about how many bytes of the log are not committed: whole segments exactly, of the first one its part of records.
+func (c *Cursor) Backlog() (n int64) {
+	l := c.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, s := range l.segments {
+		end := l.next
+		if i+1 < len(l.segments) {
+			end = l.segments[i+1].first
+		}
+		if left := end - min(end, max(c.committed+1, s.first)); left > 0 {
+			n += int64(float64(s.size) * float64(left) / float64(end-s.first))
+		}
+	}
+	return n
+}
+
 // Next waits for the next record. alloc gives the memory for its payload. The error is ctx's, or net.ErrClosed.
 func (c *Cursor) Next(ctx context.Context, alloc func(n int) []byte) (Record, error) {
 	for {

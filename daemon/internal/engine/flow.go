@@ -19,6 +19,7 @@ type delivery struct {
 	*pipeline.Delivery
 	pipeline *plan.Pipeline
 	external map[string]string
+	queue    plan.Queue
 	rules    []string // addresses of what rules write
 	stop     func()
 }
@@ -57,7 +58,25 @@ func (e *Engine) flow(opened map[string]*supervisor.Component) {
 	e.mu.Lock()
 	e.deliveries = next
 	e.mu.Unlock()
+	e.hold(next)
 	e.discover(desired)
+}
+
+// hold makes sources wait while a queue that they reach is full, where the configuration says so.
+func (e *Engine) hold(deliveries map[string]*delivery) {
+	var blocking []*delivery
+	for _, d := range deliveries {
+		if d.queue.Block {
+			blocking = append(blocking, d)
+		}
+	}
+	if blocking == nil {
+		e.ingest.Hold(nil)
+		return
+	}
+	e.ingest.Hold(func(address string) bool {
+		return slices.ContainsFunc(blocking, func(d *delivery) bool { return d.Wants(address) && d.Full() })
+	})
 }
 
 // pipelines lists what is to be delivered: the configured pipelines, each with the output of the rules that belongs there,
@@ -67,9 +86,13 @@ func (e *Engine) pipelines(desired *plan.Desired) (all []*delivery) {
 	for _, g := range desired.Groups {
 		ruled[g.Store] = true
 	}
+	queues := map[string]plan.Queue{}
+	for _, c := range desired.Components {
+		queues[c.Address] = c.Queue
+	}
 	reached := map[string]bool{}
 	for _, p := range desired.Pipelines {
-		d := &delivery{pipeline: p}
+		d := &delivery{pipeline: p, queue: queues[p.To]}
 		sink := strings.HasPrefix(p.To, string(sdk.KindSink)+".")
 		if sink {
 			d.external = desired.Settings.ExternalLabels
@@ -86,7 +109,7 @@ func (e *Engine) pipelines(desired *plan.Desired) (all []*delivery) {
 	}
 	for _, store := range slices.Sorted(maps.Keys(ruled)) {
 		if !reached[store] {
-			all = append(all, &delivery{pipeline: &plan.Pipeline{Name: "rules", To: store}, rules: []string{rulesAddress(store)}})
+			all = append(all, &delivery{pipeline: &plan.Pipeline{Name: "rules", To: store}, queue: queues[store], rules: []string{rulesAddress(store)}})
 		}
 	}
 	return all
@@ -97,7 +120,7 @@ func rulesAddress(store string) string { return "rules." + store }
 
 func (d *delivery) same(other *delivery) bool {
 	return slices.Equal(d.pipeline.From, other.pipeline.From) && slices.Equal(d.pipeline.Through, other.pipeline.Through) &&
-		slices.Equal(d.rules, other.rules) && maps.Equal(d.external, other.external)
+		slices.Equal(d.rules, other.rules) && maps.Equal(d.external, other.external) && d.queue == other.queue
 }
 
 func (e *Engine) deliver(d *delivery) *delivery {
@@ -107,7 +130,7 @@ func (e *Engine) deliver(d *delivery) *delivery {
 	}
 	log := e.o.Log.Named("pipeline").With("pipeline", d.pipeline.Key())
 	r := pipeline.Route{
-		Key:     d.pipeline.Key(),
+		Key: d.pipeline.Key(), Queue: pipeline.Queue(d.queue),
 		Wants:   func(address string) bool { return wanted[address] },
 		Connect: func(ctx context.Context) (pipeline.Consumed, error) { return e.connect(ctx, d.pipeline.To) },
 		Log:     func(text string, err error) { log.Warn(text, "error", err) },

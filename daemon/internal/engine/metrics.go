@@ -95,9 +95,10 @@ func (m *metrics) pipeline(p PipelineStatus) {
 	m.counter("magpie_pipeline_delivered_samples_total", "Samples handed to the sink, repetitions included.", float64(p.Delivered), who...)
 	m.counter("magpie_pipeline_stored_samples_total", "Samples that the sink stored.", float64(p.Stored), who...)
 	for reason, n := range p.Dropped {
-		m.counter("magpie_pipeline_dropped_samples_total", "Samples that the sink or a processor dropped.", float64(n), append(who, "reason", reason)...)
+		m.counter("magpie_pipeline_dropped_samples_total", "Samples that were not stored: dropped by the sink, by a processor, or by the bounds of the queue.", float64(n), append(who, "reason", reason)...)
 	}
 	m.counter("magpie_pipeline_lost_samples_total", "Samples deleted from the log before the sink took them.", float64(p.Lost), who...)
 	m.gauge("magpie_pipeline_lag_records", "Records of the log that the sink has not acknowledged.", float64(p.Lag), who...)
+	m.gauge("magpie_pipeline_backlog_bytes", "About how much of the log waits for the sink.", float64(p.Backlog), who...)
 	m.gauge("magpie_pipeline_lag_seconds", "Since when the sink has acknowledged nothing although there was something.", p.Age.Seconds(), who...)
 }

@@ -31,6 +31,7 @@ type Route struct {
 	Wants    func(address string) bool
 	Through  []wire.MapSeries
 	External sdk.Labels                                  // added where a series has none of the name
+	Queue    Queue                                       // bounds what waits
 	Connect  func(ctx context.Context) (Consumed, error) // waits until the sink is there; the stream ends with ctx
 	Log      func(text string, err error)
 }
@@ -40,6 +41,7 @@ type Delivery struct {
 	Route
 	cursor *buffer.Cursor
 	id     uint64
+	keep   time.Time // until then no sample is too old
 
 	mu        sync.Mutex
 	changed   chan struct{} // closed and replaced when something is acknowledged
@@ -99,24 +101,26 @@ func (d *Delivery) Run(ctx context.Context) {
 func (d *Delivery) connectAndDeliver(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	stream, err := d.Connect(ctx)
+	stream, err := d.await(ctx)
 	if err != nil {
 		return err
 	}
 	d.mu.Lock()
 	d.connected, d.trouble = true, ""
-	d.inFlight, d.bytes, d.last = nil, 0, 0
+	d.last = 0
 	d.mu.Unlock()
 	defer func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.connected, d.behind = false, time.Now()
+		d.inFlight, d.bytes = nil, 0 // not acknowledged: read again
 	}()
 	var receiving sync.WaitGroup
 	receiving.Go(func() {
 		err := d.receive(stream)
 		cancel(err)
 	})
+	receiving.Go(func() { d.watch(ctx, cancel) })
 	defer receiving.Wait()
 	defer cancel(nil) // before waiting
 	d.cursor.Rewind()
@@ -142,12 +146,16 @@ func (d *Delivery) send(ctx context.Context, stream Consumed) error {
 		if err != nil {
 			return err
 		}
-		out, err := t.Translate(ctx, record.Payload, record.Samples, record.Defines, record.Past)
+		reason := d.unwanted(record)
+		out, err := t.Translate(ctx, record.Payload, record.Samples, record.Defines, record.Past || reason != "")
 		if err != nil {
 			wire.Pool.Put(buf)
 			return err
 		}
-		d.dropped(out.Dropped)
+		d.drop("processor", out.Dropped)
+		if reason != "" {
+			d.drop(reason, out.Skipped)
+		}
 		if out.Same {
 			err = d.transmit(ctx, stream, buf, record.Position, record.Position, out.Samples)
 		} else {
@@ -280,13 +288,14 @@ func (d *Delivery) acknowledge(ack *wire.SinkAck) error {
 	return nil
 }
 
-func (d *Delivery) dropped(n int) {
+// drop counts samples that the sink is not sent.
+func (d *Delivery) drop(reason string, n int) {
 	if n == 0 {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.stats.Dropped["processor"] += uint64(n)
+	d.stats.Dropped[reason] += uint64(n)
 }
 
 func (d *Delivery) setTrouble(text string) {
@@ -318,15 +327,16 @@ type DeliveryState struct {
 	Connected bool
 	Trouble   string        // of the sink, "" if there is none
 	Lag       uint64        // durable records that are not acknowledged
+	Backlog   int64         // about their bytes
 	Age       time.Duration // since when the sink has acknowledged nothing although there was something
 }
 
 // State reports how the delivery is.
 func (d *Delivery) State() DeliveryState {
-	lag := d.cursor.Lag()
+	lag, backlog := d.cursor.Lag(), d.cursor.Backlog()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := DeliveryState{DeliveryStats: d.stats, Connected: d.connected, Trouble: d.trouble, Lag: lag}
+	s := DeliveryState{DeliveryStats: d.stats, Connected: d.connected, Trouble: d.trouble, Lag: lag, Backlog: backlog}
 	s.Dropped = maps.Clone(d.stats.Dropped)
 	if len(d.inFlight) > 0 || !d.connected && lag > 0 {
 		s.Age = time.Since(d.behind)

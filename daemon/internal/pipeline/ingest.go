@@ -3,6 +3,7 @@
 //	ingest.go    what sources send: checked, appended to the log, acknowledged once durable
 //	stream.go    the definitions of one opening of a component
 //	handover.go  staleness when a component is opened anew, or ends
+//	queue.go     what may wait for a sink
 //	delivery.go  from one cursor of the log to one sink, with acknowledgements
 //	recorder.go  the daemon's own source: the output of rules
 //
@@ -15,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,6 +36,7 @@ type Ingest struct {
 	mu      sync.Mutex
 	streams map[uint32]*stream
 	dropped map[string]uint64 // samples refused at the door, by reason
+	hold    func(address string) bool
 
 	trouble    error // the log's, when it last refused
 	troubledAt time.Time
@@ -147,6 +150,29 @@ func (in *Ingest) Serve(ctx context.Context, connect func(context.Context) (wire
 	}
 }
 
+// Hold makes the sources wait whose address hold gives true for: a queue that they reach is full. Packets of one process are
+// in order, so that its other sources wait with them.
+func (in *Ingest) Hold(hold func(address string) bool) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.hold = hold
+}
+
+// heldUp waits until no source of a packet has to.
+func (in *Ingest) heldUp(ctx context.Context, c *checked) error {
+	in.mu.Lock()
+	hold := in.hold
+	in.mu.Unlock()
+	for hold != nil && slices.ContainsFunc(c.from, func(s *stream) bool { return hold(s.address) }) {
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
 // take checks a packet and appends it.
 func (in *Ingest) take(ctx context.Context, packet wire.PacketView, acks *acker) error {
 	c := checked{in: in, packet: packet.Frames}
@@ -167,6 +193,9 @@ func (in *Ingest) take(ctx context.Context, packet wire.PacketView, acks *acker)
 	if len(frames) == 0 {
 		acks.durable(seq, nil)
 		return nil
+	}
+	if err := in.heldUp(ctx, &c); err != nil {
+		return err
 	}
 	if err := in.appendPatiently(ctx, frames, &c, func(err error) { acks.durable(seq, err) }); err != nil {
 		return err
@@ -223,6 +252,7 @@ type checked struct {
 	defines bool
 	retired []retiredRefs
 	cycled  []*stream
+	from    []*stream // whose samples these are, neighbours once
 }
 
 type retiredRefs struct {
@@ -255,6 +285,9 @@ func (c *checked) frame(f *wire.Frame) error {
 			return c.refuse(f, "future")
 		}
 		c.samples += f.Samples()
+		if n := len(c.from); n == 0 || c.from[n-1] != s {
+			c.from = append(c.from, s)
+		}
 	case wire.Retire:
 		c.defines = true
 		c.retired = append(c.retired, retiredRefs{s, append([]uint32(nil), f.Refs()...)})

@@ -90,6 +90,11 @@ func (p *produced) SendMsg(m any) error {
 // emit sends name → value at a time and waits until it is durable.
 func (s *source) emit(at int64, values ...any) {
 	s.Helper()
+	s.send(at, values...)
+	s.flush()
+}
+
+func (s *source) send(at int64, values ...any) {
 	s.batch.Time = time.UnixMilli(at)
 	for i := 0; i < len(values); i += 2 {
 		s.batch.Put(s.batch.Series(sdk.Series{Labels: sdk.NewLabels("__name__", values[i].(string))}), float64(values[i+1].(int)))
@@ -97,6 +102,10 @@ func (s *source) emit(at int64, values ...any) {
 	s.packer.Fill(s.ctx, true, true, func(p *wire.Packer) {
 		s.batch.Seal(func(c *sdk.Columns) { s.encoder.Encode(p, c) })
 	})
+}
+
+func (s *source) flush() {
+	s.Helper()
 	ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)
 	defer cancel()
 	if err := s.packer.Flush(ctx); err != nil {
