@@ -1,0 +1,162 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+	"time"
+
+	remoteapi "github.com/prometheus/client_golang/exp/api/remote"
+	client "github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/storage/remote"
+	"github.com/prometheus/prometheus/tsdb"
+	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
+)
+
+// instant asks Prometheus for a vector: values by series.
+func (p *prometheus) instant(expr string) map[string]string {
+	p.t.Helper()
+	r, err := http.Get(p.url + "/api/v1/query?query=" + url.QueryEscape(expr))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, _ := io.ReadAll(r.Body)
+	var answer struct {
+		Data struct {
+			Result []struct {
+				Metric map[string]string
+				Value  [2]any
+			}
+		}
+	}
+	if err := json.Unmarshal(body, &answer); err != nil || r.StatusCode != 200 {
+		p.t.Fatalf("%v: %s", err, body)
+	}
+	out := map[string]string{}
+	for _, s := range answer.Data.Result {
+		out[labels.FromMap(s.Metric).String()] = fmt.Sprint(s.Value[1])
+	}
+	return out
+}
+
+func TestARealPrometheusReceivesAcrossItsDeath(t *testing.T) {
+	t.Parallel()
+	p := startPrometheus(t, "", "--web.enable-remote-write-receiver")
+	c := openTest(t, p.url+"/api/v1/write", plugintest.Config{"max_samples": 200})
+	b := c.Batch()
+	var refs []sdk.Ref
+	const series, rounds = 1000, 30
+	for i := range series {
+		refs = append(refs, b.Define(named("real_total", "i", fmt.Sprint(i))))
+	}
+	from := time.Now().Add(-rounds * time.Second).Truncate(time.Second)
+	stored := uint64(0)
+	for round := range rounds {
+		for _, ref := range refs {
+			b.PutAt(ref, float64(round), from.Add(time.Duration(round)*time.Second))
+		}
+		died := make(chan struct{})
+		if round == 10 { // in the middle of a write, or before it
+			go func() { p.kill(); p.start(); close(died) }()
+		} else {
+			close(died)
+		}
+		ack := c.Write()
+		<-died
+		stored += ack.Stored
+		if len(ack.Dropped) != 0 && round != 10 {
+			t.Errorf("round %d: %v", round, ack)
+		}
+	}
+	got := p.instant(fmt.Sprintf("sum(count_over_time(real_total[%ds]))", rounds+60))["{}"]
+	if got != fmt.Sprint(series*rounds) {
+		t.Errorf("Prometheus has %s samples of %d; %d were acknowledged as stored", got, series*rounds, stored)
+	}
+	if last := p.instant(`real_total{i="7"}`)[`{__name__="real_total", i="7", instance="a:1", job="x"}`]; last != fmt.Sprint(rounds-1) {
+		t.Errorf("the last value is %q", last)
+	}
+	for _, ref := range refs {
+		b.PutAt(ref, sdk.StaleNaN, from.Add(rounds*time.Second))
+	}
+	c.Write()
+	p.eventually("the series are stale", func() bool { return len(p.instant("real_total")) == 0 })
+}
+
+// newestReceiver is the receiver of the Prometheus that go.mod names, over its TSDB.
+func newestReceiver(t testing.TB) (*httptest.Server, *tsdb.DB) {
+	t.Helper()
+	options := tsdb.DefaultOptions()
+	db, err := tsdb.Open(t.TempDir(), slog.New(slog.DiscardHandler), nil, options, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	accepted := remoteapi.MessageTypes{remoteapi.WriteV1MessageType, remoteapi.WriteV2MessageType}
+	server := httptest.NewServer(remote.NewWriteHandler(slog.New(slog.DiscardHandler), client.NewRegistry(), db, accepted, false, false, false))
+	t.Cleanup(server.Close)
+	return server, db
+}
+
+func countOf(t testing.TB, db *tsdb.DB, name string) (series, samples int) {
+	t.Helper()
+	q, err := db.Querier(0, 1<<62)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	set := q.Select(t.Context(), false, nil, labels.MustNewMatcher(labels.MatchEqual, "__name__", name))
+	for set.Next() {
+		series++
+		for it := set.At().Iterator(nil); it.Next() != chunkenc.ValNone; samples++ {
+		}
+	}
+	if set.Err() != nil {
+		t.Fatal(set.Err())
+	}
+	return series, samples
+}
+
+var _ storage.Appendable = (*tsdb.DB)(nil)
+
+func TestTheNewestPrometheusReceivesProtocol2(t *testing.T) {
+	t.Parallel()
+	server, db := newestReceiver(t)
+	c := openTest(t, server.URL, nil)
+	b := c.Batch()
+	var refs []sdk.Ref
+	for i := range 500 {
+		refs = append(refs, b.Define(named("newest_total", "i", fmt.Sprint(i))))
+	}
+	now := time.Now().Truncate(time.Second)
+	for round := range 4 {
+		for _, ref := range refs {
+			b.PutAt(ref, float64(round), now.Add(time.Duration(round)*time.Second))
+		}
+		if ack := c.Write(); ack.Stored != 500 {
+			t.Fatal(ack)
+		}
+	}
+	for i, ref := range refs { // half of them are late: the receiver takes the rest
+		b.PutAt(ref, 9, now.Add(time.Duration(10*(i%2)-1)*time.Second))
+	}
+	if ack := c.Write(); ack.Stored != 250 || ack.Dropped["rejected"] != 250 {
+		t.Errorf("%v", ack)
+	}
+	if series, samples := countOf(t, db, "newest_total"); series != 500 || samples != 2250 {
+		t.Errorf("it has %d series and %d samples", series, samples)
+	}
+	if h := c.Health(); h.Text == "" || h.Status != 0 && len(h.Errors) == 0 {
+		t.Errorf("health: %v", h)
+	}
+}

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/golang/snappy"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+)
+
+// Bounds of what a receiver can make the sender do.
+const (
+	maxAnswer     = 4 << 10 // bytes of an answer that are read
+	maxQuoted     = 300     // bytes of it in an error
+	maxRedirects  = 5
+	maxRetryAfter = time.Hour // a receiver may ask for a pause, not for silence
+)
+
+// writtenHeader is what a receiver of protocol 2.0 answers with, and no other.
+const writtenHeader = "X-Prometheus-Remote-Write-Samples-Written"
+
+// The headers of a request, by the version of the protocol.
+var requestHeaders = [...][2]string{
+	1: {"application/x-protobuf", "0.1.0"},
+	2: {"application/x-protobuf;proto=io.prometheus.write.v2.Request", "2.0.0"},
+}
+
+// answer is what the receiver made of a request.
+type answer struct {
+	reason   string // why not all of it was taken; "": it was
+	written  int    // samples that were taken nevertheless
+	whole    bool   // one bad sample can have been the reason to refuse all others
+	tooLarge bool
+}
+
+// packed is a compressed message. The client may read it for longer than the request lasts: it is used again only when
+// every reader is closed.
+type packed struct {
+	bytes   []byte
+	readers atomic.Int32
+}
+
+type packedReader struct {
+	bytes.Reader
+	of     *packed
+	closed bool
+}
+
+func (p *packed) reader() io.ReadCloser {
+	p.readers.Add(1)
+	r := &packedReader{of: p}
+	r.Reset(p.bytes)
+	return r
+}
+
+func (r *packedReader) Close() error {
+	if !r.closed {
+		r.closed = true
+		r.of.readers.Add(-1)
+	}
+	return nil
+}
+
+// post sends a shard's message of n samples. An error means that trying again can help.
+func (j *job) post(ctx context.Context, s *shard, n int) (answer, error) {
+	w := j.writer
+	message := s.finish()
+	if s.packed == nil || s.packed.readers.Load() > 0 {
+		s.packed = &packed{}
+	}
+	s.packed.bytes = snappy.Encode(s.packed.bytes[:cap(s.packed.bytes)], message)
+	w.sentBytes.Add(int64(len(s.packed.bytes)))
+	response, err := w.request(ctx, j.protocol, j.attempt, s.packed)
+	if err != nil {
+		return answer{}, err
+	}
+	defer response.Body.Close()
+	body, _ := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	return w.judge(response, body, j.protocol, n)
+}
+
+func (w *writer) request(ctx context.Context, protocol, attempt int, p *packed) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url, nil)
+	if err != nil {
+		return nil, err
+	}
+	r.Body, r.ContentLength = p.reader(), int64(len(p.bytes))
+	r.GetBody = func() (io.ReadCloser, error) { return p.reader(), nil }
+	r.Header = http.Header{
+		"Content-Encoding":                  {"snappy"},
+		"Content-Type":                      {requestHeaders[protocol][0]},
+		"User-Agent":                        {"Magpie/" + version},
+		"X-Prometheus-Remote-Write-Version": {requestHeaders[protocol][1]},
+	}
+	if attempt > 0 {
+		r.Header.Set("Retry-Attempt", strconv.Itoa(attempt))
+	}
+	response, err := w.client.Do(r)
+	if err == nil {
+		return response, nil
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	var outer *url.Error
+	if errors.As(err, &outer) {
+		if outer.Timeout() {
+			return nil, sdk.Target(fmt.Errorf("POST %s: no answer in time (request_timeout is %s)", w.url, w.cfg.RequestTimeout))
+		}
+		err = outer.Err
+	}
+	return nil, sdk.Target(fmt.Errorf("POST %s: %w", w.url, err))
+}
+
+// judge reads an answer as the specifications have it: what is 2xx was written; 5xx and 429 are tried again; anything else
+// is final, and what was not written is dropped.
+func (w *writer) judge(r *http.Response, body []byte, protocol, n int) (answer, error) {
+	written, confirmed := writtenOf(r.Header, n)
+	if confirmed && protocol == 2 {
+		w.spoken.Store(2)
+	}
+	unknown := protocol == 2 && !confirmed && w.cfg.Protocol == "auto"
+	err := sdk.Target(fmt.Errorf("POST %s answers %d %s%s", w.url, r.StatusCode, http.StatusText(r.StatusCode), quote(body)))
+	switch code := r.StatusCode; {
+	case unknown && (code/100 == 2 || code == http.StatusUnsupportedMediaType || code == http.StatusBadRequest && w.spoken.Load() == 0):
+		w.spoken.Store(1)
+		return answer{}, errOtherProtocol
+	case code/100 == 2 && protocol == 2 && !confirmed:
+		err := errors.New("the receiver took the request without saying how many samples it has written: it does not speak protocol 2.0")
+		return answer{}, sdk.Target(sdk.Fix(err, `set protocol = "1.0", or "auto"`))
+	case code/100 == 2 && (protocol == 1 || written == n):
+		return answer{}, nil
+	case code/100 == 2:
+		w.host.Fail(sdk.Target(fmt.Errorf("POST %s answers %d, and says that %d of %d samples were written", w.url, code, written, n)))
+		return answer{reason: "rejected", written: written}, nil
+	case code/100 == 5 || code == http.StatusTooManyRequests:
+		if pause := retryAfter(r.Header.Get("Retry-After"), time.Now()); pause > 0 {
+			return answer{}, sdk.RetryAfter(err, pause)
+		}
+		return answer{}, err
+	case code/100 == 3:
+		err = sdk.Fix(err, "Write the address that the redirect leads to into url.")
+	}
+	a := answer{reason: cmp.Or(reasons[r.StatusCode], "refused"), tooLarge: r.StatusCode == http.StatusRequestEntityTooLarge}
+	if protocol == 2 && confirmed {
+		a.written = written
+	}
+	a.whole = r.StatusCode == http.StatusBadRequest && protocol == 1
+	w.refused(err)
+	return a, nil
+}
+
+// reasons are what samples are counted under that a receiver refuses for good.
+var reasons = map[int]string{
+	http.StatusBadRequest: "rejected", http.StatusUnauthorized: "unauthorized", http.StatusForbidden: "unauthorized", http.StatusNotFound: "not_found",
+	http.StatusRequestEntityTooLarge: "too_large",
+}
+
+// writtenOf reads how many of n samples were written; false if the receiver does not say.
+func writtenOf(h http.Header, n int) (int, bool) {
+	said := h.Get(writtenHeader)
+	if said == "" { // 0 can be left out, but only by who says the others
+		_, other := h["X-Prometheus-Remote-Write-Histograms-Written"]
+		return 0, other
+	}
+	k, err := strconv.Atoi(said)
+	return min(max(k, 0), n), err == nil
+}
+
+// quote shows the beginning of an answer.
+func quote(body []byte) string {
+	text := strings.TrimSpace(strings.ToValidUTF8(string(body), ""))
+	if text == "" {
+		return ""
+	}
+	more := ""
+	if len(text) > maxQuoted {
+		text, more = strings.ToValidUTF8(text[:maxQuoted], ""), " …"
+	}
+	return ": " + strconv.Quote(text) + more
+}
+
+// retryAfter reads the header, seconds or a date (RFC 9110, 10.2.3); 0 if there is none that can be read.
+func retryAfter(header string, now time.Time) time.Duration {
+	if n, err := strconv.ParseUint(header, 10, 32); err == nil {
+		return min(time.Duration(n)*time.Second, maxRetryAfter)
+	}
+	if at, err := http.ParseTime(header); err == nil {
+		return min(max(at.Sub(now), 0), maxRetryAfter)
+	}
+	return 0
+}
+
+// keepMethod follows a redirect only if what is sent stays what it was: after 301, 302 and 303 the client would send a GET
+// without the message, and its answer would look like a success.
+func keepMethod(next *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirects {
+		return fmt.Errorf("more than %d redirects", maxRedirects)
+	}
+	if next.Method != via[0].Method {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}

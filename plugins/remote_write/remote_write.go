@@ -1,0 +1,49 @@
+// The plugin "remote_write" speaks Prometheus' remote write: the sink sends samples to whatever receives them (Prometheus,
+// Mimir, Thanos, VictoriaMetrics and others), in version 1.0 and 2.0 of the protocol.
+//
+// # Delivery
+//
+// A batch is acknowledged when the receiver has answered for all of it: what is on the way is in the daemon's log until
+// then, and a sink or a receiver that dies loses nothing. 5xx, 429 and no answer are tried again, not before the time that
+// a Retry-After header names, up to an hour; of a batch that failed only those requests are sent again that failed. Any
+// other answer is final, as the specifications say: the samples are dropped, counted by reason, and the error is shown.
+//
+//	rejected        400; with 2.0, only the samples that were not written
+//	unauthorized    401, 403
+//	not_found       404
+//	too_large       413, even to a request of one sample; larger ones are sent again in halves
+//	refused         any other answer but 2xx, 5xx and 429
+//	unknown_series  a series that the daemon never defined
+//
+// A receiver of protocol 1.0 can refuse a whole request because of one bad sample (Prometheus does). Such a request is sent
+// again once, in parts, one for each component and target, so that one target's bad samples do not cost the others theirs.
+//
+// What was sent twice, because an answer was lost, carries the same series, times and values. Receivers take the newest sample
+// of a series again without a word; older ones they may count as out of order.
+//
+// # Protocol
+//
+// With protocol = "auto" the first request is of version 2.0. A receiver that knows it answers with headers that say how many
+// samples were written; one that does not gets the same samples again in version 1.0, and so all others, until the
+// component opens anew. 2.0 carries type, unit and help text with every series; 1.0 gets them in requests of their own.
+//
+// # Order and memory
+//
+// A batch of up to max_samples is one request. A larger one is spread over shards by series, so that the samples of a series
+// stay in order. There is no queue: a batch is what the daemon has gathered, at most 1 MiB. Memory: about 100 B and the
+// labels of each live series (with 2.0 every distinct text once), and for each shard one request, which is some 300 B a
+// sample with 1.0 and 100 B with 2.0.
+//
+// # How it is tested
+//
+// A real Prometheus (Debian's 2.42) receives protocol 1.0 while it is killed and started again; the receiver of the
+// Prometheus that go.mod names takes protocol 2.0 over its database. Everything else is tested with a receiver that reads with the
+// code generated from the specification's messages.
+//
+// # Files
+//
+// config.go holds the blocks. Sending: sink.go is the component, job.go a batch on its way, encode.go the messages,
+// series.go what is known of series, post.go requests and answers.
+package main
+
+const version = "0.1.0"
