@@ -16,6 +16,7 @@ type Config struct {
 	OutOfOrder     time.Duration `hcl:"out_of_order,optional" default:"2h" check:"min=0s" change:"live" doc:"How much older than the newest sample of the store a sample may be that comes behind newer ones of its series; 0: none may. It costs nothing until such samples come. The default lets through what was buffered during an outage of up to two hours while other samples kept coming."`
 	WALCompression string        `hcl:"wal_compression,optional" default:"snappy" check:"oneof=none snappy zstd" change:"exclusive" doc:"Compression of the write-ahead log."`
 	MinFree        sdk.Bytes     `hcl:"min_free,optional" default:"128MiB" check:"min=0B" change:"live" doc:"With less free space on the disk than this, samples are refused until there is more; the daemon keeps them and tries again. The rest is for what is in memory and has to be put on disk."`
+	MaxExemplars   int           `hcl:"max_exemplars,optional" default:"10000" check:"min=0,max=1000000" change:"live" doc:"Exemplars that are kept, the newest ones of all series together: about 150 bytes of memory each, of which 70 are taken at the start. 0: none."`
 	Query          *QueryLimits  `hcl:"query,block" doc:"Limits of queries."`
 }
 

@@ -129,6 +129,7 @@ func options(cfg *Config, registry features.Collector) *tsdb.Options {
 	}
 	o.OutOfOrderTimeWindow = cfg.OutOfOrder.Milliseconds()
 	o.WALCompression = cfg.WALCompression
+	o.EnableExemplarStorage, o.MaxExemplars = true, int64(cfg.MaxExemplars)
 	o.NoLockfile = true // the directory is locked already
 	o.FeatureRegistry = registry
 	return o
@@ -136,12 +137,15 @@ func options(cfg *Config, registry features.Collector) *tsdb.Options {
 
 // apply changes what can be changed in place. The lengths of blocks stay as they were at the opening.
 func (db *database) apply(cfg *Config) error {
-	return db.ApplyConfig(&promconfig.Config{StorageConfig: promconfig.StorageConfig{TSDBConfig: &promconfig.TSDBConfig{
-		OutOfOrderTimeWindow: cfg.OutOfOrder.Milliseconds(),
-		Retention: &promconfig.TSDBRetentionConfig{
-			Time: model.Duration(cfg.Retention), Size: units.Base2Bytes(cfg.RetentionSize),
+	return db.ApplyConfig(&promconfig.Config{StorageConfig: promconfig.StorageConfig{
+		TSDBConfig: &promconfig.TSDBConfig{
+			OutOfOrderTimeWindow: cfg.OutOfOrder.Milliseconds(),
+			Retention: &promconfig.TSDBRetentionConfig{
+				Time: model.Duration(cfg.Retention), Size: units.Base2Bytes(cfg.RetentionSize),
+			},
 		},
-	}}})
+		ExemplarsConfig: &promconfig.ExemplarsConfig{MaxExemplars: int64(cfg.MaxExemplars)},
+	}})
 }
 
 // count is the value of one of the TSDB's own counters or gauges.

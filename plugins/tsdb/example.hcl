@@ -8,6 +8,7 @@ store "tsdb" "archive" {
   retention_size  = "200GiB"              # whichever comes first
   out_of_order    = "2h"                  # what comes late is taken up to this age
   wal_compression = "zstd"
+  max_exemplars   = 50000                 # the newest of all series, 8 MB
   min_free        = "1GiB"                # below that, writes wait for room
 
   query {

@@ -9,5 +9,10 @@ import (
 
 func main() {
 	debug.SetGCPercent(75) // as Prometheus' own server
-	serve.Main("tsdb", version, sdk.Store(open, sdk.Mount("/api/v1"), sdk.Doc("Keeps metrics on this machine's disk, in Prometheus' time series database, and answers PromQL and Prometheus' HTTP API.")))
+	serve.Main("tsdb", version, capability(open))
+}
+
+func capability(open sdk.Open[Config, *store]) sdk.Capability {
+	return sdk.Store(open, sdk.Mount("/api/v1"), sdk.Histograms(), sdk.Exemplars(),
+		sdk.Doc("Keeps metrics on this machine's disk, in Prometheus' time series database, and answers PromQL and Prometheus' HTTP API."))
 }

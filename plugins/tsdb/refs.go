@@ -14,7 +14,7 @@ import (
 type native struct {
 	ref    storage.SeriesRef // 0: not known yet; invalid: never to be stored
 	newest int64             // time of the newest sample that was stored since the series was first seen here, Unix ms
-	value  uint64            // its value's bits
+	value  uint64            // its value's bits, or the mark of a histogram
 }
 
 // invalid is the ref of a series that cannot be stored.

@@ -11,13 +11,18 @@
 // A sample that cannot be stored is dropped under the reason that Prometheus has for it, and the rest of its batch is
 // stored:
 //
-//	duplicate       the series has another value at this time
-//	out_of_order    the series has a newer sample, and out_of_order is 0
-//	too_old         older than the newest sample of the store by more than out_of_order
-//	out_of_bounds   older than the store takes at all, or more than ten minutes in the future
-//	invalid_labels  a series without a name, or with a label twice
-//	unknown_series  a series that the daemon never defined
-//	rejected        anything else that the database says of a single sample
+//	duplicate          the series has another value at this time
+//	out_of_order       the series has a newer sample, and out_of_order is 0
+//	too_old            older than the newest sample of the store by more than out_of_order
+//	out_of_bounds      older than the store takes at all, or more than ten minutes in the future
+//	invalid_labels     a series without a name, or with a label twice
+//	unknown_series     a series that the daemon never defined
+//	invalid_histogram  a native histogram that Prometheus does not take
+//	rejected           anything else that the database says of a single sample
+//
+// Native histograms, of whole and of fractional counts, with exponential and with custom buckets, are samples like others.
+// Exemplars are not: the last max_exemplars of them are kept in memory and in the log, and one that is not kept — because a
+// newer one of its series is there, say — is only counted in the store's status.
 //
 // What the daemon delivers twice, because an acknowledgement was lost, does no harm: the newest sample of a series is
 // recognised as the same. Older ones are taken as out of order and stored a second time, until the next compaction
@@ -42,8 +47,8 @@
 //
 // # Files
 //
-// config.go holds the block, database.go the opening of the database, quiet.go its log, write.go and refs.go the way of
-// samples in, query.go the daemon's queries, api.go and routes.go the HTTP API, families.go what is known of metrics.
+// config.go holds the block, database.go the opening of the database, quiet.go its log, write.go, histograms.go and refs.go
+// the way of samples in, query.go the daemon's queries, api.go and routes.go the HTTP API, families.go what is known of metrics.
 package main
 
 import (
@@ -81,6 +86,9 @@ type store struct {
 	commits  sync.Mutex              // one at a time
 	doubtful atomic.Bool             // a commit failed: open again before the next
 	trouble  atomic.Pointer[trouble] // of the last Write
+
+	refusedMu sync.Mutex
+	refused   map[string]uint64 // exemplars, by reason
 }
 
 // trouble is why the last Write failed.
@@ -199,7 +207,7 @@ func (s *store) Health() (sdk.Status, string) {
 		return sdk.Degraded, err.Error()
 	}
 	defer s.gate.RUnlock()
-	text := f.db.describe()
+	text := f.db.describe() + s.describeRefused()
 	if t := s.trouble.Load(); t != nil {
 		return sdk.Degraded, "cannot write: " + t.text + "; " + text
 	}

@@ -26,7 +26,7 @@ type opened struct {
 func openStore(t testing.TB, cfg plugintest.Config) *opened {
 	t.Helper()
 	o := &opened{t: t}
-	o.Component = plugintest.Open(t, sdk.Store(func(ctx context.Context, cfg *Config, host sdk.Host) (*store, error) {
+	o.Component = plugintest.Open(t, capability(func(ctx context.Context, cfg *Config, host sdk.Host) (*store, error) {
 		s, err := open(ctx, cfg, host)
 		o.store = s
 		return s, err

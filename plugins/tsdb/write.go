@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb"
@@ -70,6 +71,10 @@ func (s *store) write(ctx context.Context, in *sdk.Batch) error {
 		return blameHost(fmt.Errorf("commit %d samples: %w", in.Len(), err))
 	}
 	committed = true
+	if err := s.keepExemplars(f.db, in); err != nil {
+		s.doubtful.Store(true)
+		return blameHost(fmt.Errorf("commit exemplars: %w", err))
+	}
 	return nil
 }
 
@@ -83,6 +88,10 @@ type appending struct {
 	latest     int64 // Unix ms
 	i          int   // the sample's place in the batch
 	late       bool  // a sample may be out of order
+
+	// The sample at hand, where it is a histogram: one of the two is set.
+	whole *histogram.Histogram
+	float *histogram.FloatHistogram
 }
 
 // run appends a stretch of samples by the refs that the database gave its series.
@@ -94,20 +103,27 @@ func (a *appending) run(run *sdk.Run) {
 			known.Set(ref, native{newest: math.MinInt64})
 			n = known.Get(ref)
 		}
-		t, v := run.Time(k), run.Values[k]
-		if reason := a.sample(run.Origin, ref, n, t, v); reason != "" {
+		v, bits := 0.0, uint64(0)
+		if run.Histograms != nil {
+			a.whole, a.float = convert(run.Histograms[k])
+			bits = mark(run.Histograms[k])
+		} else {
+			v = run.Values[k]
+			bits = math.Float64bits(v)
+		}
+		if reason := a.sample(run.Origin, ref, n, run.Time(k), v, bits); reason != "" {
 			a.in.Drop(a.i, reason)
 		}
 		a.i++
 	}
+	a.whole, a.float = nil, nil
 }
 
 // sample appends one sample; the reason says why it was not.
 //
 // What is not newer than the series' last sample is judged here where the TSDB would judge it in silence, at the commit,
 // because the other sample is in the same batch.
-func (a *appending) sample(o *sdk.Origin, ref sdk.Ref, n *native, t int64, v float64) (reason string) {
-	bits := math.Float64bits(v)
+func (a *appending) sample(o *sdk.Origin, ref sdk.Ref, n *native, t int64, v float64, bits uint64) (reason string) {
 	switch {
 	case t > a.latest:
 		return "out_of_bounds"
@@ -118,7 +134,7 @@ func (a *appending) sample(o *sdk.Origin, ref sdk.Ref, n *native, t int64, v flo
 	case t < n.newest && !a.window:
 		return "out_of_order"
 	}
-	stored, err := a.app.Append(n.ref, labels.EmptyLabels(), 0, t, v, nil, nil, storage.AppendV2Options{})
+	stored, err := a.app.Append(n.ref, labels.EmptyLabels(), 0, t, v, a.whole, a.float, storage.AppendV2Options{})
 	if err != nil {
 		if stored, reason = a.first(o, ref, n, t, v, err); reason != "" {
 			return reason
@@ -153,7 +169,7 @@ func (a *appending) first(o *sdk.Origin, ref sdk.Ref, n *native, t int64, v floa
 		return 0, "invalid_labels"
 	}
 	a.families.add(series.Family)
-	if stored, err = a.app.Append(0, ls, 0, t, v, nil, nil, storage.AppendV2Options{}); err != nil {
+	if stored, err = a.app.Append(0, ls, 0, t, v, a.whole, a.float, storage.AppendV2Options{}); err != nil {
 		return 0, reasonOf(err)
 	}
 	return stored, ""
@@ -172,6 +188,8 @@ func reasonOf(err error) string {
 		return "out_of_bounds"
 	case errors.Is(err, tsdb.ErrInvalidSample):
 		return "invalid_labels"
+	case errors.As(err, new(histogram.Error)):
+		return "invalid_histogram"
 	}
 	return "rejected"
 }
