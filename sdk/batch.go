@@ -221,6 +221,9 @@ func (b *Batch) Retire(refs ...Ref) {
 	}
 }
 
+// Reject counts n samples that came to a source and were not taken, by reason: a few fixed words, which become a label.
+func (b *Batch) Reject(reason string, n int) { b.scope.drop(reason, uint64(n)) }
+
 // Target collects one of several targets of a component. Its series carry instance = address, and its `up`, duration and
 // number of samples are set after collect returns; an error sets `up` to 0 and is the target's alone. A target that is
 // not collected in a cycle goes stale. Safe to call side by side for different addresses; it recovers panics.

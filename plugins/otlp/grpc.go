@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
+	_ "google.golang.org/grpc/encoding/gzip" // senders may compress
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+)
+
+const (
+	serviceName = "opentelemetry.proto.collector.metrics.v1.MetricsService"
+	exportName  = "/" + serviceName + "/Export"
+)
+
+// bytesCodec passes messages as they are: they are read in place, and the generated service would bring a gateway along.
+type bytesCodec struct{}
+
+func (bytesCodec) Name() string { return "proto" }
+
+func (bytesCodec) Marshal(v any) (mem.BufferSlice, error) {
+	return mem.BufferSlice{mem.SliceBuffer(*v.(*[]byte))}, nil
+}
+
+func (bytesCodec) Unmarshal(data mem.BufferSlice, v any) error {
+	*v.(*[]byte) = data.Materialize()
+	return nil
+}
+
+var _ encoding.CodecV2 = bytesCodec{}
+
+// grpcServer serves Export. To the wire a unary call is a stream of one message each way; taken as a stream, the sender is
+// known before its message is read.
+func (r *receiver) grpcServer() *grpc.Server {
+	s := grpc.NewServer(
+		grpc.ForceServerCodecV2(bytesCodec{}),
+		grpc.MaxRecvMsgSize(int(r.cfg.MaxRequestSize)), // after decompression too
+		grpc.MaxConcurrentStreams(64),
+		grpc.ConnectionTimeout(10*time.Second),
+		grpc.MaxHeaderListSize(64<<10),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 10 * time.Minute}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+	)
+	s.RegisterService(&grpc.ServiceDesc{
+		ServiceName: serviceName, HandlerType: (*any)(nil),
+		Streams: []grpc.StreamDesc{{StreamName: "Export", Handler: r.export, ClientStreams: true, ServerStreams: true}},
+	}, r)
+	return s
+}
+
+func (r *receiver) export(_ any, stream grpc.ServerStream) error {
+	md, _ := metadata.FromIncomingContext(stream.Context())
+	header := ""
+	if given := md["authorization"]; len(given) == 1 {
+		header = given[0]
+	}
+	if !r.guard.admits(header) {
+		return status.Error(codes.Unauthenticated, "the authorization header is not the one that is asked for")
+	}
+	leave, ok := r.enter()
+	if !ok {
+		return later(codes.ResourceExhausted, "too many requests at the same time")
+	}
+	request, err := receive(stream)
+	if err != nil {
+		leave()
+		return err
+	}
+	rejected, err := r.take(request, leave)
+	switch {
+	case err == nil:
+		answer := partialSuccess(rejected)
+		return stream.SendMsg(&answer)
+	case errors.Is(err, errMalformed):
+		return status.Error(codes.InvalidArgument, err.Error())
+	case errors.Is(err, sdk.ErrFull):
+		return later(codes.ResourceExhausted, err.Error())
+	}
+	return later(codes.Unavailable, err.Error())
+}
+
+// receive reads the one message, within readTimeout; the stream's end frees a read that is still waiting.
+func receive(stream grpc.ServerStream) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(stream.Context(), readTimeout)
+	defer cancel()
+	type read struct {
+		request []byte
+		err     error
+	}
+	got := make(chan read, 1)
+	go func() {
+		var r read
+		r.err = stream.RecvMsg(&r.request)
+		got <- r
+	}()
+	select {
+	case r := <-got:
+		return r.request, r.err
+	case <-ctx.Done():
+		return nil, status.Error(codes.DeadlineExceeded, fmt.Sprintf("the request did not arrive in %s", readTimeout))
+	}
+}
+
+// later asks the sender to come again.
+func later(code codes.Code, why string) error {
+	s := status.New(code, why)
+	if with, err := s.WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(retryPause)}); err == nil {
+		s = with
+	}
+	return s.Err()
+}

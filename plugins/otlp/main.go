@@ -1,0 +1,14 @@
+package main
+
+import (
+	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/serve"
+)
+
+const version = "0.1.0"
+
+var source = sdk.StreamSource(openSource, sdk.OwnLabels(), sdk.Doc("Receives metrics from OpenTelemetry SDKs and Collectors: OTLP over gRPC and over HTTP."))
+
+func main() {
+	serve.Main("otlp", version, source)
+}
