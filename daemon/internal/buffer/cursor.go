@@ -1,11 +1,8 @@
 package buffer
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"hash/crc32"
 	"net"
 	"os"
 	"slices"
@@ -16,13 +13,22 @@ type Cursor struct {
 	log  *Log
 	name string
 
-	committed uint64 // under log.mu; everything up to here is done
+	// under log.mu
+	committed mark   // everything up to here is done
 	saved     uint64 // what the cursors' file says
+	passed    []step // read since the reading started over, and not committed
+	damaged   uint64 // samples that were passed over because they could not be read
 
 	segment uint64 // first of the segment being read; 0: to be found
 	offset  int64
 	past    uint64 // what was committed when the reading started over
-	read    uint64 // last position passed since then
+	read    mark   // last record passed since then
+}
+
+// step is a record that was read, with the samples before it that could not be.
+type step struct {
+	mark
+	damaged uint64
 }
 
 // Record is a record as a cursor reads it.
@@ -38,25 +44,29 @@ type Record struct {
 // places of all cursors were lost.
 func (l *Log) Cursor(name string) *Cursor {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	c := l.cursors[name]
-	if c == nil {
-		at := l.next - 1
-		if l.lost {
-			at = l.oldest() - 1
-		}
-		c = &Cursor{log: l, name: name, committed: at, saved: at}
-		l.cursors[name] = c
-		l.dirty = true
+	if c != nil {
+		l.mu.Unlock()
+		return c
 	}
+	at := mark{l.next - 1, l.samples}
+	if l.lost {
+		at = l.oldest()
+	}
+	c = &Cursor{log: l, name: name, committed: at, saved: at.position}
+	l.cursors[name] = c
+	l.dirty = true
+	l.mu.Unlock()
+	l.saveCursors() // one that a crash forgets would start again behind what came meanwhile
 	return c
 }
 
-func (l *Log) oldest() uint64 {
+// oldest is the place before the oldest record.
+func (l *Log) oldest() mark {
 	if len(l.segments) == 0 {
-		return l.next
+		return mark{l.next - 1, l.samples}
 	}
-	return l.segments[0].first
+	return mark{l.segments[0].first - 1, l.segments[0].before}
 }
 
 // Cursors lists the names of all cursors.
@@ -85,24 +95,48 @@ func (c *Cursor) Rewind() { c.segment = 0 }
 func (c *Cursor) Commit(position uint64) {
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()
-	if position > c.committed {
-		c.committed = position
+	if position > c.committed.position {
+		c.pass(mark{position, c.committed.samples})
 		c.log.dirty = true
 	}
+}
+
+// pass takes a place for done, with the samples as far as they were read.
+func (c *Cursor) pass(to mark) {
+	for len(c.passed) > 0 && c.passed[0].position <= to.position {
+		c.damaged += c.passed[0].damaged
+		to.samples = max(to.samples, c.passed[0].samples)
+		c.passed = c.passed[1:]
+	}
+	c.committed = to
 }
 
 // Committed is the position up to which everything is done.
 func (c *Cursor) Committed() uint64 {
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()
-	return c.committed
+	return c.committed.position
 }
 
 // Lag is how many durable records are not committed.
 func (c *Cursor) Lag() uint64 {
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()
-	return c.log.durable - min(c.committed, c.log.durable)
+	return c.log.durable.position - min(c.committed.position, c.log.durable.position)
+}
+
+// Buffered is how many durable samples are not committed: of all streams, whether the reader wants them or not.
+func (c *Cursor) Buffered() uint64 {
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	return c.log.durable.samples - min(c.committed.samples, c.log.durable.samples)
+}
+
+// Damaged is how many samples were passed over because they could not be read.
+func (c *Cursor) Damaged() uint64 {
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	return c.damaged
 }
 
 // Backlog is about how many bytes of the log are not committed: whole segments exactly, of the first one its part of records.
@@ -115,7 +149,7 @@ func (c *Cursor) Backlog() (n int64) {
 		if i+1 < len(l.segments) {
 			end = l.segments[i+1].first
 		}
-		if left := end - min(end, max(c.committed+1, s.first)); left > 0 {
+		if left := end - min(end, max(c.committed.position+1, s.first)); left > 0 {
 			n += int64(float64(s.size) * float64(left) / float64(end-s.first))
 		}
 	}
@@ -142,14 +176,22 @@ func (c *Cursor) Next(ctx context.Context, alloc func(n int) []byte) (Record, er
 		case errors.Is(err, os.ErrClosed): // the segment was deleted under us
 			c.segment = 0
 		case err != nil:
-			c.log.mu.Lock()
-			c.log.damaged++
-			c.log.mu.Unlock()
-			c.offset = s.resync(c.offset, end)
+			c.skip(s, end)
 		case news:
 			return r, nil
 		}
 	}
+}
+
+// skip passes over what cannot be read: a record whose header is whole, or everything up to the next whole header.
+func (c *Cursor) skip(s *segment, end int64) {
+	from := c.offset
+	if h, err := s.readHeader(from, end); err == nil {
+		c.offset += h.size()
+	} else {
+		c.offset = s.resync(from, end)
+	}
+	c.log.damage(s, from, c.offset)
 }
 
 // readAt reads the record at the cursor's offset and passes it; news is false for what the reader has seen, or need not see.
@@ -160,17 +202,28 @@ func (c *Cursor) readAt(s *segment, end int64, alloc func(n int) []byte) (r Reco
 	}
 	carried := h.flags&flagCarried != 0
 	r = Record{Position: h.position, Samples: int(h.samples), Defines: h.flags&flagDefines != 0, Past: carried || h.position <= c.past}
-	if news = (h.position > c.read || carried && c.read == 0) && (r.Defines || !r.Past); news {
+	if news = (h.position > c.read.position || carried && c.read.position == 0) && (r.Defines || !r.Past); news {
 		r.Payload = alloc(int(h.length))
 		if err := s.readPayload(c.offset, h, r.Payload); err != nil {
 			return r, false, err
 		}
 	}
-	c.offset += recordHeader + int64(h.length)
-	if !carried {
-		c.read = max(c.read, h.position)
+	c.offset += h.size()
+	if !carried && h.position > c.read.position {
+		c.note(h)
 	}
 	return r, news, nil
+}
+
+// note takes a record for read. What is missing in the count of samples before it could not be read.
+func (c *Cursor) note(h header) {
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	if at := h.last(); h.position > c.past {
+		before := max(c.read.samples, c.committed.samples)
+		c.passed = append(c.passed, step{at, h.before - min(before, h.before)})
+	}
+	c.read = h.last()
 }
 
 // place finds the segment to read from and how far it may be read; s nil: wait, nothing is to be read now.
@@ -188,11 +241,11 @@ func (c *Cursor) place() (s *segment, end int64, wait chan struct{}, err error) 
 			return nil, 0, l.changed, nil
 		case i < 0: // at the start, or where our segment was deleted: the last one that begins at or before what is not done
 			for _, candidate := range l.segments {
-				if candidate.first <= c.committed+1 || candidate == l.segments[0] {
+				if candidate.first <= c.committed.position+1 || candidate == l.segments[0] {
 					c.segment = candidate.first
 				}
 			}
-			c.offset, c.past, c.read = segmentHeader, c.committed, 0
+			c.offset, c.past, c.read, c.passed = segmentHeader, c.committed.position, mark{}, nil
 		case c.offset+recordHeader <= l.segments[i].visible:
 			return l.segments[i], l.segments[i].visible, nil, nil
 		case i+1 < len(l.segments):
@@ -201,97 +254,4 @@ func (c *Cursor) place() (s *segment, end int64, wait chan struct{}, err error) 
 			return nil, 0, l.changed, nil
 		}
 	}
-}
-
-// samplesFrom counts the samples of a segment's records from a position on.
-func (s *segment) samplesFrom(position uint64) (n uint64) {
-	for _, h := range s.records(s.size) {
-		if h.position >= position && h.flags&flagCarried == 0 {
-			n += uint64(h.samples)
-		}
-	}
-	return n
-}
-
-const cursorsMagic = "MAGPIECU"
-
-func (l *Log) loadCursors() error {
-	b, err := os.ReadFile(l.cursorsPath())
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	saved, err := parseCursors(b)
-	if err != nil {
-		l.lost = len(l.segments) > 0
-		return nil
-	}
-	for name, position := range saved {
-		position = min(max(position, l.oldest()-1), l.next-1)
-		l.cursors[name] = &Cursor{log: l, name: name, committed: position, saved: position}
-	}
-	return nil
-}
-
-func parseCursors(b []byte) (map[string]uint64, error) {
-	if len(b) < 12 || !bytes.HasPrefix(b, []byte(cursorsMagic)) || le.Uint32(b[8:]) != crc32.Checksum(b[12:], castagnoli) {
-		return nil, errDamaged
-	}
-	var saved map[string]uint64
-	return saved, json.Unmarshal(b[12:], &saved)
-}
-
-// saveCursors writes the cursors' file if it is out of date.
-func (l *Log) saveCursors() error {
-	l.mu.Lock()
-	if !l.dirty {
-		l.mu.Unlock()
-		return nil
-	}
-	l.dirty = false
-	at := map[string]uint64{}
-	for name, c := range l.cursors {
-		at[name] = c.committed
-	}
-	l.mu.Unlock()
-	err := l.writeCursors(at)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if err != nil {
-		l.dirty = true
-		return err
-	}
-	for name, position := range at {
-		if c := l.cursors[name]; c != nil {
-			c.saved = position
-		}
-	}
-	return nil
-}
-
-func (l *Log) writeCursors(at map[string]uint64) error {
-	text, err := json.Marshal(at)
-	if err != nil {
-		return err
-	}
-	b := append([]byte(cursorsMagic), 0, 0, 0, 0)
-	le.PutUint32(b[8:], crc32.Checksum(text, castagnoli))
-	temporary := l.cursorsPath() + ".new"
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(b, text...))
-	if e := f.Sync(); err == nil {
-		err = e
-	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(temporary, l.cursorsPath())
-	}
-	if err == nil {
-		err = syncDir(l.dir)
-	}
-	return err
 }

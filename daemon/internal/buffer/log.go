@@ -1,15 +1,23 @@
 // Package buffer is the durable log between sources and sinks: one log for all pipelines, a cursor for each of them.
 //
-// What is appended becomes durable by group commit (one fsync for everything of the last 20 ms or 1 MiB) and only then is
-// reported to the source as such, and shown to cursors. A segment is deleted when every cursor has passed it. FORMAT.md
-// draws the bytes.
+// What is appended becomes durable by group commit (one write and one fsync for everything of the last 20 ms or 1 MiB) and
+// only then is reported to the source as such, and shown to cursors. A segment is deleted when every cursor has durably
+// passed it. FORMAT.md draws the bytes.
 //
-//	log.go      append, group commit, rotation, deletion
+//	log.go      open, append, deletion, close
+//	commit.go   group commit: segments are begun, sealed after a failed fsync, and tried again
 //	cursor.go   reading and committing
+//	cursors.go  the cursors' file
 //	segment.go  files and records
+//	damage.go   what cannot be read is put aside and counted
+//	reserve.go  room for cursors and state on a disk that is full
+//	inspect.go  a log that nobody has open: what is in it, and its repair
 //
 // The log knows of its payloads only whether they hold definitions: at the start of each segment it asks for the
 // definitions in use (Options.Carry), so that every suffix of the log can be read alone.
+//
+// Whatever the disk does, an append is either told that it is durable, which it is told only after an fsync without an
+// error, or it waits: while the disk refuses, what was taken stays in memory (at most 16 MiB) and Append takes no more.
 package buffer
 
 import (
@@ -28,33 +36,39 @@ import (
 const MaxRecord = 2 << 20
 
 const (
-	commitBytes = 1 << 20 // unsynced bytes that are not made to wait
-	cursorsFile = "cursors"
+	commitBytes = 1 << 20 // undurable bytes that are not made to wait
+	maxPending  = 8 << 20 // beyond it, Append waits for the disk
 )
 
 // Options of a log.
 type Options struct {
 	SegmentBytes int64         // a segment is ended beyond this; default 64 MiB
 	MaxBytes     int64         // of the whole log: beyond it the oldest segment goes, whoever still needs it; default 8 GiB
+	ReserveBytes int64         // kept free for cursors and state when the disk is full; default none
 	Sync         time.Duration // the longest wait for an fsync; 0: at every append; < 0: never
-	Carry        func(add func(frames []byte))
-	Lost         func(cursor string, samples uint64) // a cursor's unread samples were deleted for want of room
+	// Carry adds the definitions in use. It is asked before an append is written, and may tell of what is not appended yet,
+	// but must not leave out, or replace, what anything that is not yet durable needs.
+	Carry   func(add func(frames []byte))
+	Lost    func(cursor string, samples uint64)       // a cursor's unread samples were deleted for want of room
+	Trouble func(text string, err error)              // what people should know: damage, a disk that refuses, its recovery
+	open    func(path string, flag int) (file, error) // tests put faults here
 }
 
-// Log is an open log. Memory: the cursors, and what waits for an fsync is on disk already.
+// Log is an open log. Memory: the cursors, and what waits for an fsync, at most 16 MiB.
 type Log struct {
-	dir string
-	o   Options
-	id  uint64
+	dir  string
+	o    Options
+	id   uint64
+	seed uint32
 
 	mu       sync.Mutex
 	segments []*segment
-	current  *segment // the last one, if we started it
-	next     uint64   // position of the next record
-	durable  uint64
-	unsynced int64
-	waiting  []waiting
-	failed   error // an append or fsync that failed: cleared by a new segment
+	next     uint64 // position of the next record
+	samples  uint64 // in all records before it, since the log began
+	durable  mark
+	pending  batch // appended and not written
+	failed   error // why the last commit failed: nothing is taken until one succeeds
+	failures uint64
 	cursors  map[string]*Cursor
 	dirty    bool // cursors differ from their file
 	lost     bool // the cursors' file was lost or damaged
@@ -62,19 +76,31 @@ type Log struct {
 	damaged  uint64
 	closed   bool
 
+	saving  sync.Mutex // one writer of the cursors' file
+	reserve reserve
+
+	// of the goroutine that commits
+	current *segment // the last one, if we began it and may append to it
+	free    []byte   // memory for the next batch
+
 	wake  chan struct{}
 	hurry chan struct{}
 	stop  chan struct{}
 	done  sync.WaitGroup
 }
 
-// waiting is an append that is not durable yet.
-type waiting struct {
-	position uint64
-	done     func(error)
+// mark is a place in the log: a position, and the samples up to and with it.
+type mark struct{ position, samples uint64 }
+
+// batch is what is committed at once.
+type batch struct {
+	bytes   []byte
+	first   mark // before it
+	last    mark
+	waiting []func(error)
 }
 
-// Open opens a log, cuts a torn tail, and starts a segment of its own.
+// Open opens a log, and cuts a torn tail. Damage never keeps it from opening.
 func Open(dir string, o Options) (*Log, error) {
 	if o.SegmentBytes == 0 {
 		o.SegmentBytes = 64 << 20
@@ -82,45 +108,63 @@ func Open(dir string, o Options) (*Log, error) {
 	if o.MaxBytes == 0 {
 		o.MaxBytes = 8 << 30
 	}
+	if o.open == nil {
+		o.open = openFile
+	}
+	if o.Trouble == nil {
+		o.Trouble = func(string, error) {}
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
 	l := &Log{
-		dir: dir, o: o, next: 1, cursors: map[string]*Cursor{}, changed: make(chan struct{}),
-		wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), stop: make(chan struct{}),
+		dir: dir, o: o, next: 1, cursors: map[string]*Cursor{}, changed: make(chan struct{}), seed: rand.Uint32(),
+		reserve: reserve{path: filepath.Join(dir, reserveFile), size: o.ReserveBytes},
+		wake:    make(chan struct{}, 1), hurry: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
 	if err := l.load(); err != nil {
 		l.closeFiles()
 		return nil, err
 	}
+	l.reserve.restore()
 	l.done.Go(l.commitLoop)
 	return l, nil
 }
 
 func (l *Log) load() error {
+	l.removeLeftovers()
 	paths, err := segmentPaths(l.dir)
 	if err != nil {
 		return err
 	}
 	for _, path := range paths {
-		s, id, err := openSegment(path)
+		s, err := openSegment(l.o.open, path, os.O_RDWR)
+		if errors.Is(err, errNoSegment) {
+			l.putAsideWhole(path, err)
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		l.segments, l.id = append(l.segments, s), id
+		l.segments, l.id = append(l.segments, s), s.id
 	}
+	anew := l.id == 0
 	if n := len(l.segments); n > 0 {
-		last, err := l.segments[n-1].repairTail()
+		s := l.segments[n-1]
+		tail, err := s.repairTail(l.damage)
 		if err != nil {
 			return err
 		}
-		l.next = last + 1
+		l.next, l.samples = tail.last.position+1, tail.last.samples
+		// What was cut may have been shown to sinks, which then would take what comes under its position for known.
+		anew = tail.cut && (tail.damaged || l.o.Sync < 0)
 	}
-	if l.id == 0 {
+	if anew {
 		l.id = rand.Uint64() | 1
 	}
-	l.durable = l.next - 1
-	return l.loadCursors()
+	err = l.loadCursors()
+	l.durable = mark{l.next - 1, l.samples}
+	return err
 }
 
 // ID names this log: positions mean nothing in another one.
@@ -139,192 +183,63 @@ func (l *Log) Definitions(visit func(payload []byte)) {
 	}
 }
 
-// Append writes a record and calls done once it is durable, or cannot become so. defines says that the payload holds
-// definitions. The payload is not kept. After an error nothing was written, and done is not called.
+// Append takes a record and calls done once it is durable; done is told an error only if the log is closed before that.
+// defines says that the payload holds definitions. The payload is not kept. After an error nothing was taken, and done is
+// not called: the disk refuses, and it is worth trying again later, but for net.ErrClosed.
 func (l *Log) Append(payload []byte, samples int, defines bool, done func(error)) error {
-	l.mu.Lock()
-	err := l.append(payload, samples, defines)
-	if err == nil {
-		l.waiting = append(l.waiting, waiting{l.next - 1, done})
-	}
-	l.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-	return nil
-}
-
-func (l *Log) append(payload []byte, samples int, defines bool) error {
-	if l.closed {
-		return net.ErrClosed
-	}
 	if len(payload) > MaxRecord || len(payload)%8 != 0 {
 		return fmt.Errorf("a record of %d bytes: at most %d, a multiple of 8", len(payload), MaxRecord)
 	}
-	if err := l.room(); err != nil {
-		return err
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for !l.closed && l.failed == nil && len(l.pending.bytes) >= maxPending {
+		changed := l.changed
+		l.mu.Unlock()
+		<-changed
+		l.mu.Lock()
 	}
-	h := header{length: uint32(len(payload)), position: l.next, samples: uint32(samples)}
+	switch {
+	case l.closed:
+		return net.ErrClosed
+	case l.failed != nil:
+		return l.failed
+	}
+	l.append(payload, samples, defines, done)
+	return nil
+}
+
+// Insist takes a record even while the disk refuses: one of the daemon's own, which is small, and without which what
+// comes later makes no sense. done is told as by Append.
+func (l *Log) Insist(payload []byte, samples int, done func(error)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed {
+		l.append(payload, samples, true, done)
+	}
+}
+
+func (l *Log) append(payload []byte, samples int, defines bool, done func(error)) {
+	h := header{length: uint32(len(payload)), position: l.next, before: l.samples, samples: uint32(samples)}
 	if defines {
 		h.flags = flagDefines
 	}
-	if err := l.write(h, payload); err != nil {
-		l.failed = err
-		return err
+	b := &l.pending
+	if len(b.waiting) == 0 {
+		b.first = mark{l.next - 1, l.samples}
 	}
+	b.bytes = h.appendTo(b.bytes, l.seed, payload)
 	l.next++
-	return nil
-}
-
-// room makes sure that the last segment can take a record: a new one at the start, after a failure, and when it is full.
-func (l *Log) room() error {
-	if l.current != nil && l.failed == nil && l.current.size < l.o.SegmentBytes {
-		return nil
-	}
-	if l.current != nil && l.failed == nil {
-		if err := l.sync(l.current); err != nil {
-			return err
-		}
-		l.current.visible = l.current.size
-	}
-	if n := len(l.segments); n > 0 && l.segments[n-1].first == l.next { // nothing but carried definitions in it: make it anew
-		l.segments[n-1].file.Close()
-		l.segments = l.segments[:n-1]
-	}
-	s, err := createSegment(l.dir, l.next, l.id)
-	if err != nil {
-		return err
-	}
-	l.segments = append(l.segments, s)
-	l.current, l.failed = s, nil
-	if l.o.Carry != nil {
-		l.o.Carry(func(frames []byte) {
-			if err == nil {
-				err = l.write(header{length: uint32(len(frames)), position: l.next - 1, flags: flagDefines | flagCarried}, frames)
-			}
-		})
-	}
-	if err != nil {
-		l.failed = err
-		return err
-	}
-	l.makeRoom()
-	return nil
-}
-
-func (l *Log) sync(s *segment) error {
-	if l.o.Sync < 0 {
-		return nil
-	}
-	return s.file.Sync()
-}
-
-func (l *Log) write(h header, payload []byte) error {
-	s := l.current
-	var b [recordHeader]byte
-	h.put(b[:], payload)
-	buffers := net.Buffers{b[:], payload}
-	if _, err := s.file.Seek(s.size, 0); err != nil {
-		return err
-	}
-	n, err := buffers.WriteTo(s.file)
-	if err != nil {
-		if n > 0 {
-			s.file.Truncate(s.size)
-		}
-		return err
-	}
-	s.size += n
-	l.unsynced += n
-	return nil
-}
-
-// commitLoop makes appends durable, many at a time.
-func (l *Log) commitLoop() {
-	saved := time.Now()
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-l.stop:
-			return
-		case <-tick.C:
-		case <-l.hurry:
-			l.commit()
-		case <-l.wake:
-			l.linger()
-			l.commit()
-		}
-		if time.Since(saved) >= time.Second {
-			saved = time.Now()
-			l.saveCursors()
-			l.deletePassed()
-		}
-	}
-}
-
-// linger waits for company, unless there is much to sync already.
-func (l *Log) linger() {
-	for deadline := time.Now().Add(l.o.Sync); ; {
-		l.mu.Lock()
-		enough := l.unsynced >= commitBytes
-		l.mu.Unlock()
-		wait := time.Until(deadline)
-		if enough || wait <= 0 {
-			return
-		}
-		t := time.NewTimer(wait)
-		select {
-		case <-t.C:
-		case <-l.wake:
-		case <-l.hurry:
-			deadline = time.Time{}
-		case <-l.stop:
-		}
-		t.Stop()
-		select {
-		case <-l.stop:
-			return
-		default:
-		}
-	}
-}
-
-// commit syncs what was appended and tells who waits.
-func (l *Log) commit() {
-	l.mu.Lock()
-	if len(l.waiting) == 0 {
-		l.mu.Unlock()
-		return
-	}
-	told := l.waiting
-	l.waiting, l.unsynced = nil, 0
-	s, size := l.current, l.current.size
-	l.mu.Unlock()
-	err := l.sync(s)
-	l.mu.Lock()
-	if err != nil {
-		l.failed = err // never retried on this segment: the next append starts another
-	} else {
-		l.durable, s.visible = told[len(told)-1].position, max(s.visible, size)
-	}
-	close(l.changed)
-	l.changed = make(chan struct{})
-	l.mu.Unlock()
-	for _, w := range told {
-		w.done(err)
-	}
+	l.samples += uint64(samples)
+	b.last = mark{h.position, l.samples}
+	b.waiting = append(b.waiting, done)
+	poke(l.wake)
 }
 
 // deletePassed removes the segments that every cursor has durably passed.
 func (l *Log) deletePassed() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	least := l.durable
+	least := l.durable.position
 	for _, c := range l.cursors {
 		least = min(least, c.saved)
 	}
@@ -336,13 +251,15 @@ func (l *Log) deletePassed() {
 // makeRoom removes the oldest segments beyond MaxBytes and says what cursors lost by it.
 func (l *Log) makeRoom() {
 	for len(l.segments) > 2 && l.size() > l.o.MaxBytes {
-		gone := l.segments[0]
-		end := l.segments[1].first
+		end := mark{l.segments[1].first - 1, l.segments[1].before}
 		for _, c := range l.cursors {
-			if c.committed+1 < end && l.o.Lost != nil {
-				l.o.Lost(c.name, gone.samplesFrom(c.committed+1))
+			if c.committed.position < end.position {
+				if l.o.Lost != nil {
+					l.o.Lost(c.name, end.samples-min(c.committed.samples, end.samples))
+				}
+				c.pass(end)
+				l.dirty = true
 			}
-			c.committed = max(c.committed, end-1)
 		}
 		l.deleteFirst()
 	}
@@ -363,9 +280,11 @@ func (l *Log) size() (n int64) {
 }
 
 // Hurry asks for what was appended to become durable at once: somebody waits for it.
-func (l *Log) Hurry() {
+func (l *Log) Hurry() { poke(l.hurry) }
+
+func poke(c chan struct{}) {
 	select {
-	case l.hurry <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -374,7 +293,7 @@ func (l *Log) Hurry() {
 func (l *Log) Durable() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.durable
+	return l.durable.position
 }
 
 // Stats describe a log.
@@ -382,16 +301,22 @@ type Stats struct {
 	Bytes    int64
 	Segments int
 	Records  uint64 // between the oldest kept and the newest
-	Damaged  uint64 // stretches that were skipped
+	Samples  uint64 // that ever became durable in this log
+	Damaged  uint64 // stretches that were skipped since it was opened
+	Failures uint64 // writes and fsyncs that failed since it was opened
+	Problem  string // why the disk takes nothing now
 }
 
 // Stats returns the log's sizes.
 func (l *Log) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	st := Stats{Bytes: l.size(), Segments: len(l.segments), Damaged: l.damaged}
+	st := Stats{Bytes: l.size(), Segments: len(l.segments), Samples: l.durable.samples, Damaged: l.damaged, Failures: l.failures}
 	if len(l.segments) > 0 {
 		st.Records = l.next - l.segments[0].first
+	}
+	if l.failed != nil {
+		st.Problem = l.failed.Error()
 	}
 	return st
 }
@@ -407,13 +332,23 @@ func (l *Log) Close() error {
 	l.mu.Unlock()
 	close(l.stop)
 	l.done.Wait()
-	l.commit()
-	err := l.saveCursors()
+	err := l.commit()
+	if err != nil {
+		for _, done := range l.pending.waiting {
+			done(err)
+		}
+	}
+	err = errors.Join(err, l.saveCursors())
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.announce()
+	return errors.Join(err, l.closeFiles())
+}
+
+// announce wakes whoever waits for the log to change.
+func (l *Log) announce() {
 	close(l.changed)
 	l.changed = make(chan struct{})
-	return errors.Join(err, l.closeFiles())
 }
 
 func (l *Log) closeFiles() (err error) {
@@ -422,5 +357,3 @@ func (l *Log) closeFiles() (err error) {
 	}
 	return err
 }
-
-func (l *Log) cursorsPath() string { return filepath.Join(l.dir, cursorsFile) }

@@ -85,6 +85,9 @@ func (in *Ingest) end(s *stream, except map[uint64]struct{}) {
 	in.mu.Lock()
 	_, open := in.streams[s.number]
 	delete(in.streams, s.number)
+	if open {
+		in.ending[s.number] = s
+	}
 	in.mu.Unlock()
 	if !open {
 		return
@@ -98,11 +101,15 @@ func (in *Ingest) end(s *stream, except map[uint64]struct{}) {
 		frames = wire.AppendRefs(frames, wire.Header{Kind: wire.Stale, Stream: s.number, Base: now}, refs[:n])
 		refs = refs[n:]
 		if len(frames) > 512<<10 {
-			in.append(frames, samples-len(refs))
+			in.append(frames, samples-len(refs), nil)
 			samples, frames = len(refs), nil
 		}
 	}
-	in.append(wire.AppendEnd(frames, s.number), samples)
+	in.append(wire.AppendEnd(frames, s.number), samples, func() {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		delete(in.ending, s.number)
+	})
 }
 
 // Watch ends what waited too long for a successor, or whose successor has no cycles. It returns when ctx ends.

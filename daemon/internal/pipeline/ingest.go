@@ -35,7 +35,8 @@ type Ingest struct {
 
 	mu      sync.Mutex
 	streams map[uint32]*stream
-	dropped map[string]uint64 // samples refused at the door, by reason
+	ending  map[uint32]*stream // whose end is appended, and not durable yet
+	dropped map[string]uint64  // samples refused at the door, by reason
 	hold    func(address string) bool
 
 	trouble    error // the log's, when it last refused
@@ -44,7 +45,7 @@ type Ingest struct {
 
 // NewIngest makes the door of a log. The log's Carry must be the door's Carry.
 func NewIngest() *Ingest {
-	return &Ingest{streams: map[uint32]*stream{}, dropped: map[string]uint64{}}
+	return &Ingest{streams: map[uint32]*stream{}, ending: map[uint32]*stream{}, dropped: map[string]uint64{}}
 }
 
 // Start takes the log and finds the streams that the last run of the daemon left open.
@@ -71,16 +72,20 @@ func (in *Ingest) recover(f *wire.Frame) {
 	case f.Kind == wire.Retire:
 		s.retire(f.Refs())
 	case f.Kind == wire.Families, f.Kind == wire.Defs, f.Kind == wire.Layout:
-		s.define(f)
+		if s.define(f) == nil && f.Kind == wire.Layout {
+			s.settle(f.Layout, s.layouts[f.Layout].raw)
+		}
 	}
 }
 
-// Carry adds the definitions of all streams, for the start of a segment.
+// Carry adds the definitions of all streams, for the start of a segment: whatever that which is not durable yet may need.
 func (in *Ingest) Carry(add func(frames []byte)) {
 	in.mu.Lock()
 	all := make([]*stream, 0, len(in.streams))
-	for _, s := range in.streams {
-		all = append(all, s)
+	for _, streams := range []map[uint32]*stream{in.streams, in.ending} {
+		for _, s := range streams {
+			all = append(all, s)
+		}
 	}
 	in.mu.Unlock()
 	for _, s := range all {
@@ -94,15 +99,17 @@ func (in *Ingest) Open(number uint32, address string, limit int, grace time.Dura
 	in.mu.Lock()
 	in.streams[number] = s
 	in.mu.Unlock()
-	in.append(wire.AppendStream(nil, number, address), 0)
+	in.append(wire.AppendStream(nil, number, address), 0, nil)
 }
 
-// append writes frames of the daemon's own; if they do not become durable, the next packet will not either.
-func (in *Ingest) append(frames []byte, samples int) {
+// append writes frames of the daemon's own.
+func (in *Ingest) append(frames []byte, samples int, durable func()) {
 	if len(frames) > 0 {
-		if err := in.log.Append(frames, samples, true, func(error) {}); err != nil {
-			in.setTrouble(err)
-		}
+		in.log.Insist(frames, samples, func(err error) {
+			if err == nil && durable != nil {
+				durable()
+			}
+		})
 	}
 }
 
@@ -197,11 +204,8 @@ func (in *Ingest) take(ctx context.Context, packet wire.PacketView, acks *acker)
 	if err := in.heldUp(ctx, &c); err != nil {
 		return err
 	}
-	if err := in.appendPatiently(ctx, frames, &c, func(err error) { acks.durable(seq, err) }); err != nil {
+	if err := in.appendPatiently(ctx, frames, &c, func(err error) { c.settle(err); acks.durable(seq, err) }); err != nil {
 		return err
-	}
-	for _, retired := range c.retired {
-		retired.s.retire(retired.refs)
 	}
 	for _, s := range c.cycled {
 		in.handOver(s)
@@ -251,8 +255,29 @@ type checked struct {
 	samples int
 	defines bool
 	retired []retiredRefs
+	layouts []layoutOf
 	cycled  []*stream
 	from    []*stream // whose samples these are, neighbours once
+}
+
+type layoutOf struct {
+	s      *stream
+	number uint32
+	raw    []byte
+}
+
+// settle says that what was checked is durable: only then is forgotten what it ends or replaces, since a segment may begin
+// with what is not durable yet.
+func (c *checked) settle(err error) {
+	if err != nil {
+		return
+	}
+	for _, l := range c.layouts {
+		l.s.settle(l.number, l.raw)
+	}
+	for _, retired := range c.retired {
+		retired.s.retire(retired.refs)
+	}
 }
 
 type retiredRefs struct {
@@ -277,6 +302,9 @@ func (c *checked) frame(f *wire.Frame) error {
 		if err := s.define(f); err != nil {
 			return err
 		}
+		if f.Kind == wire.Layout {
+			c.layouts = append(c.layouts, layoutOf{s, f.Layout, s.layout(f.Layout)})
+		}
 	case wire.Values, wire.Cols, wire.Stale, wire.Histograms, wire.Exemplars:
 		if err := s.check(f); err != nil {
 			return err
@@ -291,6 +319,7 @@ func (c *checked) frame(f *wire.Frame) error {
 	case wire.Retire:
 		c.defines = true
 		c.retired = append(c.retired, retiredRefs{s, append([]uint32(nil), f.Refs()...)})
+		s.leave(len(f.Refs()))
 	case wire.Checkpoint:
 	default:
 		return c.refuse(f, "unsupported")

@@ -75,13 +75,10 @@ func (in *Ingest) keep(ctx context.Context, packet wire.PacketView) (uint64, err
 		}
 	}
 	done := make(chan error, 1)
-	if err := in.appendPatiently(ctx, packet.Frames, &c, func(err error) { done <- err }); err != nil {
+	if err := in.appendPatiently(ctx, packet.Frames, &c, func(err error) { c.settle(err); done <- err }); err != nil {
 		return 0, err
 	}
 	in.log.Hurry()
-	for _, gone := range c.retired {
-		gone.s.retire(gone.refs)
-	}
 	select {
 	case err := <-done:
 		return in.log.Durable(), err

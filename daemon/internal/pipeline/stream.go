@@ -24,6 +24,7 @@ type stream struct {
 	defs     [][]byte
 	layouts  map[uint32]layoutFrame
 	retired  int
+	leaving  int // retired in the log, which may not be durable yet
 	opened   time.Time
 	orphaned time.Time // its process is gone; zero: alive
 	closed   bool
@@ -33,6 +34,7 @@ type stream struct {
 type layoutFrame struct {
 	raw     []byte
 	entries uint32
+	durable []byte // what a segment that begins now must carry: raw may have replaced it in what is not durable yet
 }
 
 func newStream(number uint32, address string, limit int, grace time.Duration) *stream {
@@ -54,7 +56,7 @@ func (s *stream) define(f *wire.Frame) error {
 		if err != nil {
 			return err
 		}
-		if s.limit > 0 && s.series.Len()+len(series) > s.limit+s.limit/8+16 { // the SDK keeps the limit itself
+		if s.limit > 0 && s.series.Len()-s.leaving+len(series) > s.limit+s.limit/8+16 { // the SDK keeps the limit itself
 			return fmt.Errorf("%s defines more series than its limit_series of %d", s.address, s.limit)
 		}
 		for i := range series {
@@ -67,12 +69,36 @@ func (s *stream) define(f *wire.Frame) error {
 				return fmt.Errorf("%s uses ref %d, which it did not define", s.address, ref)
 			}
 		}
-		if _, known := s.layouts[f.Layout]; !known && len(s.layouts) > 1<<16 {
+		old, known := s.layouts[f.Layout]
+		if !known && len(s.layouts) > 1<<16 {
 			return fmt.Errorf("%s has more than %d layouts", s.address, 1<<16)
 		}
-		s.layouts[f.Layout] = layoutFrame{append([]byte(nil), f.Raw...), f.N}
+		s.layouts[f.Layout] = layoutFrame{append([]byte(nil), f.Raw...), f.N, old.durable}
 	}
 	return nil
+}
+
+// layout is the frame that defined a layout last.
+func (s *stream) layout(number uint32) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.layouts[number].raw
+}
+
+// settle says that the log holds a layout durably.
+func (s *stream) settle(number uint32, raw []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.layouts[number]
+	l.durable = raw
+	s.layouts[number] = l
+}
+
+// leave says that refs are retired in what was appended; retire follows once it is durable.
+func (s *stream) leave(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leaving += n
 }
 
 // check refuses samples that nothing defines, and counts the others.
@@ -109,6 +135,7 @@ func (s *stream) isClosed() bool {
 func (s *stream) retire(refs []uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.leaving = max(s.leaving-len(refs), 0)
 	for _, ref := range refs {
 		if s.series.Delete(sdk.Ref(ref)) {
 			s.retired++
@@ -141,7 +168,8 @@ func (s *stream) compact() {
 	}
 }
 
-// carry adds everything that a reader needs who has seen nothing of the stream.
+// carry adds everything that a reader needs who has seen nothing of the stream. What is not durable yet may be among it, but
+// for a layout that replaces another: samples that come before it need the other.
 func (s *stream) carry(add func([]byte)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,7 +181,9 @@ func (s *stream) carry(add func([]byte)) {
 		add(raw)
 	}
 	for _, l := range s.layouts {
-		add(l.raw)
+		if l.durable != nil {
+			add(l.durable)
+		}
 	}
 }
 
