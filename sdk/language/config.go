@@ -57,7 +57,7 @@ type Config struct {
 
 // grammar names the labels of each block at the top of a file.
 var grammar = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
-	{Type: "daemon"}, {Type: "http"}, {Type: "locals"}, {Type: "route"},
+	{Type: "daemon"}, {Type: "http"}, {Type: "buffer"}, {Type: "locals"}, {Type: "route"},
 	{Type: "pipeline", LabelNames: []string{"name"}}, {Type: "rules", LabelNames: []string{"name"}},
 	{Type: "alert", LabelNames: []string{"name"}}, {Type: "record", LabelNames: []string{"name"}},
 	{Type: "source", LabelNames: typeAndName}, {Type: "processor", LabelNames: typeAndName}, {Type: "sink", LabelNames: typeAndName},

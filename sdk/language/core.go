@@ -17,6 +17,7 @@ import (
 type coreBlocks struct {
 	Daemon    DaemonBlock   `hcl:"daemon,block" doc:"The daemon itself."`
 	HTTP      HTTPBlock     `hcl:"http,block" doc:"Where the API and the console are served."`
+	Buffer    BufferBlock   `hcl:"buffer,block" doc:"The durable log between sources and sinks."`
 	Pipeline  PipelineBlock `hcl:"pipeline,block" doc:"What goes where."`
 	Rules     RulesBlock    `hcl:"rules,block" doc:"A group of rules, evaluated in order."`
 	Route     RouteBlock    `hcl:"route,block" doc:"Who is told of which alerts."`
@@ -38,6 +39,14 @@ type DaemonBlock struct {
 type HTTPBlock struct {
 	Listen   string `hcl:"listen,optional" default:"127.0.0.1:9470" check:"hostport" change:"exclusive" doc:"Address to serve on. An address that other machines reach needs insecure = true."`
 	Insecure bool   `hcl:"insecure,optional" default:"false" change:"exclusive" doc:"Serve without TLS and without asking who is there. Whoever reaches the address can read and change everything."`
+}
+
+// BufferBlock is the block buffer.
+type BufferBlock struct {
+	Fsync       string    `hcl:"fsync,optional" default:"20ms" change:"exclusive" doc:"How long a sample may wait for an fsync, and its source for the acknowledgement: a duration up to 10s, always (each one at once) or off (a crash of the machine loses what was acknowledged)."`
+	MaxSize     sdk.Bytes `hcl:"max_size,optional" default:"8GiB" check:"min=64MiB" change:"exclusive" doc:"Of the whole log; beyond it the oldest segment goes, counted, whoever still needs it."`
+	SegmentSize sdk.Bytes `hcl:"segment_size,optional" default:"64MiB" check:"min=1MiB,max=1GiB" change:"exclusive" doc:"A file of the log is ended beyond this. It goes when every sink has taken what is in it."`
+	Reserve     sdk.Bytes `hcl:"reserve,optional" default:"4MiB" check:"min=0B,max=1GiB" change:"exclusive" doc:"Kept free for cursors and state when the disk is full."`
 }
 
 // PipelineBlock is a block pipeline.

@@ -51,7 +51,7 @@ func (d *Decoder) declare(block *hcl.Block) {
 func (d *Decoder) Enabled(block *hcl.Block) bool {
 	content, _, _ := block.Body.PartialContent(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "enabled"}}})
 	a := content.Attributes["enabled"]
-	if a == nil || block.Type == "daemon" || block.Type == "http" || block.Type == "route" {
+	if a == nil || block.Type == "daemon" || block.Type == "http" || block.Type == "buffer" || block.Type == "route" {
 		return true
 	}
 	saved := len(d.Diags)

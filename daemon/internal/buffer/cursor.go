@@ -156,6 +156,17 @@ func (c *Cursor) Backlog() (n int64) {
 	return n
 }
 
+// Behind says of the cursor of a name how many durable samples are not committed, and how many were damaged.
+func (l *Log) Behind(name string) (buffered, damaged uint64) {
+	l.mu.Lock()
+	c := l.cursors[name]
+	l.mu.Unlock()
+	if c == nil {
+		return 0, 0
+	}
+	return c.Buffered(), c.Damaged()
+}
+
 // Next waits for the next record. alloc gives the memory for its payload. The error is ctx's, or net.ErrClosed.
 func (c *Cursor) Next(ctx context.Context, alloc func(n int) []byte) (Record, error) {
 	for {

@@ -223,7 +223,7 @@ func TestAFullDiskLosesNothingAndTheCursorsCanStillBeSaved(t *testing.T) {
 
 func TestACrashLosesNothingThatWasAcknowledged(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
-	for round := range 40 {
+	for round := range atLength(10, 100) {
 		d := newDisk()
 		dir := t.TempDir()
 		l := open(t, dir, d.use, func(o *Options) {
@@ -404,4 +404,12 @@ func TestTheQuarantineIsBounded(t *testing.T) {
 	if files := quarantined(l.dir); total(files) > quarantineBytes || len(files) != 3 || files[2].Name() != "4" {
 		t.Errorf("%v", names(files))
 	}
+}
+
+// atLength is how much of a fault run is made: in the suite, and in make soak.
+func atLength(suite, soak int) int {
+	if os.Getenv("MAGPIE_SOAK") != "" {
+		return soak
+	}
+	return suite
 }

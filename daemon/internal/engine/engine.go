@@ -126,15 +126,16 @@ func (e *Engine) start(ctx context.Context) (*Built, error) {
 	if err != nil {
 		return nil, err
 	}
+	settings := settingsOf(sources)
 	if e.dataDir = e.o.DataDir; e.dataDir == "" {
-		e.dataDir = DataDir(sources)
+		e.dataDir = settings.DataDir
 	}
 	if e.dataDir, err = filepath.Abs(e.dataDir); err != nil {
 		return nil, err
 	}
 	_, err = os.Stat(e.dataDir)
 	e.fresh = os.IsNotExist(err)
-	if err := e.open(); err != nil {
+	if err := e.open(settings.Buffer); err != nil {
 		return nil, err
 	}
 	built, err := Build(ctx, e.catalogue, sources, e.hmacKey, false)
@@ -155,10 +156,13 @@ func (e *Engine) start(ctx context.Context) (*Built, error) {
 }
 
 // DataDir is the data directory that a configuration names, as far as it can be read.
-func DataDir(sources []language.Source) string {
+func DataDir(sources []language.Source) string { return settingsOf(sources).DataDir }
+
+// settingsOf are the settings of a configuration, as far as they can be read.
+func settingsOf(sources []language.Source) plan.Settings {
 	c, _ := language.Parse(sources)
 	d, _ := plan.Build(c, nil, plan.Env{Getenv: os.LookupEnv, ReadFile: os.ReadFile, Offline: true})
-	return d.Settings.DataDir
+	return d.Settings
 }
 
 func describe(b *Built) string {
@@ -168,8 +172,8 @@ func describe(b *Built) string {
 }
 
 // open opens what lives as long as the daemon.
-func (e *Engine) open() (err error) {
-	if e.lock, err = lockDataDir(e.dataDir); err != nil {
+func (e *Engine) open(b plan.Buffer) (err error) {
+	if e.lock, err = LockDataDir(e.dataDir); err != nil {
 		return err
 	}
 	log := e.o.Log
@@ -193,7 +197,16 @@ func (e *Engine) open() (err error) {
 		return err
 	}
 	e.ingest = pipeline.NewIngest()
-	e.log, err = buffer.Open(filepath.Join(e.dataDir, "buffer"), buffer.Options{Sync: 20 * time.Millisecond, Carry: e.ingest.Carry, Lost: e.countLost})
+	e.log, err = buffer.Open(filepath.Join(e.dataDir, "buffer"), buffer.Options{
+		Sync: b.Fsync, SegmentBytes: b.SegmentSize, MaxBytes: b.MaxSize, ReserveBytes: b.Reserve, Carry: e.ingest.Carry, Lost: e.countLost,
+		Trouble: func(text string, err error) {
+			if err == nil {
+				log.Warn(text)
+				return
+			}
+			log.Error(text, "error", err)
+		},
+	})
 	if err != nil {
 		return err
 	}

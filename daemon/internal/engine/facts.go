@@ -17,8 +17,8 @@ import (
 	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
-// lockDataDir makes sure that no other daemon uses the directory. The lock goes with the process.
-func lockDataDir(dir string) (*os.File, error) {
+// LockDataDir makes sure that no other daemon uses the directory. The lock goes with the process.
+func LockDataDir(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the data directory cannot be made: %w", err)
 	}

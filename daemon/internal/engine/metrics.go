@@ -16,6 +16,9 @@ func (e *Engine) Metrics() []telemetry.Metric {
 	m.counter("magpie_config_reloads_total", "Reloads by result.", float64(s.Reloads[1]), "result", "refused")
 	m.gauge("magpie_buffer_bytes", "Size of the log on disk.", float64(s.Buffer.Bytes))
 	m.gauge("magpie_buffer_segments", "Segments of the log.", float64(s.Buffer.Segments))
+	m.counter("magpie_buffer_samples_total", "Samples that became durable in the log since it was begun.", float64(s.Buffer.Samples))
+	m.counter("magpie_buffer_failures_total", "Writes and fsyncs of the log that failed; what they were for is written again.", float64(s.Buffer.Failures))
+	m.gauge("magpie_buffer_writable", "0 while the disk takes nothing, and sources wait.", truth(s.Buffer.Problem == ""))
 	m.counter("magpie_buffer_damaged_total", "Damaged stretches of the log that were skipped.", float64(s.Buffer.Damaged))
 	for reason, n := range s.Refused {
 		m.counter("magpie_refused_samples_total", "Samples of sources that were not taken into the log.", float64(n), "reason", reason)
@@ -100,5 +103,7 @@ func (m *metrics) pipeline(p PipelineStatus) {
 	m.counter("magpie_pipeline_lost_samples_total", "Samples deleted from the log before the sink took them.", float64(p.Lost), who...)
 	m.gauge("magpie_pipeline_lag_records", "Records of the log that the sink has not acknowledged.", float64(p.Lag), who...)
 	m.gauge("magpie_pipeline_backlog_bytes", "About how much of the log waits for the sink.", float64(p.Backlog), who...)
+	m.gauge("magpie_pipeline_lag_samples", "Samples in the log that the sink has not acknowledged, whether they are for it or not.", float64(p.LagSamples), who...)
+	m.counter("magpie_pipeline_damaged_samples_total", "Samples of the log that could not be read, whether they were for the sink or not.", float64(p.DamagedSamples), who...)
 	m.gauge("magpie_pipeline_lag_seconds", "Since when the sink has acknowledged nothing although there was something.", p.Age.Seconds(), who...)
 }

@@ -50,7 +50,9 @@ type PipelineStatus struct {
 	Name string
 	Sink string
 	pipeline.DeliveryState
-	Lost uint64 // samples deleted from the log before the sink took them
+	Lost           uint64 // samples deleted from the log before the sink took them
+	LagSamples     uint64 // in the log and not acknowledged, whoever they are for
+	DamagedSamples uint64 // in the log and not to be read, whoever they were for
 }
 
 // Status looks at everything.
@@ -65,7 +67,9 @@ func (e *Engine) Status() Status {
 		components = append(components, c)
 	}
 	for key, d := range e.deliveries {
-		s.Pipelines = append(s.Pipelines, PipelineStatus{Name: d.pipeline.Name, Sink: d.pipeline.To, DeliveryState: d.State(), Lost: e.lost[key]})
+		p := PipelineStatus{Name: d.pipeline.Name, Sink: d.pipeline.To, DeliveryState: d.State(), Lost: e.lost[key]}
+		p.LagSamples, p.DamagedSamples = e.log.Behind(key)
+		s.Pipelines = append(s.Pipelines, p)
 	}
 	e.mu.Unlock()
 	for _, c := range components {

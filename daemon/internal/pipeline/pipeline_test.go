@@ -431,3 +431,54 @@ func FuzzTake(f *testing.F) {
 		}
 	})
 }
+
+// A segment may begin while packets wait to become durable: what it carries must not be what they come to replace or end.
+func TestWhatASegmentCarriesIsWhatTheLogHasDurably(t *testing.T) {
+	in := NewIngest()
+	s := newStream(1, "source.a.x", 0, 0)
+	in.streams[1] = s
+	carried := func() (layouts [][]uint32, series int) {
+		in.Carry(func(raw []byte) {
+			for r := wire.Read(raw); r.Next(); {
+				switch r.Kind {
+				case wire.Layout:
+					layouts = append(layouts, slices.Clone(r.Refs()))
+				case wire.Defs:
+					all, _ := r.Series()
+					series += len(all)
+				}
+			}
+		})
+		return layouts, series
+	}
+	take := func(raw []byte) *checked {
+		c := &checked{in: in, packet: raw}
+		for r := wire.Read(raw); r.Next(); {
+			if err := c.frame(&r.Frame); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return c
+	}
+	var defs []wire.SeriesDef
+	for i := range 3 {
+		defs = append(defs, wire.SeriesDef{Ref: sdk.Ref(i), Labels: sdk.NewLabels("__name__", fmt.Sprint("m", i))})
+	}
+	raw, _ := wire.AppendDefs(nil, 1, defs)
+	layout := func(refs ...sdk.Ref) []byte {
+		return wire.AppendRefs(nil, wire.Header{Kind: wire.Layout, Stream: 1, Layout: 1}, refs)
+	}
+	first := take(append(raw, layout(0, 1)...))
+	if layouts, series := carried(); len(layouts) != 0 || series != 3 {
+		t.Errorf("before anything is durable: layouts %v, %d series", layouts, series)
+	}
+	first.settle(nil)
+	second := take(append(layout(2, 1), wire.AppendRefs(nil, wire.Header{Kind: wire.Retire, Stream: 1}, []sdk.Ref{0})...))
+	if layouts, _ := carried(); len(layouts) != 1 || layouts[0][0] != 0 || s.series.Get(0) == nil {
+		t.Errorf("before the second is durable: layouts %v", layouts)
+	}
+	second.settle(nil)
+	if layouts, _ := carried(); len(layouts) != 1 || layouts[0][0] != 2 || s.series.Get(0) != nil || s.leaving != 0 {
+		t.Errorf("after the second is durable: layouts %v, %d leaving", layouts, s.leaving)
+	}
+}

@@ -34,7 +34,7 @@ type Desired struct {
 	blocks []*language.Body // but components, for show and diff
 }
 
-// Settings are the blocks daemon and http.
+// Settings are the blocks daemon, http and buffer.
 type Settings struct {
 	DataDir        string
 	Interval       time.Duration // default of sources and groups
@@ -42,6 +42,13 @@ type Settings struct {
 	ExternalLabels map[string]string
 	ExternalURL    string // where people find this daemon; "": http://<listen>
 	Listen         string
+	Buffer         Buffer
+}
+
+// Buffer are the settings of the log.
+type Buffer struct {
+	Fsync                         time.Duration // 0: always; below: never
+	SegmentSize, MaxSize, Reserve int64
 }
 
 // Component is one configured block of a plugin's type.

@@ -11,7 +11,7 @@ import (
 // Plan is what it takes to get from one configuration to another. It holds no secret, and no trace of one.
 type Plan struct {
 	Steps     []Step `json:"steps"`               // of components, by address; those that keep running among them
-	Settings  []Step `json:"settings,omitempty"`  // of daemon and http
+	Settings  []Step `json:"settings,omitempty"`  // of daemon, http and buffer
 	Pipelines []Step `json:"pipelines,omitempty"` // by key
 	Groups    []Step `json:"groups,omitempty"`    // of rules
 	Route     []Step `json:"route,omitempty"`     // none or one
@@ -69,7 +69,7 @@ func Diff(old, desired *Desired) *Plan {
 		p.Steps = append(p.Steps, Step{Address: address, Action: Remove})
 	}
 	slices.SortFunc(p.Steps, byAddress)
-	p.Settings = changes(old.named("daemon", "http"), desired.named("daemon", "http"))
+	p.Settings = changes(old.named(settingsBlocks...), desired.named(settingsBlocks...))
 	p.Groups = changes(old.named("rules", "file"), desired.named("rules", "file"))
 	p.Route = changes(old.named("route"), desired.named("route"))
 	p.Pipelines = changes(old.pipelineAttrs(), desired.pipelineAttrs())

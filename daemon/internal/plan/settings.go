@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -12,10 +13,11 @@ import (
 	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
-// settings reads the blocks daemon and http, or their defaults.
+// settings reads the blocks daemon, http and buffer, or their defaults.
 func (b *builder) settings() {
-	x, y := b.only("daemon"), b.only("http")
-	b.desired.blocks = append(b.desired.blocks, x, y)
+	x, y, z := b.only("daemon"), b.only("http"), b.only("buffer")
+	b.desired.blocks = append(b.desired.blocks, x, y, z)
+	b.buffer(z)
 	d := language.Fill[language.DaemonBlock](x)
 	s := &b.desired.Settings
 	s.DataDir, s.Interval, s.Timeout, s.ExternalLabels, s.ExternalURL = d.DataDir, d.Interval, d.Timeout, d.ExternalLabels, d.ExternalURL
@@ -32,6 +34,25 @@ func (b *builder) settings() {
 	s.Listen = h.Listen
 	if f := y.Field("listen"); f != nil && !h.Insecure && !isLoopback(h.Listen) {
 		b.Error(f.At, "Open to the network", "%q can be reached by other machines, and this version has neither TLS nor passwords. Use 127.0.0.1, behind a proxy that has, or say insecure = true.", h.Listen)
+	}
+}
+
+func (b *builder) buffer(x *language.Body) {
+	block := language.Fill[language.BufferBlock](x)
+	s := &b.desired.Settings.Buffer
+	*s = Buffer{SegmentSize: int64(block.SegmentSize), MaxSize: int64(block.MaxSize), Reserve: int64(block.Reserve)}
+	f := x.Field("fsync")
+	switch d, err := sdk.ParseDuration(block.Fsync); {
+	case block.Fsync == "always":
+	case block.Fsync == "off":
+		s.Fsync = -1
+	case err == nil && d >= time.Millisecond && d <= 10*time.Second:
+		s.Fsync = d
+	case f != nil:
+		b.Error(f.At, "Invalid value", "fsync takes a duration from 1ms to 10s, \"always\" or \"off\", and %q is none.", block.Fsync)
+	}
+	if f := x.Field("max_size"); f != nil && s.MaxSize < 4*s.SegmentSize {
+		b.Error(f.At, "Too small for its segments", "max_size is at least four times segment_size, %s.", sdk.Bytes(s.SegmentSize))
 	}
 }
 

@@ -2,12 +2,16 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclwrite"
 
 	"github.com/magpie-monitoring/magpie/sdk/language"
 )
+
+// settingsBlocks are the types of the blocks that make the settings.
+var settingsBlocks = []string{"daemon", "http", "buffer"}
 
 // Show writes the effective configuration as HCL: every attribute that has a value, those that nobody wrote marked as
 // defaults, secrets as (sensitive).
@@ -23,7 +27,7 @@ func Show(d *Desired) string {
 		show(&b, x)
 	}
 	for _, x := range d.blocks {
-		if x.Kind == "daemon" || x.Kind == "http" {
+		if slices.Contains(settingsBlocks, x.Kind) {
 			write(x)
 		}
 	}
@@ -31,7 +35,7 @@ func Show(d *Desired) string {
 		write(c.body)
 	}
 	for _, x := range d.blocks {
-		if x.Kind == "daemon" || x.Kind == "http" {
+		if slices.Contains(settingsBlocks, x.Kind) {
 			continue
 		}
 		if x.Kind != "file" {
