@@ -13,6 +13,7 @@ const (
 	varintType  = 0
 	fixed64Type = 1
 	bytesType   = 2
+	fixed32Type = 5
 )
 
 // encoder writes the messages of one shard, prometheus.WriteRequest of protocol 1.0 or io.prometheus.write.v2.Request of

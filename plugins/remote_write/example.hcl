@@ -18,3 +18,17 @@ sink "remote_write" "mimir" {
     ca_file = "/etc/magpie/ca.pem"
   }
 }
+
+# What other Prometheus servers send: to this daemon's /api/v1/write, and to a port of its own.
+source "remote_write" "in" {
+  listen = "0.0.0.0:9201"
+
+  basic_auth {
+    username = "prometheus"
+    password = secret("env:REMOTE_WRITE_PASSWORD")
+  }
+  tls {
+    cert_file = "/etc/magpie/server.pem"
+    key_file  = "/etc/magpie/server.key"
+  }
+}

@@ -9,9 +9,14 @@ import (
 
 func main() {
 	debug.SetGCPercent(50) // what is known of series stays; little is allocated
-	serve.Main("remote_write", version, sink())
+	serve.Main("remote_write", version, sink(), source())
 }
 
 func sink() sdk.Capability {
 	return sdk.Sink(openSink, sdk.Doc("Sends samples to whatever receives Prometheus' remote write, protocol 1.0 and 2.0."))
+}
+
+func source() sdk.Capability {
+	return sdk.StreamSource(openSource, sdk.OwnLabels(), sdk.Mount("/api/v1/write"),
+		sdk.Doc("Receives Prometheus' remote write, protocol 1.0 and 2.0, and answers when what came is durable."))
 }

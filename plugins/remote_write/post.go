@@ -153,10 +153,10 @@ func (w *writer) judge(r *http.Response, body []byte, protocol, n int) (answer, 
 		err = sdk.Fix(err, "Write the address that the redirect leads to into url.")
 	}
 	a := answer{reason: cmp.Or(reasons[r.StatusCode], "refused"), tooLarge: r.StatusCode == http.StatusRequestEntityTooLarge}
-	if protocol == 2 && confirmed {
+	if confirmed {
 		a.written = written
 	}
-	a.whole = r.StatusCode == http.StatusBadRequest && protocol == 1
+	a.whole = r.StatusCode == http.StatusBadRequest && protocol == 1 && !confirmed
 	w.refused(err)
 	return a, nil
 }

@@ -1,5 +1,5 @@
 // The plugin "remote_write" speaks Prometheus' remote write: the sink sends samples to whatever receives them (Prometheus,
-// Mimir, Thanos, VictoriaMetrics and others), in version 1.0 and 2.0 of the protocol.
+// Mimir, Thanos, VictoriaMetrics and others), and the source receives what others send, in version 1.0 and 2.0 of the protocol.
 //
 // # Delivery
 //
@@ -34,16 +34,35 @@
 // labels of each live series (with 2.0 every distinct text once), and for each shard one request, which is some 300 B a
 // sample with 1.0 and 100 B with 2.0.
 //
+// # Receiving
+//
+// The source takes requests at the daemon's own address under /api/v1/write, and at a listener of its own, which can have TLS and
+// ask senders for a password, a token or a certificate. It answers 204 when the samples are in the daemon's log on disk. A
+// request that finds no room is answered 503 with Retry-After (never 429, which a Prometheus takes for the end of its samples
+// unless it is told otherwise), and comes again; what of it was already taken comes twice then, with the same values.
+//
+// Series keep the labels that the sender gave them, job and instance too; those of the block's labels are added, and a label of
+// the same name becomes exported_<name>. Samples out of order pass, staleness markers too: a series goes stale when its
+// sender says so. Samples that cannot be taken are refused with 400 and the first reason, and with the numbers of what was
+// written, and the rest of the request is taken: labels without a name, twice or no UTF-8, references to no symbol, more
+// series than limit_series, invalid histograms, samples later than nine minutes from now.
+//
+// A request larger than max_body, compressed or not, is refused with 413 before there is memory for it. Memory: what a
+// hostile sender can make the source use is about six times max_body for each of max_concurrent requests; an ordinary
+// request takes some 500 B a sample while it is read; a series that was sent within fifteen minutes about 200 B and its labels.
+//
 // # How it is tested
 //
-// A real Prometheus (Debian's 2.42) receives protocol 1.0 while it is killed and started again; the receiver of the
-// Prometheus that go.mod names takes protocol 2.0 over its database. Everything else is tested with a receiver that reads with the
-// code generated from the specification's messages.
+// A real Prometheus (Debian's 2.42) receives protocol 1.0 from the sink while it is killed and started again, and another one sends
+// to the source; the receiver of the Prometheus that go.mod names takes protocol 2.0 over its database; sink and source speak
+// to each other in both versions. Everything else is tested with requests that are written and read with the code generated from
+// the specification's messages, and the source's decoders are fuzzed against it.
 //
 // # Files
 //
 // config.go holds the blocks. Sending: sink.go is the component, job.go a batch on its way, encode.go the messages,
-// series.go what is known of series, post.go requests and answers.
+// series.go what is known of series, post.go requests and answers. Receiving: source.go is the component, receive.go
+// requests and answers, message.go and decode.go read them, dictionary.go what is known of series.
 package main
 
 const version = "0.1.0"

@@ -483,7 +483,7 @@ func startPrometheus(t testing.TB, config string, args ...string) *prometheus {
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p.args = append([]string{binary, "--config.file=" + file, "--web.listen-address=" + address, "--log.level=warn"}, args...)
+	p.args = append([]string{binary, "--config.file=" + file, "--web.listen-address=" + address, "--log.level=warn", "--storage.tsdb.path=" + filepath.Join(p.dir, "data")}, args...)
 	p.start()
 	t.Cleanup(p.kill)
 	return p
