@@ -131,6 +131,9 @@ type Host interface {
 	Status(s Status, text string)
 	// Listen binds with SO_REUSEPORT, so that a successor binds before this component closes.
 	Listen(network, address string) (net.Listener, error)
+	// ListenPacket is Listen for datagrams, "udp" or "unixgram". A unix socket takes the place of one that is bound to the
+	// path already; the one before keeps what was sent to it. Before closing, read what is still queued.
+	ListenPacket(network, address string) (net.PacketConn, error)
 	// Source gives the core attributes of a source; the zero value for other kinds.
 	Source() SourceSettings
 }

@@ -3,6 +3,7 @@ package serve
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -56,11 +57,40 @@ func (h *host) Dir() (string, error) {
 }
 
 func (h *host) Listen(network, address string) (net.Listener, error) {
-	config := net.ListenConfig{Control: func(_, _ string, conn syscall.RawConn) error {
-		var err error
-		return errors.Join(conn.Control(func(fd uintptr) { err = reusePort(fd) }), err)
-	}}
-	return config.Listen(context.Background(), network, address)
+	return reusing.Listen(context.Background(), network, address)
+}
+
+func (h *host) ListenPacket(network, address string) (net.PacketConn, error) {
+	if network != "unixgram" {
+		return reusing.ListenPacket(context.Background(), network, address)
+	}
+	return replaceSocket(address)
+}
+
+// reusing binds where another socket of this user is bound already.
+var reusing = net.ListenConfig{Control: func(_, _ string, conn syscall.RawConn) error {
+	var err error
+	return errors.Join(conn.Control(func(fd uintptr) { err = reusePort(fd) }), err)
+}}
+
+// replaceSocket binds under a name of its own and moves the socket to its path, so that there is one at any time.
+func replaceSocket(path string) (net.PacketConn, error) {
+	switch info, err := os.Lstat(path); {
+	case err == nil && info.Mode().Type() != os.ModeSocket:
+		return nil, fmt.Errorf("%s is there already, and is no socket", path)
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return nil, err
+	}
+	aside := fmt.Sprintf("%s.%d", path, os.Getpid())
+	os.Remove(aside) // of a process of this number that was killed
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: aside, Net: "unixgram"})
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Rename(aside, path); err != nil {
+		return nil, errors.Join(err, conn.Close(), os.Remove(aside))
+	}
+	return conn, nil
 }
 
 func (h *host) Get(ctx context.Context, key string) ([]byte, bool, error) {
