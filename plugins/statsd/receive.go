@@ -42,6 +42,10 @@ func (s *source) report(b *sdk.Batch) {
 	}
 	for fault, n := range t.faults {
 		b.Set(errorsTotal, float64(n), fault)
+		if fault != notCollected {
+			b.Reject(fault, int(n-s.rejected[fault]))
+			s.rejected[fault] = n
+		}
 	}
 	known := false
 	var drops uint64

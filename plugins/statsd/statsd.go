@@ -114,13 +114,14 @@ type source struct {
 	streams []net.Listener
 	used    bool // sockets that were read are given up
 
-	mu    sync.Mutex // of all below
-	table *table
-	seen  traffic
+	mu       sync.Mutex // of all below
+	table    *table
+	seen     traffic
+	rejected map[string]uint64 // of the table's faults, those that the daemon was told of
 }
 
 func open(_ context.Context, cfg *Config, host sdk.Host) (_ *source, err error) {
-	s := &source{cfg: cfg, host: host}
+	s := &source{cfg: cfg, host: host, rejected: map[string]uint64{}}
 	block := shape{histogram: cfg.Timers == "histogram", quantiles: cfg.Quantiles, buckets: cfg.Buckets, minMax: cfg.MinMax, ttl: cfg.TTL}
 	if block.quantiles == nil {
 		block.quantiles = []float64{0.5, 0.9, 0.99}

@@ -158,7 +158,7 @@ func TestWhatIsWrongIsCountedByReasonAndShown(t *testing.T) {
 	s.table.packet([]byte("good:1|c\nbad:x|c\ngood:1|g"))
 	s.mu.Unlock()
 	until(t, c, `statsd_exporter_sample_errors_total{reason="invalid_value"} 1`, `statsd_exporter_sample_errors_total{reason="conflicting_type"} 1`, "statsd_exporter_lines_total 3")
-	if h := c.Health(); h.Text != `lines: 3, series: 1; refused: 2, the last for conflicting_type: "good:1|g"` {
+	if h := c.Health(); h.Dropped["conflicting_type"] != 1 || h.Text != `lines: 3, series: 1; refused: 2, the last for conflicting_type: "good:1|g"` {
 		t.Errorf("%s", h.Text)
 	}
 }
