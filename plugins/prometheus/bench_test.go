@@ -1,14 +1,20 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
 
@@ -255,3 +261,56 @@ func (e *countingEmitter) Emit(_ context.Context, b *sdk.Batch) error {
 }
 
 func (e *countingEmitter) Flush(context.Context) error { return nil }
+
+// protoPages are nodePage in the protobuf format.
+func protoPages(b *testing.B, n int) (all [][]byte) {
+	for i := range n {
+		parser := expfmt.NewTextParser(model.UTF8Validation)
+		families, err := parser.TextToMetricFamilies(bytes.NewReader(nodePage(i)))
+		if err != nil {
+			b.Fatal(err)
+		}
+		list := slices.SortedFunc(maps.Values(families), func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
+		all = append(all, delimited(b, list...))
+	}
+	return all
+}
+
+// The page of BenchmarkMatcherAndBatch in protobuf, and what Prometheus' parser takes for it.
+func BenchmarkProtobufAndBatch(b *testing.B) {
+	pages := protoPages(b, 8)
+	m, w, s := &memory{}, &workspace{}, &shaping{}
+	cfg := &Config{BodySizeLimit: 1 << 20, ScrapeNativeHistograms: true}
+	batch := sdk.NewScope(sdk.SourceSettings{}, "", true).Batch()
+	perSample(b, nodeSamples, func(i int) {
+		text, err := w.rewritten(pages[i%8], cfg)
+		if err != nil {
+			b.Fatal(err)
+		}
+		w.open(text, protobuf, true)
+		if err := m.read(w, s); err != nil || len(w.ids) != nodeSamples {
+			b.Fatal(err, len(w.ids))
+		}
+		m.commit(w, batch, false)
+		batch.Seal(func(*sdk.Columns) {})
+	})
+}
+
+func BenchmarkTextparseProtobuf(b *testing.B) {
+	pages := protoPages(b, 8)
+	symbols := labels.NewSymbolTable()
+	perSample(b, nodeSamples, func(i int) {
+		p := textparse.NewProtobufParser(pages[i%8], false, false, false, false, symbols)
+		var ls labels.Labels
+		for {
+			e, err := p.Next()
+			if err != nil {
+				break
+			}
+			if e == textparse.EntrySeries {
+				p.Series()
+				p.Labels(&ls)
+			}
+		}
+	})
+}

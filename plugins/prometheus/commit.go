@@ -17,21 +17,32 @@ func (m *memory) commit(w *workspace, b *sdk.Batch, track bool) {
 		m.series[w.known+i].ref = b.Define(s)
 	}
 	latest := b.Time.UnixMilli() + maxAhead
-	times := w.times
+	times, shapes := w.times, w.shapes
 	for i, id := range w.ids {
 		if id < 0 { // overfull
 			b.Put(sdk.NoRef, w.values[i])
 			continue
 		}
 		s := &m.series[id]
+		var h *sdk.Histogram
+		if len(shapes) > 0 && shapes[0].sample == i {
+			h, shapes = shapes[0].Histogram, shapes[1:]
+		}
 		if len(times) == 0 || times[0].sample != i {
-			s.timed = false
-			b.Put(s.ref, w.values[i])
+			if s.timed = false; h != nil {
+				b.PutHistogram(s.ref, h)
+			} else {
+				b.Put(s.ref, w.values[i])
+			}
 			continue
 		}
 		own := times[0]
 		times = times[1:]
-		if own.t <= latest {
+		switch {
+		case own.t > latest:
+		case h != nil:
+			b.PutHistogramAt(s.ref, h, time.UnixMilli(own.t))
+		default:
 			b.PutAt(s.ref, w.values[i], time.UnixMilli(own.t))
 		}
 		if own.again {
@@ -44,6 +55,7 @@ func (m *memory) commit(w *workspace, b *sdk.Batch, track bool) {
 			m.gone(b, s)
 		}
 	}
+	m.exemplars(w, b)
 	if w.recorded {
 		m.learn(w, b)
 	}
@@ -73,6 +85,7 @@ func (m *memory) learn(w *workspace, b *sdk.Batch) {
 			m.gone(b, s)
 		}
 		b.Retire(s.ref)
+		delete(m.sent, s.ref)
 	}
 	m.full, m.room = m.renumber(w)
 	m.lines, m.text = fit(m.lines, w.lines), fit(m.text, w.text)
@@ -147,6 +160,8 @@ func (w *workspace) forget() {
 	w.fresh = w.fresh[:0]
 	clear(w.lines)
 	w.lines = w.lines[:0]
+	clear(w.shapes)
+	w.rewriter.histograms = nil
 	w.page = nil
 	if len(w.byText) > mostIndexed {
 		w.byText = nil
@@ -156,6 +171,9 @@ func (w *workspace) forget() {
 	}
 	if cap(w.body) > mostKept {
 		w.body = nil
+	}
+	if cap(w.rewriter.out) > mostKept {
+		w.rewriter.out = nil
 	}
 	if cap(w.text) > mostKept || cap(w.ids) > mostKept/8 {
 		w.text, w.lines, w.series, w.number, w.ids, w.values, w.times = nil, nil, nil, nil, nil, nil, nil

@@ -20,6 +20,8 @@ source "prometheus" "node" {
     action        = "drop"
   }
 
+  scrape_native_histograms = true # asks for protobuf: worth it for targets that have them
+
   sample_limit    = 10000 # a page with more fails
   body_size_limit = "16MiB"
 

@@ -23,6 +23,11 @@ import (
 const accept = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5," +
 	"text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 
+// acceptProtobuf is what Prometheus asks for with scrape_native_histograms.
+const acceptProtobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6," +
+	"application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4," +
+	"text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+
 // answer is a page as it came.
 type answer struct {
 	body   *[]byte // from bodies
@@ -58,10 +63,14 @@ func (s *source) request(e *endpoint) *http.Request {
 	if !s.compresses(e.url) {
 		encoding = "identity"
 	}
+	kinds := accept
+	if s.cfg.ScrapeNativeHistograms {
+		kinds = acceptProtobuf
+	}
 	return &http.Request{
 		Method: http.MethodGet, URL: e.url, Host: e.url.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: http.Header{
-			"Accept":                              {accept},
+			"Accept":                              {kinds},
 			"Accept-Encoding":                     {encoding},
 			"User-Agent":                          {"Magpie/" + version},
 			"X-Prometheus-Scrape-Timeout-Seconds": {strconv.FormatFloat(e.timeout.Seconds(), 'f', -1, 64)},
@@ -123,15 +132,18 @@ func (t *target) explain(err error) error {
 	return err
 }
 
-// formatOf reads a Content-Type. What is not OpenMetrics is taken for text, as Prometheus 2 does: many a page comes as
+// formatOf reads a Content-Type. What is neither OpenMetrics nor protobuf is taken for text, as Prometheus 2 does: many a page comes as
 // text/html or as nothing.
 func formatOf(contentType string) format {
 	switch contentType {
 	case "text/plain; version=0.0.4; charset=utf-8", "": // by far the most
 		return plainText
 	}
-	if kind, _, err := mime.ParseMediaType(contentType); err == nil && kind == "application/openmetrics-text" {
+	switch kind, _, err := mime.ParseMediaType(contentType); {
+	case err == nil && kind == "application/openmetrics-text":
 		return openMetrics
+	case err == nil && kind == "application/vnd.google.protobuf": // delimited: there is no other way that is in use
+		return protobuf
 	}
 	return plainText
 }

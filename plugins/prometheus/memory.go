@@ -24,6 +24,7 @@ type memory struct {
 	series []known
 	pages  uint32 // read so far: what known.seen is compared with
 	silent bool   // every series is marked as stale, since the last scrape failed or was empty
+	sent   map[sdk.Ref]lastExemplar
 
 	multiline bool // a label value held a newline: lines are not looked up by their text
 	full      bool // some lines are over limit_series

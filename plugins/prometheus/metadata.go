@@ -83,7 +83,7 @@ func cut(s string, n int) string {
 // comment reads a line from behind its #; true means that it was # EOF, and that the page ends there.
 func (p *parser) comment(i int) (end bool, err error) {
 	k := i
-	if p.format == plainText {
+	if p.format != openMetrics {
 		k = p.blanks(i)
 	} else if p.at(i) == ' ' {
 		k = i + 1
@@ -91,9 +91,9 @@ func (p *parser) comment(i int) (end bool, err error) {
 	if k > i {
 		word := p.page[k:min(k+4, len(p.page))]
 		after := p.at(k + 4)
-		blank := after == ' ' || after == '\t' && p.format == plainText
+		blank := after == ' ' || after == '\t' && p.format != openMetrics
 		switch {
-		case blank && string(word) == "HELP", blank && string(word) == "TYPE", blank && string(word) == "UNIT" && p.format == openMetrics:
+		case blank && string(word) == "HELP", blank && string(word) == "TYPE", blank && string(word) == "UNIT" && p.format != plainText:
 			return false, p.metadataLine(p.blanks(k+5), word[0])
 		case p.format == openMetrics && bytes.HasPrefix(word, []byte("EOF")):
 			if k += 3; p.at(k) == '\n' {
@@ -150,7 +150,7 @@ func (p *parser) metadataLine(i int, what byte) error {
 		}
 		p.help = unescape(text, p.format == openMetrics)
 	case 'U':
-		if n := len(p.family) - len(text); len(text) > 0 && (n < 1 || !bytes.HasSuffix(p.family, text) || p.family[n-1] != '_') {
+		if n := len(p.family) - len(text); p.format == openMetrics && len(text) > 0 && (n < 1 || !bytes.HasSuffix(p.family, text) || p.family[n-1] != '_') {
 			return p.wrong(i, "the unit is not the end of the metric name")
 		}
 		p.unit = text
@@ -197,15 +197,15 @@ func typeNamed(text []byte, f format) (sdk.MetricType, bool) {
 	case "summary":
 		return sdk.SummaryType, true
 	case "untyped":
-		return sdk.Unknown, f == plainText
+		return sdk.Unknown, f != openMetrics
 	case "unknown":
-		return sdk.Unknown, f == openMetrics
+		return sdk.Unknown, f != plainText
 	case "info":
-		return sdk.InfoType, f == openMetrics
+		return sdk.InfoType, f != plainText
 	case "stateset":
-		return sdk.StateSetType, f == openMetrics
+		return sdk.StateSetType, f != plainText
 	case "gaugehistogram":
-		return sdk.GaugeHistogramType, f == openMetrics
+		return sdk.GaugeHistogramType, f != plainText
 	}
 	return sdk.Unknown, false
 }
@@ -214,7 +214,7 @@ func typeNamed(text []byte, f format) (sdk.MetricType, bool) {
 var suffixes = map[sdk.MetricType][]string{
 	sdk.CounterType:        {"_total", "_created"},
 	sdk.HistogramType:      {"_bucket", "_sum", "_count", "_created"},
-	sdk.GaugeHistogramType: {"_bucket", "_gsum", "_gcount"},
+	sdk.GaugeHistogramType: {"_bucket", "_gsum", "_gcount", "_sum", "_count"}, // the last two in protobuf
 	sdk.SummaryType:        {"_sum", "_count", "_created"},
 	sdk.InfoType:           {"_info"},
 }

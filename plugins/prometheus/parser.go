@@ -13,6 +13,7 @@ type format uint8
 const (
 	plainText   format = iota // Prometheus' text format, 0.0.4 and 1.0.0
 	openMetrics               // OpenMetrics 1.0 and 0.0.1
+	protobuf                  // as the rewriter has written it
 )
 
 // span is a stretch of the page.
@@ -43,6 +44,10 @@ type parser struct {
 	name      span
 	named     bool
 	labels    []labelSpan
+
+	// The exemplars behind the value that was read last.
+	found         []found
+	exampleLabels []labelSpan
 }
 
 // Bits of class.
@@ -81,7 +86,7 @@ func (p *parser) head() (bool, error) {
 			return false, nil
 		}
 		switch c := p.page[i]; {
-		case c == '\n' && p.format == plainText:
+		case c == '\n' && p.format != openMetrics:
 			p.pos = i + 1
 		case c == '#':
 			end, err := p.comment(i + 1)
@@ -106,7 +111,7 @@ func (p *parser) at(i int) byte {
 
 // blanks skips blanks where the format allows them.
 func (p *parser) blanks(i int) int {
-	if p.format == plainText {
+	if p.format != openMetrics {
 		for i < len(p.page) && (p.page[i] == ' ' || p.page[i] == '\t') {
 			i++
 		}
@@ -169,7 +174,7 @@ func (p *parser) sample(i int) (err error) {
 }
 
 // braces reads labels from behind { to behind }. A quoted name without a value is the metric's. The labels of an exemplar
-// are checked and not kept.
+// have a place of their own.
 func (p *parser) braces(i int, exemplar bool) (int, error) {
 	for {
 		i = p.blanks(i)
@@ -223,7 +228,9 @@ func (p *parser) label(i int, name span, exemplar bool) (int, error) {
 	if !utf8.Valid(p.page[value.from:value.to]) {
 		return i, p.wrong(i, "a label value is not UTF-8")
 	}
-	if !exemplar {
+	if exemplar {
+		p.exampleLabels = append(p.exampleLabels, labelSpan{name, value})
+	} else {
 		p.labels = append(p.labels, labelSpan{name, value})
 	}
 	switch i = p.blanks(end); {

@@ -1,8 +1,10 @@
 // The source "prometheus" scrapes what has a /metrics page. Which series a page becomes, their labels, up
 // and the scrape_… series, staleness markers, limits and relabelling are those of Prometheus 3, so that rules and dashboards
 // written for it work unchanged. Pages are read in the text format and in OpenMetrics 1.0, compressed with gzip or not.
-// Exemplars and the created timestamps of OpenMetrics are checked and not kept (series that end in _created are), native
-// histograms are not asked for.
+// Exemplars of OpenMetrics pages are kept, each once: a page shows one until there is another. Created timestamps are checked
+// and not kept (series that end in _created are). With scrape_native_histograms pages are asked for in the protobuf format,
+// which has native histograms; one that is broken in itself — counts that do not add up — is dropped and counted as
+// invalid_histogram.
 //
 // A source scrapes its targets once when it opens and then at a phase of the interval that each target's labels decide, on
 // a grid of a tenth of the interval, finer where there are more than 200 targets, so that scrapes that fall together travel
@@ -29,7 +31,9 @@
 //	memory.go      reading a page by comparing it with the last one
 //	commit.go      what a page changes: samples, new series, stale ones
 //	workspace.go   what is needed while a page is read
+//	exemplars.go   which exemplars are new
 //	parser.go, metadata.go, value.go, number.go  the full parser
+//	protobuf.go, native.go  from protobuf to text that the parser reads
 //	series.go      from the labels on a page to those of a series
 //	file.go        the discovery
 package main
@@ -61,6 +65,9 @@ type Config struct {
 
 	Relabel       []relabel.Rule `hcl:"relabel,block" doc:"A rule that changes or drops targets before they are scraped, in order. Labels that begin with __ do not reach the series; __address__, __scheme__, __metrics_path__, __param_<name>, __scrape_interval__ and __scrape_timeout__ say how a target is scraped."`
 	MetricRelabel []relabel.Rule `hcl:"metric_relabel,block" doc:"A rule that changes or drops series of the page, in order."`
+
+	ScrapeNativeHistograms        bool `hcl:"scrape_native_histograms,optional" doc:"Ask for pages in the protobuf format, the only one that has native histograms, and keep them. Reading such a page takes several times the processor time of text, and every target of a Go program has it: so it is asked for only where native histograms are wanted."`
+	AlwaysScrapeClassicHistograms bool `hcl:"always_scrape_classic_histograms,optional" doc:"Keep the classic buckets of histograms that are native ones too; otherwise the native one takes their place."`
 
 	SampleLimit           int       `hcl:"sample_limit,optional" check:"min=0" doc:"Samples that a page may have after metric_relabel; with more the scrape fails. 0: any number."`
 	LabelLimit            int       `hcl:"label_limit,optional" check:"min=0" doc:"Labels that a series may have; with more the scrape fails. 0: 256."`

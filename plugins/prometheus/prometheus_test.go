@@ -89,7 +89,8 @@ func scrapes(t testing.TB, cfg plugintest.Config, opts ...plugintest.Option) *sc
 	return &scraped{Component: plugintest.Open(t, scraper(), cfg, append([]plugintest.Option{settings}, opts...)...), t: t}
 }
 
-// next returns the samples of one scrape: what came up to its markers. A scrape's reports are the last of its values.
+// next returns the samples of one scrape: what came up to its markers. A scrape's reports are the last of its values;
+// histograms follow.
 func (s *scraped) next() (scrape plugintest.Samples) {
 	s.t.Helper()
 	for {
@@ -98,7 +99,7 @@ func (s *scraped) next() (scrape plugintest.Samples) {
 				continue
 			}
 			end := i + 1
-			for end < len(s.rest) && isStale(s.rest[end]) {
+			for end < len(s.rest) && (isStale(s.rest[end]) || s.rest[end].Histogram != nil) {
 				end++
 			}
 			scrape, s.rest = s.rest[:end], s.rest[end:]

@@ -112,6 +112,11 @@ func (s *source) once(ctx context.Context, t *target) (n counts, err error) {
 		t.memory.absent(t.batch)
 		return n, nil
 	}
+	if page.format == protobuf {
+		if body, err = w.rewritten(body, s.cfg); err != nil {
+			return n, err
+		}
+	}
 	w.open(body, page.format, s.cfg.HonorTimestamps)
 	err = t.memory.read(w, &t.shaping)
 	n = counts{w.total, w.kept, w.added}

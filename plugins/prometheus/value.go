@@ -7,13 +7,17 @@ type sampleValue struct {
 	v     float64
 	t     int64
 	timed bool
+	shape int // 1 and the index of a native histogram, 0: v is the value
 }
 
-// value reads the value at the position and the rest of the line: a time, and in OpenMetrics an exemplar, which is checked
-// and dropped.
+// value reads the value at the position and the rest of the line: a time, and an exemplar where the format has them.
 func (p *parser) value() (s sampleValue, err error) {
-	if p.format == openMetrics {
+	p.found = p.found[:0]
+	switch p.format {
+	case openMetrics:
 		return p.openMetricsValue()
+	case protobuf:
+		return p.rewrittenValue()
 	}
 	i := p.blanks(p.pos)
 	if s.v, i, err = p.number(i, '\t', '{'); err != nil {
@@ -74,7 +78,7 @@ func (p *parser) openMetricsValue() (s sampleValue, err error) {
 		s.timed = true
 	}
 	if p.exemplarAt(i) {
-		if i, err = p.exemplar(i + 4); err != nil {
+		if i, err = p.exemplar(i+4, p.seconds); err != nil {
 			return s, err
 		}
 	}
@@ -83,6 +87,41 @@ func (p *parser) openMetricsValue() (s sampleValue, err error) {
 	}
 	p.pos = i + 1
 	return s, nil
+}
+
+// rewrittenValue reads a value as the rewriter writes it.
+func (p *parser) rewrittenValue() (s sampleValue, err error) {
+	i := p.pos
+	if p.at(i) == 'H' {
+		var index int64
+		i, index, err = p.whole(i + 1)
+		s.shape = int(index) + 1
+	} else {
+		s.v, i, err = p.number(i, '\n', '\n')
+	}
+	if err == nil && p.at(i) == ' ' && !p.exemplarAt(i) {
+		s.timed = true
+		i, s.t, err = p.whole(i + 1)
+	}
+	for err == nil && p.exemplarAt(i) {
+		i, err = p.exemplar(i+4, p.whole)
+	}
+	if err == nil && p.at(i) != '\n' {
+		err = p.wrong(i, "the end of the line is expected")
+	}
+	p.pos = i + 1
+	return s, err
+}
+
+// whole reads a number of ms.
+func (p *parser) whole(i int) (end int, n int64, err error) {
+	for end = i; class[p.at(end)]&(nameRest|nameFirst) == nameRest && n < math.MaxInt64/10; end++ {
+		n = n*10 + int64(p.page[end]-'0')
+	}
+	if end == i {
+		return end, 0, p.wrong(i, "a whole number is expected")
+	}
+	return end, n, nil
 }
 
 // seconds reads a time in seconds, as ms.
@@ -98,21 +137,26 @@ func (p *parser) exemplarAt(i int) bool {
 	return i+4 <= len(p.page) && string(p.page[i:i+4]) == " # {"
 }
 
-// exemplar reads an exemplar from behind its { to the end of the line.
-func (p *parser) exemplar(i int) (int, error) {
+// exemplar reads an exemplar from behind its { to the end of the line or to the next; clock reads its time.
+func (p *parser) exemplar(i int, clock func(int) (int, int64, error)) (int, error) {
+	e := found{labels: span{from: i}}
+	p.exampleLabels = p.exampleLabels[:0]
 	i, err := p.braces(i, true)
 	if err != nil {
 		return i, err
 	}
+	e.labels.to = i
 	if p.at(i) != ' ' {
 		return i, p.wrong(i, "one blank and a value are expected behind the exemplar's labels")
 	}
-	_, end, err := p.number(i+1, '\n', '\n')
-	if err != nil {
+	end := i
+	if e.value, end, err = p.number(i+1, '\n', '\n'); err != nil {
 		return i, err
 	}
-	if p.at(end) == ' ' {
-		end, _, err = p.seconds(end + 1)
+	if p.at(end) == ' ' && !p.exemplarAt(end) {
+		e.timed = true
+		end, e.t, err = clock(end + 1)
 	}
+	p.found = append(p.found, e)
 	return end, err
 }

@@ -19,6 +19,11 @@ type workspace struct {
 	values []float64
 	times  []ownTime
 
+	// What few samples have.
+	rewriter rewriter
+	shapes   []shape
+	examples []found
+
 	total   int // samples on the page
 	kept    int // of these, left by metric_relabel
 	samples int // of these, not repeated
@@ -53,11 +58,18 @@ type ownTime struct {
 	again  bool  // not the first of its series on the page
 }
 
+// shape is a sample that is a native histogram.
+type shape struct {
+	sample int // index into ids
+	*sdk.Histogram
+}
+
 // open sets a page to be read.
 func (w *workspace) open(page []byte, f format, honorTimes bool) {
 	w.page, w.pos, w.format, w.honorTimes = page, 0, f, honorTimes
 	w.begin(noState)
 	w.ids, w.values, w.times = w.ids[:0], w.values[:0], w.times[:0]
+	w.shapes, w.examples = w.shapes[:0], w.examples[:0]
 	w.total, w.kept, w.samples, w.added, w.parsed = 0, 0, 0, 0, 0
 	w.fresh, w.recorded = w.fresh[:0], false
 }
@@ -90,6 +102,13 @@ func (w *workspace) put(series int32, v sampleValue) {
 	w.samples++
 	if v.timed {
 		w.times = append(w.times, ownTime{len(w.ids), v.t, again})
+	}
+	if v.shape > 0 {
+		w.shapes = append(w.shapes, shape{len(w.ids), w.rewriter.histograms[v.shape-1]})
+	}
+	for _, e := range w.found {
+		e.sample = len(w.ids)
+		w.examples = append(w.examples, e)
 	}
 	w.ids = append(w.ids, series)
 	w.values = append(w.values, v.v)

@@ -1,0 +1,292 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+)
+
+// maxBuckets of a native histogram on a page: spans and counts each. The SDK takes no more either.
+const maxBuckets = 10_000
+
+// nativeFields are the fields of a Histogram message but for its classic buckets.
+type nativeFields struct {
+	count, zeroCount           uint64
+	countFloat, zeroCountFloat float64
+	sum, zeroThreshold         float64
+	schema                     int32
+	positive, negative         sideFields
+	exemplars                  bool
+}
+
+// sideFields are the buckets on one side of zero.
+type sideFields struct {
+	spans  []sdk.Span
+	deltas []int64
+	counts []float64
+}
+
+// histogram writes a histogram: classic buckets, or a native one, or both.
+func (r *rewriter) histogram() {
+	all := r.values
+	r.readNative()
+	if r.failed != nil || r.values.err != nil {
+		return
+	}
+	n := &r.native
+	native := r.whole && (len(n.positive.spans) > 0 || len(n.negative.spans) > 0 || n.zeroThreshold > 0 || n.zeroCount > 0)
+	if native {
+		r.writeNative(all)
+		if !r.classic || !hasBuckets(all) {
+			return
+		}
+	}
+	count := orFloat(n.countFloat, n.count)
+	if !r.line("_count", "", 0) {
+		return
+	}
+	r.value(count)
+	if r.line("_sum", "", 0) {
+		r.value(n.sum)
+	}
+	for all.next() && r.failed == nil {
+		if all.tag != 3<<3|asBytes {
+			continue
+		}
+		cumulative, bound, example, err := bucketOf(all.bytes)
+		if r.failed = err; err == nil && r.line("_bucket", "le", bound) {
+			r.value(cumulative, example)
+		}
+		if math.IsInf(bound, 1) {
+			return
+		}
+	}
+	if r.line("_bucket", "le", math.Inf(1)) {
+		r.value(count)
+	}
+}
+
+func hasBuckets(m message) bool {
+	for m.next() {
+		if m.tag == 3<<3|asBytes {
+			return true
+		}
+	}
+	return false
+}
+
+// orFloat is a count that may be written in two ways.
+func orFloat(f float64, n uint64) float64 {
+	if f != 0 {
+		return f
+	}
+	return float64(n)
+}
+
+// bucketOf reads a Bucket; example.bytes is its exemplar, nil if it has none.
+func bucketOf(b []byte) (cumulative, bound float64, example message, err error) {
+	whole, float := uint64(0), 0.0
+	m := message{rest: b}
+	for m.next() {
+		switch m.tag {
+		case 1<<3 | asVarint:
+			whole = m.bits
+		case 2<<3 | asFixed64:
+			bound = m.f64()
+		case 3<<3 | asBytes:
+			example = m
+		case 4<<3 | asFixed64:
+			float = m.f64()
+		}
+	}
+	return orFloat(float, whole), bound, example, m.err
+}
+
+// readNative reads all fields but classic buckets, into memory that is used again.
+func (r *rewriter) readNative() {
+	n, m := &r.native, &r.values
+	positive, negative := n.positive.empty(), n.negative.empty()
+	*n = nativeFields{positive: positive, negative: negative}
+	for m.next() && r.failed == nil {
+		switch m.tag >> 3 {
+		case 1:
+			n.count = m.bits
+		case 2:
+			n.sum = m.f64()
+		case 4:
+			n.countFloat = m.f64()
+		case 5:
+			n.schema = int32(protowire.DecodeZigZag(m.bits & math.MaxUint32))
+		case 6:
+			n.zeroThreshold = m.f64()
+		case 7:
+			n.zeroCount = m.bits
+		case 8:
+			n.zeroCountFloat = m.f64()
+		case 9, 10, 11:
+			r.failed = n.negative.field(m, m.tag>>3-9)
+		case 12, 13, 14:
+			r.failed = n.positive.field(m, m.tag>>3-12)
+		case 16:
+			n.exemplars = true
+		}
+	}
+	if r.failed != nil {
+		r.failed = fmt.Errorf("histogram %.50q: %w", r.name, r.failed)
+	}
+}
+
+func (s *sideFields) empty() sideFields {
+	return sideFields{s.spans[:0], s.deltas[:0], s.counts[:0]}
+}
+
+var errBuckets = fmt.Errorf("more than %d spans or buckets", maxBuckets)
+
+// field reads a span (0), a difference (1) or a count (2). Numbers come one by one or packed.
+func (s *sideFields) field(m *message, which uint64) error {
+	if len(s.spans) > maxBuckets || len(s.deltas) > maxBuckets || len(s.counts) > maxBuckets {
+		return errBuckets
+	}
+	packed := m.tag&7 == asBytes
+	switch {
+	case which == 0 && packed:
+		span := sdk.Span{}
+		f := message{rest: m.bytes}
+		for f.next() {
+			switch f.tag {
+			case 1<<3 | asVarint:
+				span.Offset = int32(protowire.DecodeZigZag(f.bits & math.MaxUint32))
+			case 2<<3 | asVarint:
+				span.Length = uint32(f.bits)
+			}
+		}
+		s.spans = append(s.spans, span)
+		return f.err
+	case which == 1 && packed:
+		for b := m.bytes; len(b) > 0; {
+			v, n := protowire.ConsumeVarint(b)
+			if n < 0 || len(s.deltas) > maxBuckets {
+				return errors.Join(errProtobuf, errBuckets)
+			}
+			s.deltas, b = append(s.deltas, protowire.DecodeZigZag(v)), b[n:]
+		}
+	case which == 1:
+		s.deltas = append(s.deltas, protowire.DecodeZigZag(m.bits))
+	case which == 2 && packed:
+		for b := m.bytes; len(b) > 0; {
+			v, n := protowire.ConsumeFixed64(b)
+			if n < 0 || len(s.counts) > maxBuckets {
+				return errors.Join(errProtobuf, errBuckets)
+			}
+			s.counts, b = append(s.counts, math.Float64frombits(v)), b[n:]
+		}
+	case which == 2:
+		s.counts = append(s.counts, m.f64())
+	}
+	return nil
+}
+
+// writeNative puts the native histogram beside the text, and a line with its index into it.
+func (r *rewriter) writeNative(all message) {
+	n := &r.native
+	h := &sdk.Histogram{
+		Schema: n.schema, ZeroThreshold: n.zeroThreshold, ZeroCount: float64(n.zeroCount), Count: float64(n.count), Sum: n.sum,
+		Float: n.countFloat > 0 || n.zeroCountFloat > 0,
+	}
+	if h.Float {
+		h.Count, h.ZeroCount = n.countFloat, n.zeroCountFloat
+	}
+	if r.kind == protoGaugeHistogram {
+		h.Reset = sdk.NotCounter
+	}
+	var err, err2 error
+	h.PositiveSpans, h.Positive, err = n.positive.buckets(h.Float)
+	h.NegativeSpans, h.Negative, err2 = n.negative.buckets(h.Float)
+	if err = errors.Join(err, err2); err != nil {
+		r.failed = fmt.Errorf("histogram %.50q: %w", r.name, err)
+	}
+	if !r.line("", "", 0) {
+		return
+	}
+	r.out = strconv.AppendInt(append(r.out, 'H'), int64(len(r.histograms)), 10)
+	r.histograms = append(r.histograms, h)
+	r.ending(r.nativeExemplars(all))
+}
+
+// buckets are those that are not empty, and the spans that say which they are.
+func (s *sideFields) buckets(float bool) (spans []sdk.Span, counts []float64, err error) {
+	n, total := len(s.deltas), 0
+	if float {
+		n = len(s.counts)
+	}
+	for _, span := range s.spans {
+		if total += int(span.Length); total > n {
+			break
+		}
+	}
+	if total != n {
+		return nil, nil, fmt.Errorf("its spans have %d buckets, and it has %d", total, n)
+	}
+	index, next, last, k := int64(0), int64(math.MinInt64), int64(0), 0 // next: behind the last bucket that was taken
+	for _, span := range s.spans {
+		if index += int64(span.Offset); index > math.MaxInt32-int64(span.Length) || index < math.MinInt32 || index-next > math.MaxInt32 && next != math.MinInt64 {
+			return nil, nil, fmt.Errorf("a span begins at bucket %d", index)
+		}
+		for range span.Length {
+			c := 0.0
+			if float {
+				c = s.counts[k]
+			} else {
+				last += s.deltas[k]
+				c = float64(last)
+			}
+			if c != 0 {
+				switch {
+				case len(spans) == 0:
+					spans = append(spans, sdk.Span{Offset: int32(index)})
+				case index != next:
+					spans = append(spans, sdk.Span{Offset: int32(index - next)})
+				}
+				spans[len(spans)-1].Length++
+				counts, next = append(counts, c), index+1
+			}
+			index++
+			k++
+		}
+	}
+	return spans, counts, nil
+}
+
+// nativeExemplars are those of a native histogram, or else those of its classic buckets, as far as they have a time: it
+// tells them apart in one series.
+func (r *rewriter) nativeExemplars(all message) (found []message) {
+	own := r.native.exemplars
+	for all.next() {
+		example := message{}
+		switch {
+		case own && all.tag == 16<<3|asBytes:
+			example = all
+		case !own && all.tag == 3<<3|asBytes:
+			_, _, example, _ = bucketOf(all.bytes)
+		}
+		if example.bytes != nil && hasTime(example.bytes) {
+			found = append(found, example)
+		}
+	}
+	return found
+}
+
+func hasTime(exemplar []byte) bool {
+	m := message{rest: exemplar}
+	for m.next() {
+		if m.tag == 3<<3|asBytes {
+			return true
+		}
+	}
+	return false
+}
