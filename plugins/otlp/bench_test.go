@@ -54,3 +54,22 @@ func BenchmarkTheGeneratedDecoderAlone(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkABatchBecomesARequest: one operation is a sample of a known series.
+func BenchmarkABatchBecomesARequest(b *testing.B) {
+	const samples = 1000
+	defs := map[sdk.Ref]sdk.Series{}
+	origin := sdk.NewOrigin("source.test.main", func(ref sdk.Ref) (sdk.Series, bool) { s, ok := defs[ref]; return s, ok })
+	run := sdk.Run{Origin: origin, Base: time.Now().UnixMilli()}
+	for i := range samples {
+		ref := sdk.Ref(i)
+		defs[ref] = sdk.Series{Family: &sdk.Family{Name: "http_requests_total", Type: sdk.CounterType},
+			Labels: sdk.NewLabels("__name__", "http_requests_total", "job", "shop", "instance", "a:1", "method", "GET", "route", fmt.Sprint("/api/v1/items/", i), "status", "200")}
+		run.Refs, run.Values = append(run.Refs, ref), append(run.Values, float64(i))
+	}
+	in := sdk.ReadBatch(1, []sdk.Run{run})
+	b.ReportAllocs()
+	for n := 0; n < b.N; n += samples {
+		encodeFrom(in, 0, 1<<20)
+	}
+}

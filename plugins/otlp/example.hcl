@@ -16,3 +16,20 @@ source "otlp" "edge" {
   promote_resource_attributes = ["deployment.environment.name"]
   limit_series                = 500000
 }
+
+# Everything that is collected, to a Collector.
+sink "otlp" "collector" {
+  endpoint     = "https://collector.example:4317"
+  bearer_token = secret("env:OTLP_TOKEN")
+}
+
+# Or to a Prometheus 3 that was started with --web.enable-otlp-receiver.
+sink "otlp" "prometheus" {
+  protocol = "http"
+  endpoint = "http://10.0.0.5:9090/api/v1/otlp/v1/metrics"
+}
+
+pipeline "out" {
+  from = [source]
+  to   = [sink.otlp.collector, sink.otlp.prometheus]
+}

@@ -1,8 +1,9 @@
-// The source "otlp" receives metrics from OpenTelemetry SDKs and Collectors: OTLP over gRPC, and over HTTP as protobuf or
-// JSON, compressed with gzip or not. Which series they become is what Prometheus 3 makes of them at its own OTLP endpoint,
+// The plugin "otlp" speaks OpenTelemetry's protocol for metrics, over gRPC and over HTTP.
+//
+// The source receives from OpenTelemetry SDKs and Collectors: protobuf, over HTTP also JSON, compressed with gzip or not. Which series they become is what Prometheus 3 makes of them at its own OTLP endpoint,
 // so that dashboards and rules written for that work unchanged.
 //
-// # What becomes of a metric
+// # Source: what becomes of a metric
 //
 // Gauges and sums become one series for each set of attributes, histograms with explicit bounds the classic _bucket, _sum
 // and _count, summaries their quantiles. service.namespace/service.name becomes the label job (without a service.name the
@@ -13,7 +14,7 @@
 // and begins at zero after a restart of the plugin, which rate() sees as a reset. A delta that is not newer than the last
 // one of its series is refused: so one that is sent twice, since an answer was lost, counts once.
 //
-// # Delivery
+// # Source: delivery
 //
 // A sender is answered when its data is durable in the daemon's log. Where the daemon has no room, or max_requests are being
 // read, the answer is RESOURCE_EXHAUSTED with RetryInfo, or 429 with Retry-After; where durability is not confirmed in 10 s,
@@ -29,23 +30,50 @@
 //	exp_histograms                exponential histograms
 //	limit_series                  more series than limit_series
 //
-// # Bounds
+// # Source: bounds
 //
 // Memory: max_requests times max_request_size for requests on their way, 24 bytes for each sample of the one that is being
 // read, and for each live series (at most limit_series, forgotten after idle_timeout) the bytes of its attributes and about
 // 400 bytes. Attributes may nest 16 deep. A request must arrive within 30 s.
 //
+// # Sink: what is sent
+//
+// A series' labels job and instance become service.name and service.instance.id of a resource, the others attributes. Counters
+// become cumulative monotonic sums; as nobody knows when they began, they begin when they are first seen, and after a fall at
+// the sample before it. All else is a gauge, but for the _bucket, _sum and _count series of histograms and summaries: these
+// go one by one, as sums that are not monotonic. That keeps names and values through a Prometheus or a Magpie at the other
+// end; a backend that wants whole histograms does not get them. Staleness markers become the flag "no recorded value".
+//
+// # Sink: delivery
+//
+// A batch is acknowledged when the receiver has answered for all of it; its requests go one after another, so that a series'
+// samples stay in order. What the specification calls retryable is tried again (UNAVAILABLE, ABORTED, RESOURCE_EXHAUSTED with
+// RetryInfo and others; 429, 502, 503, 504; no answer), not before the time that RetryInfo or Retry-After names, up to an
+// hour, and goes on behind what the receiver has. What is too large is sent again in halves. All else is final, shown, and
+// its samples are counted as dropped:
+//
+//	partial_success  as many as the receiver says; which ones it does not say
+//	rejected         any other answer
+//	unauthorized     401, 403, UNAUTHENTICATED, PERMISSION_DENIED
+//	not_found        404, UNIMPLEMENTED
+//	too_large        even alone
+//
+// Memory: one request for each pipeline that ends in the sink (max_request_size, and what it is compressed to), the labels
+// of each live series and about 250 bytes.
+//
 // # How it is tested
 //
 // OpenTelemetry's Go SDK sends through its own exporters, over gRPC and HTTP, with gzip and without, with deltas and without.
-// Three thousand generated requests, and those of a fuzz target, go through this plugin and through the converter of
-// Prometheus 3 (a library here), which must make the same series and samples. Debian has neither an OpenTelemetry Collector nor
-// a Prometheus with an OTLP endpoint, so neither is run as a program of its own.
+// Three thousand generated requests, and those of a fuzz target, go through the source and through the converter of
+// Prometheus 3, which must make the same series and samples. The sink sends into the source, and into the OTLP endpoint of
+// Prometheus 3 over its database. Debian has neither an OpenTelemetry Collector nor a Prometheus with an OTLP endpoint: the
+// Prometheus here is the library that go.mod names, and what receivers answer in trouble comes from a stub.
 //
 // # Files
 //
 //	source.go, http.go, grpc.go, guard.go  the receiver: listening, answering, who may send
 //	intake.go, request.go, points.go       from a request to samples
 //	context.go, names.go, attributes.go    what is known of a sender; names and labels
+//	sink.go, post.go, encode.go            the sink: a batch's way, requests and answers, messages
 //	protobuf.go                            reading protobuf in place
 package main

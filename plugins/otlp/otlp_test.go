@@ -104,7 +104,11 @@ func (s *seen) Emit(ctx context.Context, b *sdk.Batch) error {
 		}
 		for i, ref := range c.Run.Refs {
 			d := s.defined[ref]
-			s.lines = append(s.lines, line(d.Labels.String(), d.Family.Type.String(), c.Run.Time(i), c.Run.Values[i]))
+			kind := ""
+			if d.Family != nil {
+				kind = d.Family.Type.String()
+			}
+			s.lines = append(s.lines, line(d.Labels.String(), kind, c.Run.Time(i), c.Run.Values[i]))
 		}
 		s.retired = append(s.retired, c.Retire...)
 	})
@@ -384,11 +388,13 @@ func TestTheExampleIsValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("OTLP_TOKEN", "x")
-	cfg, err := plugintest.HCL(source, string(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := plugintest.Validate(t, source, cfg); len(d) > 0 {
-		t.Error(d)
+	for _, c := range []sdk.Capability{source, sink} {
+		cfg, err := plugintest.HCL(c, string(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := plugintest.Validate(t, c, cfg); len(d) > 0 {
+			t.Error(d)
+		}
 	}
 }

@@ -22,7 +22,7 @@ import (
 	api "go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-	sender "go.opentelemetry.io/otel/sdk/resource"
+	from "go.opentelemetry.io/otel/sdk/resource"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -60,7 +60,7 @@ func TestOpenTelemetrysOwnSDKSends(t *testing.T) {
 	c, overGRPC, overHTTP := listening(t, nil)
 	for name, exporter := range exporters(t, overGRPC, overHTTP) {
 		reader := sdkmetric.NewPeriodicReader(exporter, sdkmetric.WithInterval(time.Hour))
-		provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithResource(sender.NewSchemaless(
+		provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader), sdkmetric.WithResource(from.NewSchemaless(
 			attr.String("service.name", "shop"), attr.String("service.instance.id", name), attr.String("os.type", "linux"))))
 		meter := provider.Meter("test")
 		requests, err := meter.Int64Counter("http.requests", api.WithDescription("Requests."))
@@ -297,7 +297,7 @@ func TestOnlyThoseWhoMayCanSend(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		data := &metricdata.ResourceMetrics{Resource: sender.Empty(), ScopeMetrics: []metricdata.ScopeMetrics{{Metrics: []metricdata.Metrics{{Name: "g", Data: metricdata.Gauge[int64]{DataPoints: []metricdata.DataPoint[int64]{{Value: 1, Time: time.Now()}}}}}}}}
+		data := &metricdata.ResourceMetrics{Resource: from.Empty(), ScopeMetrics: []metricdata.ScopeMetrics{{Metrics: []metricdata.Metrics{{Name: "g", Data: metricdata.Gauge[int64]{DataPoints: []metricdata.DataPoint[int64]{{Value: 1, Time: time.Now()}}}}}}}}
 		return overG.Export(t.Context(), data), overH.Export(t.Context(), data)
 	}
 	if g, h := send(mine, right); g != nil || h != nil {
