@@ -102,6 +102,9 @@ func (h bareHost) Status(sdk.Status, string)                         {}
 func (h bareHost) Listen(network, address string) (net.Listener, error) {
 	return net.Listen(network, address)
 }
+func (h bareHost) ListenPacket(network, address string) (net.PacketConn, error) {
+	return net.ListenPacket(network, address)
+}
 func (h bareHost) Source() sdk.SourceSettings { return sdk.SourceSettings{} }
 
 // openDirectly opens a store in the test's own directory, or the path of the configuration, and closes it at the end.
