@@ -42,6 +42,24 @@ func checkAddress(d *sdk.Diags, field any, address string) {
 
 var _ sdk.Validator = (*SinkConfig)(nil)
 
+// StoreConfig is the block of the store.
+type StoreConfig struct {
+	URL          string        `hcl:"url" check:"url" doc:"Address of the server, such as http://prometheus:9090; its HTTP API is below /api/v1."`
+	WriteURL     string        `hcl:"write_url,optional" check:"url" doc:"Where samples are written to; default: /api/v1/write below url."`
+	QueryTimeout time.Duration `hcl:"query_timeout,optional" default:"30s" check:"min=100ms,max=10m" doc:"How long a query may take."`
+	MaxResult    sdk.Bytes     `hcl:"max_result,optional" default:"64MiB" check:"min=64KiB,max=1GiB" doc:"Largest answer to a query of the daemon's rules and plugins that is read."`
+	Sending
+}
+
+// Validate checks what belongs together.
+func (c *StoreConfig) Validate(d *sdk.Diags) {
+	checkAddress(d, &c.URL, c.URL)
+	if c.WriteURL != "" {
+		checkAddress(d, &c.WriteURL, c.WriteURL)
+	}
+	c.HTTPClient.Validate(d)
+}
+
 // SourceConfig is the block of the source.
 type SourceConfig struct {
 	Listen        string         `hcl:"listen,optional" check:"hostport" doc:"Address of a listener of its own, such as 0.0.0.0:9201, for /api/v1/write. Without it the daemon's address takes requests, as it does in any case."`

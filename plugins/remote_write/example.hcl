@@ -32,3 +32,8 @@ source "remote_write" "in" {
     key_file  = "/etc/magpie/server.key"
   }
 }
+
+# A Prometheus elsewhere as the place where metrics are kept and queried.
+store "prometheus" "central" {
+  url = "http://prometheus.example:9090"
+}

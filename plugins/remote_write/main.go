@@ -9,7 +9,7 @@ import (
 
 func main() {
 	debug.SetGCPercent(50) // what is known of series stays; little is allocated
-	serve.Main("remote_write", version, sink(), source())
+	serve.Main("remote_write", version, sink(), source(), prometheusStore())
 }
 
 func sink() sdk.Capability {
@@ -19,4 +19,9 @@ func sink() sdk.Capability {
 func source() sdk.Capability {
 	return sdk.StreamSource(openSource, sdk.OwnLabels(), sdk.Mount("/api/v1/write"),
 		sdk.Doc("Receives Prometheus' remote write, protocol 1.0 and 2.0, and answers when what came is durable."))
+}
+
+func prometheusStore() sdk.Capability {
+	return sdk.Store(openStore, sdk.Named("prometheus"), sdk.Mount("/api/v1"),
+		sdk.Doc("Keeps metrics in any server that takes remote write and answers Prometheus' HTTP API: Prometheus, Mimir, Thanos, VictoriaMetrics."))
 }

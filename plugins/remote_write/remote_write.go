@@ -1,5 +1,6 @@
 // The plugin "remote_write" speaks Prometheus' remote write: the sink sends samples to whatever receives them (Prometheus,
 // Mimir, Thanos, VictoriaMetrics and others), and the source receives what others send, in version 1.0 and 2.0 of the protocol.
+// The store "prometheus" is such a receiver that is asked, too: the sink and a client of Prometheus' HTTP API.
 //
 // # Delivery
 //
@@ -51,10 +52,19 @@
 // hostile sender can make the source use is about six times max_body for each of max_concurrent requests; an ordinary
 // request takes some 500 B a sample while it is read; a series that was sent within fifteen minutes about 200 B and its labels.
 //
+// # The remote as a store
+//
+// The store writes as the sink does, to /api/v1/write below url if nothing else is said, and asks the HTTP API below
+// /api/v1 for what rules, the console and other plugins want to know. The daemon's own /api/v1 is passed on to it, but for what
+// the daemon answers itself: queries, series, labels, metadata, exemplars and remote read, with the credentials of the block and
+// not those of the client; nothing that changes or deletes. An expression is checked here for quotes and brackets without
+// their other half, and then by the remote's format_query; where the remote does not answer, it passes, and is told
+// at its first evaluation. Answers are read up to max_result.
+//
 // # How it is tested
 //
 // A real Prometheus (Debian's 2.42) receives protocol 1.0 from the sink while it is killed and started again, and another one sends
-// to the source; the receiver of the Prometheus that go.mod names takes protocol 2.0 over its database; sink and source speak
+// to the source; a third is the store; the receiver of the Prometheus that go.mod names takes protocol 2.0 over its database; sink and source speak
 // to each other in both versions. Everything else is tested with requests that are written and read with the code generated from
 // the specification's messages, and the source's decoders are fuzzed against it.
 //
@@ -62,7 +72,8 @@
 //
 // config.go holds the blocks. Sending: sink.go is the component, job.go a batch on its way, encode.go the messages,
 // series.go what is known of series, post.go requests and answers. Receiving: source.go is the component, receive.go
-// requests and answers, message.go and decode.go read them, dictionary.go what is known of series.
+// requests and answers, message.go and decode.go read them, dictionary.go what is known of series. The store: store.go,
+// and query.go, which asks.
 package main
 
 const version = "0.1.0"
