@@ -247,8 +247,7 @@ func (w *filler) flush() {
 }
 
 func (l *Log) removeLeftovers() {
-	left, _ := filepath.Glob(filepath.Join(l.dir, "*.new"))
-	for _, path := range left {
-		os.Remove(path)
+	for _, name := range leftovers(l.dir) {
+		os.Remove(filepath.Join(l.dir, name))
 	}
 }

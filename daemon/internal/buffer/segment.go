@@ -224,19 +224,23 @@ func (s *segment) resync(at, end int64) int64 {
 
 // stretch is a part of a segment that is no whole record.
 type stretch struct {
-	From, To int64
-	Torn     bool // it is what a write leaves that did not end
+	From int64 `json:"from"`
+	To   int64 `json:"to"`
+	Torn bool  `json:"torn"` // it is what a write leaves that did not end
 }
 
-// scan reads a whole segment: whole is called for each whole record, and what is between them is returned.
-func (s *segment) scan(whole func(at int64, h header, payload []byte) error) (bad []stretch, err error) {
+// scan reads a segment, with payloads or without: whole is called for each whole record, and what is between them is returned.
+func (s *segment) scan(payloads bool, whole func(at int64, h header, payload []byte) error) (bad []stretch, err error) {
 	var buf []byte
 	for at := int64(segmentHeader); at < s.size; {
 		h, err := s.readHeader(at, s.size)
 		next := at + h.size()
 		if err == nil {
-			buf = slices.Grow(buf[:0], int(h.length))[:h.length]
-			if err = s.readPayload(at, h, buf); err == nil {
+			if payloads {
+				buf = slices.Grow(buf[:0], int(h.length))[:h.length]
+				err = s.readPayload(at, h, buf)
+			}
+			if err == nil {
 				if err := whole(at, h, buf); err != nil {
 					return bad, err
 				}
@@ -279,7 +283,7 @@ type tail struct {
 // repairTail cuts the segment behind its last whole record, and reports the damage before that.
 func (s *segment) repairTail(damage func(s *segment, from, to int64)) (t tail, err error) {
 	t.last = mark{s.first - 1, s.before}
-	bad, err := s.scan(func(_ int64, h header, _ []byte) error {
+	bad, err := s.scan(true, func(_ int64, h header, _ []byte) error {
 		if h.flags&flagCarried == 0 && h.position > t.last.position {
 			t.last = h.last()
 		}

@@ -52,8 +52,8 @@ func isTerminal(f *os.File) bool {
 // command is one word of the command line.
 type command struct {
 	name  string
-	args  string // of its usage
-	about string
+	args  string                        // of its usage
+	about string                        // the first line for the list of commands
 	flags func(*flag.FlagSet, *options) // of its own; may be nil
 	run   func(ctx context.Context, o *options, args []string) int
 }
@@ -86,6 +86,7 @@ func commands() []command {
 		{"status", "[PATH]", "show how the components, plugins and pipelines of the running daemon are", nil, status},
 		{"query", "EXPR", "ask the running daemon with PromQL", queryFlagsOf, query},
 		{"plugin", "list | describe NAME", "show the plugins that there are and what they offer", nil, plugin},
+		{"buffer", "inspect | verify | repair [DIR]", bufferHelp, nil, bufferCommand},
 		{"version", "", "print the version", nil, version},
 	}
 }
@@ -174,7 +175,8 @@ func interleaved(f *flag.FlagSet, args []string) (rest []string, err error) {
 func usage(w io.Writer) {
 	fmt.Fprintf(w, "Magpie %s watches servers, middleware, networks and applications, and brings the news.\n\nUsage: magpie COMMAND [-flag value] [PATH]\n\n", Version)
 	for _, c := range commands() {
-		fmt.Fprintf(w, "  %-8s %s\n", c.name, c.about)
+		about, _, _ := strings.Cut(c.about, "\n") // the rest is for its own help
+		fmt.Fprintf(w, "  %-8s %s\n", c.name, about)
 	}
 	fmt.Fprintf(w, "\nmagpie COMMAND -help says more.\n")
 }
