@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"hash/maphash"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -21,8 +21,14 @@ type found struct {
 
 // lastExemplar is what is kept of the exemplar of a series that was sent last: a page shows it until there is another.
 type lastExemplar struct {
-	t    int64  // its time, 0: it had none
-	hash uint64 // of its text, where it had no time
+	t     int64 // its time, 0: it had none
+	value float64
+	hash  uint64 // of its labels, where it had no time
+}
+
+// notNewer compares exemplars of one series that have times, as Prometheus does: equal times are told apart by their values.
+func (l lastExemplar) notNewer(e *found) bool {
+	return cmp.Or(cmp.Compare(e.t, l.t), cmp.Compare(e.value, l.value)) <= 0
 }
 
 // maxExemplar bounds the text of an exemplar's labels: OpenMetrics lets it have 128 characters.
@@ -34,10 +40,7 @@ func (m *memory) exemplars(w *workspace, b *sdk.Batch) {
 	latest := b.Time.UnixMilli() + maxAhead
 	if len(w.examples) > 1 { // those of one series by their times
 		slices.SortStableFunc(w.examples, func(a, b found) int {
-			if a.sample != b.sample {
-				return a.sample - b.sample
-			}
-			return int(min(1, max(-1, a.t-b.t)))
+			return cmp.Or(cmp.Compare(a.sample, b.sample), cmp.Compare(a.t, b.t), cmp.Compare(a.value, b.value))
 		})
 	}
 	for _, e := range w.examples {
@@ -50,11 +53,11 @@ func (m *memory) exemplars(w *workspace, b *sdk.Batch) {
 			continue
 		}
 		last, known := m.sent[ref]
-		this := lastExemplar{t: e.t}
+		this := lastExemplar{t: e.t, value: e.value}
 		if !e.timed {
-			this.hash = maphash.Bytes(seed, w.page[e.labels.from:e.labels.to]) ^ math.Float64bits(e.value)
+			this.hash = maphash.Bytes(seed, w.page[e.labels.from:e.labels.to])
 		}
-		if known && (e.timed && e.t <= last.t || !e.timed && this == last) {
+		if known && (e.timed && last.notNewer(&e) || !e.timed && this == last) {
 			continue
 		}
 		if m.sent == nil {
