@@ -39,7 +39,11 @@ type counts struct {
 	wrong                          string // of the first one
 }
 
-func (c *counts) refuse(n int, format string, args ...any) {
+// refuse counts samples that are not taken; the daemon counts them by reason, "" if it has done so already.
+func (d *dictionary) refuse(c *counts, reason string, n int, format string, args ...any) {
+	if reason != "" {
+		d.batch.Reject(reason, n)
+	}
 	if c.refused += n; c.wrong == "" {
 		c.wrong = fmt.Sprintf(format, args...)
 	}
@@ -56,7 +60,7 @@ func (d *dictionary) put(q *request, now time.Time) (c counts) {
 		s := &q.series[i]
 		n := s.points.to - s.points.from + s.histograms.to - s.histograms.from
 		if s.wrong != "" {
-			c.refuse(n, "%s: %s", textOf(q.labels[s.labels.from:s.labels.to]), s.wrong)
+			d.refuse(&c, "invalid_labels", n, "%s: %s", textOf(q.labels[s.labels.from:s.labels.to]), s.wrong)
 			continue
 		}
 		if n == 0 && s.exemplars.from == s.exemplars.to {
@@ -64,7 +68,7 @@ func (d *dictionary) put(q *request, now time.Time) (c counts) {
 		}
 		ref, wrong := d.ref(q, s, now)
 		if wrong != "" {
-			c.refuse(n, "%s: %s", textOf(q.labels[s.labels.from:s.labels.to]), wrong)
+			d.refuse(&c, "", n, "%s: %s", textOf(q.labels[s.labels.from:s.labels.to]), wrong)
 		}
 		d.putSamples(q, s, ref, wrong == "", latest, &c)
 	}
@@ -78,7 +82,7 @@ func (d *dictionary) put(q *request, now time.Time) (c counts) {
 func (d *dictionary) putSamples(q *request, s *received, ref sdk.Ref, taken bool, latest int64, c *counts) {
 	for _, p := range q.points[s.points.from:s.points.to] {
 		if taken && p.t > latest {
-			c.refuse(1, "%s: a sample of %s is too far in the future", textOf(q.labels[s.labels.from:s.labels.to]), time.UnixMilli(p.t).UTC().Format(time.RFC3339))
+			d.refuse(c, "future", 1, "%s: a sample of %s is too far in the future", textOf(q.labels[s.labels.from:s.labels.to]), time.UnixMilli(p.t).UTC().Format(time.RFC3339))
 			continue
 		}
 		d.batch.PutAt(ref, p.v, time.UnixMilli(p.t))
@@ -86,7 +90,11 @@ func (d *dictionary) putSamples(q *request, s *received, ref sdk.Ref, taken bool
 	}
 	for _, h := range q.histograms[s.histograms.from:s.histograms.to] {
 		if err := h.Validate(); taken && (err != nil || h.t > latest) {
-			c.refuse(1, "%s: a histogram is not valid, or in the future: %v", textOf(q.labels[s.labels.from:s.labels.to]), err)
+			reason := "invalid_histogram"
+			if err == nil {
+				reason, err = "future", fmt.Errorf("%s is too far in the future", time.UnixMilli(h.t).UTC().Format(time.RFC3339))
+			}
+			d.refuse(c, reason, 1, "%s: a histogram: %v", textOf(q.labels[s.labels.from:s.labels.to]), err)
 			continue
 		}
 		d.batch.PutHistogramAt(ref, h.Histogram, time.UnixMilli(h.t))

@@ -17,7 +17,7 @@ const (
 )
 
 // encoder writes the messages of one shard, prometheus.WriteRequest of protocol 1.0 or io.prometheus.write.v2.Request of
-// 2.0, sample by sample, into memory that it uses again: no allocation a sample. Each sample is a TimeSeries of its own, as
+// 2.0, sample by sample, into memory that it uses again: no allocation a float. Each sample is a TimeSeries of its own, as
 // Prometheus sends them.
 type encoder struct {
 	protocol int
@@ -29,6 +29,7 @@ type encoder struct {
 	round   uint32 // of local's entries that are of this message
 	used    uint32 // symbols in this message
 	refs    []byte
+	extra   []byte // what a TimeSeries has beside a float
 	whole   []byte
 }
 
@@ -53,13 +54,21 @@ func (e *encoder) begin(protocol int, texts []string) {
 	e.table = append(e.table, 4<<3|bytesType, 0) // the first symbol is empty
 }
 
-// add appends a sample.
-func (e *encoder) add(s *series, t int64, v float64) {
+// add appends a sample: a float, or a histogram; and exemplars of its series.
+func (e *encoder) add(s *series, t int64, v float64, h *sdk.Histogram, exemplars []sdk.Exemplar) {
 	sample := 10 + uvarintSize(int(t))
+	size := 2 + sample
+	e.extra = e.extra[:0]
+	if h != nil || exemplars != nil {
+		if e.signals(t, h, exemplars); h != nil {
+			size = 0
+		}
+		size += len(e.extra)
+	}
 	b := e.message
 	if e.protocol == 1 {
 		b = append(b, 1<<3|bytesType)
-		b = binary.AppendUvarint(b, uint64(len(s.labels)+2+sample))
+		b = binary.AppendUvarint(b, uint64(len(s.labels)+size))
 		b = append(b, s.labels...)
 	} else {
 		refs := e.refs[:0]
@@ -69,16 +78,19 @@ func (e *encoder) add(s *series, t int64, v float64) {
 		e.refs = refs
 		metadata := e.metadata(s.family)
 		b = append(b, 5<<3|bytesType)
-		b = binary.AppendUvarint(b, uint64(1+uvarintSize(len(refs))+len(refs)+2+sample+metadata.size))
+		b = binary.AppendUvarint(b, uint64(1+uvarintSize(len(refs))+len(refs)+size+metadata.size))
 		b = append(b, 1<<3|bytesType)
 		b = binary.AppendUvarint(b, uint64(len(refs)))
 		b = append(b, refs...)
 		b = metadata.append(b)
 	}
-	b = append(b, 2<<3|bytesType, byte(sample), 1<<3|fixed64Type)
-	b = binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
-	b = append(b, 2<<3|varintType)
-	e.message = binary.AppendUvarint(b, uint64(t))
+	if h == nil {
+		b = append(b, 2<<3|bytesType, byte(sample), 1<<3|fixed64Type)
+		b = binary.LittleEndian.AppendUint64(b, math.Float64bits(v))
+		b = append(b, 2<<3|varintType)
+		b = binary.AppendUvarint(b, uint64(t))
+	}
+	e.message = append(b, e.extra...)
 }
 
 // symbol is the number of a text in this message.

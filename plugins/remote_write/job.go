@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 
@@ -12,12 +13,13 @@ import (
 // job is one batch on its way. It outlives a failed Write, so that the next attempt goes on behind what the receiver has.
 type job struct {
 	*writer
-	in       *sdk.Batch
-	series   []*series // of each sample; nil: dropped
-	texts    []string
-	protocol int
-	attempt  int
-	shards   []*shard
+	in        *sdk.Batch
+	series    []*series                  // of each sample; nil: dropped
+	exemplars map[*series][]sdk.Exemplar // nil: there are none
+	texts     []string
+	protocol  int
+	attempt   int
+	shards    []*shard
 }
 
 // shard sends its share of a job, one request after another. It belongs to one job at a time; its memory is kept.
@@ -60,6 +62,7 @@ func (j *job) prepare(protocol int) {
 			j.series = append(j.series, w.catalogue.resolve(run.Origin, known, ref, protocol))
 		}
 	}
+	j.exemplars = j.exemplarsOf()
 	j.texts = w.catalogue.symbols.texts
 	if j.shards == nil {
 		n := min((len(j.series)+w.cfg.MaxSamples-1)/w.cfg.MaxSamples, w.cfg.Shards)
@@ -70,6 +73,26 @@ func (j *job) prepare(protocol int) {
 			j.shards = append(j.shards, s)
 		}
 	}
+}
+
+// exemplarsOf finds the exemplars of the batch's series. One whose series has no sample in the batch is left out: protocol 2.0 has no
+// place for it.
+func (j *job) exemplarsOf() map[*series][]sdk.Exemplar {
+	var found map[*series][]sdk.Exemplar
+	for r := range j.in.Runs() {
+		run := &j.in.Runs()[r]
+		known := originOf(run.Origin)
+		for i := range run.Exemplars {
+			e := &run.Exemplars[i]
+			if p := known.Get(e.Ref); p != nil {
+				if found == nil {
+					found = map[*series][]sdk.Exemplar{}
+				}
+				found[*p] = append(found[*p], e.Exemplar)
+			}
+		}
+	}
+	return found
 }
 
 // send sends what is not settled, all shards at the same time.
@@ -131,7 +154,13 @@ func (j *job) fill(s *shard) (n int, end position, runs int) {
 		before := n
 		for ; p.k < len(run.Refs) && n < s.limit; p.k, p.i = p.k+1, p.i+1 {
 			if one := j.series[p.i]; one != nil && one.hash%s.of == s.number {
-				s.add(one, run.Time(p.k), run.Values[p.k])
+				v, h := math.NaN(), (*sdk.Histogram)(nil)
+				if run.Histograms != nil {
+					h = run.Histograms[p.k]
+				} else {
+					v = run.Values[p.k]
+				}
+				s.add(one, run.Time(p.k), v, h, j.exemplars[one])
 				n++
 			}
 		}

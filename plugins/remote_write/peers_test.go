@@ -160,3 +160,28 @@ func TestTheNewestPrometheusReceivesProtocol2(t *testing.T) {
 		t.Errorf("health: %v", h)
 	}
 }
+
+func TestTheNewestPrometheusReceivesHistogramsAndExemplars(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range []string{"1.0", "2.0"} {
+		server, db := newestReceiver(t)
+		c := openTest(t, server.URL, plugintest.Config{"protocol": protocol})
+		b := c.Batch()
+		now := time.Now().Truncate(time.Second)
+		for i, h := range []*sdk.Histogram{
+			{Schema: 3, ZeroThreshold: 0.5, ZeroCount: 2, Count: 10, Sum: 7, PositiveSpans: []sdk.Span{{Offset: -4, Length: 2}, {Offset: 1, Length: 1}}, Positive: []float64{5, 1, 2}},
+			{Schema: sdk.CustomBuckets, Count: 4.5, Sum: 2, PositiveSpans: []sdk.Span{{Offset: 1, Length: 2}}, Positive: []float64{1.5, 3}, Custom: []float64{1, 2, 3}, Float: true},
+			{Sum: sdk.StaleNaN},
+		} {
+			ref := b.Define(named("native_seconds", "i", fmt.Sprint(i)))
+			b.PutHistogramAt(ref, h, now)
+			b.PutExemplar(ref, sdk.Exemplar{Labels: sdk.NewLabels("trace_id", "abc"), Value: 1, Time: now})
+		}
+		if ack := c.Write(); ack.Stored != 3 || len(ack.Dropped) != 0 {
+			t.Errorf("%s: %v, %v", protocol, ack, c.Health().LastError)
+		}
+		if series, samples := countOf(t, db, "native_seconds"); series != 3 || samples != 3 {
+			t.Errorf("%s: it has %d series and %d histograms", protocol, series, samples)
+		}
+	}
+}

@@ -27,8 +27,12 @@ const (
 	maxRetryAfter = time.Hour // a receiver may ask for a pause, not for silence
 )
 
-// writtenHeader is what a receiver of protocol 2.0 answers with, and no other.
-const writtenHeader = "X-Prometheus-Remote-Write-Samples-Written"
+// What a receiver of protocol 2.0 answers with, and no other.
+const (
+	writtenHeader           = "X-Prometheus-Remote-Write-Samples-Written"
+	writtenHistogramsHeader = "X-Prometheus-Remote-Write-Histograms-Written"
+	writtenExemplarsHeader  = "X-Prometheus-Remote-Write-Exemplars-Written"
+)
 
 // The headers of a request, by the version of the protocol.
 var requestHeaders = [...][2]string{
@@ -167,15 +171,14 @@ var reasons = map[int]string{
 	http.StatusRequestEntityTooLarge: "too_large",
 }
 
-// writtenOf reads how many of n samples were written; false if the receiver does not say.
-func writtenOf(h http.Header, n int) (int, bool) {
-	said := h.Get(writtenHeader)
-	if said == "" { // 0 can be left out, but only by who says the others
-		_, other := h["X-Prometheus-Remote-Write-Histograms-Written"]
-		return 0, other
+// writtenOf reads how many of n samples and histograms were written; false if the receiver does not say.
+func writtenOf(h http.Header, n int) (written int, said bool) {
+	for _, name := range [...]string{writtenHeader, writtenHistogramsHeader} { // one of them can be left out: 0
+		if k, err := strconv.Atoi(h.Get(name)); err == nil {
+			written, said = written+max(k, 0), true
+		}
 	}
-	k, err := strconv.Atoi(said)
-	return min(max(k, 0), n), err == nil
+	return min(written, n), said
 }
 
 // quote shows the beginning of an answer.

@@ -58,8 +58,8 @@ func (r *reader) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	h := w.Header()
 	if protocol != 0 && (err == nil || protocol == 2) {
 		h.Set(writtenHeader, strconv.Itoa(c.samples))
-		h.Set("X-Prometheus-Remote-Write-Histograms-Written", strconv.Itoa(c.histograms))
-		h.Set("X-Prometheus-Remote-Write-Exemplars-Written", strconv.Itoa(c.exemplars))
+		h.Set(writtenHistogramsHeader, strconv.Itoa(c.histograms))
+		h.Set(writtenExemplarsHeader, strconv.Itoa(c.exemplars))
 	}
 	var refused *statusError
 	switch {

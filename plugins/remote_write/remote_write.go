@@ -28,6 +28,9 @@
 // samples were written; one that does not gets the same samples again in version 1.0, and so all others, until the
 // component opens anew. 2.0 carries type, unit and help text with every series; 1.0 gets them in requests of their own.
 //
+// Native histograms and exemplars go along in both. An exemplar goes with a sample of its series; one that comes without is left
+// out.
+//
 // # Order and memory
 //
 // A batch of up to max_samples is one request. A larger one is spread over shards by series, so that the samples of a series

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -177,6 +178,9 @@ func TestWhatIsWrongWithPartOfARequestIsToldAndTheRestTaken(t *testing.T) {
 	}
 	if got := c.Next(); len(got) != 2 {
 		t.Errorf("got %v", got)
+	}
+	if d := c.Health().Dropped; d["invalid_labels"] != 5 || d["future"] != 1 || d["limit_series"] != 1 {
+		t.Errorf("dropped %v", d)
 	}
 }
 
@@ -368,6 +372,52 @@ remote_write: [{url: 'http://%s/api/v1/write', queue_config: {batch_send_deadlin
 	p.kill()
 	if h := c.Health(); h.Status != 0 || h.Errors["target"] != 0 {
 		t.Errorf("health %v", h)
+	}
+}
+
+func TestHistogramsAndExemplarsGoFromTheSinkToTheSource(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range []string{"1.0", "2.0"} {
+		address := freeAddress(t)
+		receiver := openSourceTest(t, plugintest.Config{"listen": address})
+		c := openTest(t, "http://"+address+"/api/v1/write", plugintest.Config{"protocol": protocol})
+		b := c.Batch()
+		at := time.Now().Truncate(time.Millisecond)
+		whole := &sdk.Histogram{
+			Schema: 3, ZeroThreshold: 0.5, ZeroCount: 2, Count: 13, Sum: -7.25, PositiveSpans: []sdk.Span{{Offset: -4, Length: 2}, {Offset: 1, Length: 1}},
+			NegativeSpans: []sdk.Span{{Offset: 0, Length: 1}}, Positive: []float64{5, 1, 2}, Negative: []float64{3}, Reset: sdk.ResetNone,
+		}
+		custom := &sdk.Histogram{
+			Schema: sdk.CustomBuckets, Count: 4.5, Sum: 2, PositiveSpans: []sdk.Span{{Offset: 1, Length: 2}}, Positive: []float64{1.5, 3}, Custom: []float64{1, 2, 3}, Float: true,
+		}
+		first := b.Define(named("whole_seconds"))
+		b.PutHistogramAt(first, whole, at)
+		b.PutHistogramAt(b.Define(named("custom_seconds")), custom, at)
+		counted := b.Define(named("counted_total"))
+		b.PutAt(counted, 3, at)
+		for _, ref := range []sdk.Ref{first, counted} {
+			b.PutExemplar(ref, sdk.Exemplar{Labels: sdk.NewLabels("trace_id", fmt.Sprint("t", ref), "z", "y"), Value: 0.25, Time: at})
+		}
+		if ack := c.Write(); ack.Stored != 3 || len(ack.Dropped) != 0 {
+			t.Fatal(protocol, ack)
+		}
+		var got plugintest.Samples
+		for len(got) < 3 {
+			got = append(got, receiver.Next()...)
+		}
+		for name, want := range map[string]*sdk.Histogram{"whole_seconds": whole, "custom_seconds": custom} {
+			if s := got.Find(name); len(s) != 1 || !s[0].Time.Equal(at) || fmt.Sprint(*s[0].Histogram) != fmt.Sprint(*want) {
+				t.Errorf("%s: %s came as %v, want %v", protocol, name, s, *want)
+			}
+		}
+		var traces []string
+		for _, e := range receiver.Exemplars() {
+			traces = append(traces, e.Series.Get("__name__")+" "+e.Exemplar.Labels.String())
+		}
+		slices.Sort(traces)
+		if want := `[counted_total {trace_id="t2", z="y"} whole_seconds {trace_id="t0", z="y"}]`; fmt.Sprint(traces) != want {
+			t.Errorf("%s: exemplars %v, want %s", protocol, traces, want)
+		}
 	}
 }
 
