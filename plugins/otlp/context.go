@@ -34,6 +34,8 @@ type point struct {
 	used   uint32    // the intake's minute
 	last   uint64    // time of the last delta, ns
 	totals []float64 // what the deltas add up to, parallel to series
+	total  *expHistogram
+	shown  uint64 // time of the newest exemplar, ns
 }
 
 // series is a ref, and how many points share it: different bytes can become the same labels.

@@ -22,10 +22,9 @@ const (
 	badHistogram  = "invalid_histogram"
 	noValue       = "no_value"
 	noTemporality = "no_temporality"
-	lateDelta     = "late_delta"     // not newer than the last one of its stream
-	unlikeDelta   = "unlike_delta"   // a delta that cannot be added up
-	tooManySeries = "limit_series"   // as the SDK counts it
-	unsupported   = "exp_histograms" // exponential histograms have no place yet
+	lateDelta     = "late_delta"   // not newer than the last one of its stream
+	unlikeDelta   = "unlike_delta" // a delta that cannot be added up
+	tooManySeries = "limit_series" // as the SDK counts it
 )
 
 // intake turns requests into batches, one at a time: the contexts, the running totals of deltas and the order of a series'
@@ -53,6 +52,10 @@ type intake struct {
 	counts   []uint64
 	bounds   []float64
 	undo     []before
+
+	histograms []histogramSample
+	examples   [][]byte // the exemplars of the point being read
+	shown      []sdk.RefExemplar
 }
 
 // before is what a point was before a delta.
@@ -60,6 +63,7 @@ type before struct {
 	point  *point
 	last   uint64
 	totals []float64
+	total  *expHistogram
 }
 
 func newIntake(cfg *SourceConfig, settings sdk.SourceSettings) *intake {
@@ -89,10 +93,10 @@ func (in *intake) take(ctx context.Context, request []byte) (rejected map[string
 		return nil, err
 	}
 	in.samples, in.rejected, in.until = in.samples[:0], nil, uint64(in.now().Add(maxAhead).UnixNano())
-	in.undo = in.undo[:0]
+	in.undo, in.histograms, in.shown = in.undo[:0], in.histograms[:0], in.shown[:0]
 	if err := in.request(request); err != nil {
 		for _, u := range slices.Backward(in.undo) {
-			u.point.last, u.point.totals = u.last, u.totals
+			u.point.last, u.point.totals, u.point.total = u.last, u.totals, u.total
 		}
 		return nil, err
 	}
@@ -110,6 +114,8 @@ func (in *intake) fill() {
 	b := in.batch
 	if len(in.samples) > 0 {
 		b.Time = time.UnixMilli(in.samples[0].ms)
+	} else if len(in.histograms) > 0 {
+		b.Time = time.UnixMilli(in.histograms[0].ms)
 	}
 	for _, s := range in.samples {
 		if s.ms == in.samples[0].ms {
@@ -118,6 +124,15 @@ func (in *intake) fill() {
 			b.PutAt(s.ref, s.value, time.UnixMilli(s.ms))
 		}
 	}
+	for _, s := range in.histograms {
+		b.PutHistogramAt(s.ref, s.h, time.UnixMilli(s.ms))
+	}
+	for _, e := range in.shown {
+		b.PutExemplar(e.Ref, e.Exemplar)
+	}
+	clear(in.histograms) // the batch's now
+	clear(in.shown)
+	clear(in.examples[:cap(in.examples)]) // parts of the request
 	for reason, n := range in.rejected {
 		b.Reject(reason, n)
 	}

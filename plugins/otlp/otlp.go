@@ -8,9 +8,10 @@
 // Gauges and sums become one series for each set of attributes, histograms with explicit bounds the classic _bucket, _sum
 // and _count, summaries their quantiles. service.namespace/service.name becomes the label job (without a service.name the
 // block's job), service.instance.id instance, the other resource attributes those of target_info. The flag "no recorded
-// value" becomes a staleness marker. Exponential histograms are refused and counted; exemplars are left out.
+// value" becomes a staleness marker. Exponential histograms become native ones (scales above 8 are merged to 8, those below -4
+// are refused). Exemplars of sums and histograms are kept, each once, with trace_id and span_id.
 //
-// Deltas are added up to running totals, for sums and histograms alike. A total lives as long as its series (idle_timeout)
+// Deltas are added up to running totals, for sums and both kinds of histograms. A total lives as long as its series (idle_timeout)
 // and begins at zero after a restart of the plugin, which rate() sees as a reset. A delta that is not newer than the last
 // one of its series is refused: so one that is sent twice, since an answer was lost, counts once.
 //
@@ -24,10 +25,9 @@
 //
 //	invalid_name, invalid_labels  a name or an attribute that no series can have
 //	invalid_time                  no time, or more than 10 minutes in the future
-//	invalid_histogram             buckets and bounds that do not fit together
+//	invalid_histogram             buckets, bounds and counts that do not fit together, or more than 10,000 buckets
 //	no_value, no_temporality      the field is missing
-//	late_delta, unlike_delta      not newer than the last one; NaN or infinite
-//	exp_histograms                exponential histograms
+//	late_delta, unlike_delta      not newer than the last one; nothing that can be added up
 //	limit_series                  more series than limit_series
 //
 // # Source: bounds
@@ -65,7 +65,7 @@
 //
 // OpenTelemetry's Go SDK sends through its own exporters, over gRPC and HTTP, with gzip and without, with deltas and without.
 // Three thousand generated requests, and those of a fuzz target, go through the source and through the converter of
-// Prometheus 3, which must make the same series and samples. The sink sends into the source, and into the OTLP endpoint of
+// Prometheus 3, which must make the same series, samples and exemplars. The sink sends into the source, and into the OTLP endpoint of
 // Prometheus 3 over its database. Debian has neither an OpenTelemetry Collector nor a Prometheus with an OTLP endpoint: the
 // Prometheus here is the library that go.mod names, and what receivers answer in trouble comes from a stub.
 //
@@ -73,6 +73,7 @@
 //
 //	source.go, http.go, grpc.go, guard.go  the receiver: listening, answering, who may send
 //	intake.go, request.go, points.go       from a request to samples
+//	exponential.go, exemplars.go           exponential histograms, exemplars
 //	context.go, names.go, attributes.go    what is known of a sender; names and labels
 //	sink.go, post.go, encode.go            the sink: a batch's way, requests and answers, messages
 //	protobuf.go                            reading protobuf in place

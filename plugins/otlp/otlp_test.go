@@ -81,12 +81,13 @@ func encoded(t testing.TB, m proto.Message) []byte {
 
 // seen is what an intake emitted.
 type seen struct {
-	scope   *sdk.Scope
-	defined map[sdk.Ref]sdk.Series
-	retired []sdk.Ref
-	lines   []string
-	full    bool
-	quiet   bool // keep no lines
+	scope     *sdk.Scope
+	defined   map[sdk.Ref]sdk.Series
+	retired   []sdk.Ref
+	lines     []string
+	exemplars []string
+	full      bool
+	quiet     bool // keep no lines
 }
 
 func (s *seen) Batch() *sdk.Batch { return s.scope.Batch() }
@@ -110,6 +111,14 @@ func (s *seen) Emit(ctx context.Context, b *sdk.Batch) error {
 			}
 			s.lines = append(s.lines, line(d.Labels.String(), kind, c.Run.Time(i), c.Run.Values[i]))
 		}
+		if c.Signals != nil {
+			for i, ref := range c.Signals.Run.Refs {
+				s.lines = append(s.lines, histogramLine(s.defined[ref].Labels.String(), c.Signals.Run.Time(i), c.Signals.Run.Histograms[i]))
+			}
+			for _, e := range c.Signals.Exemplars {
+				s.exemplars = append(s.exemplars, exemplarLine(s.defined[e.Ref].Labels.String(), e.Labels.String(), e.Value, e.Time))
+			}
+		}
 		s.retired = append(s.retired, c.Retire...)
 	})
 	return nil
@@ -122,6 +131,29 @@ func line(labels, kind string, ms int64, v float64) string {
 		return fmt.Sprintf("%s [%s] %d stale", labels, kind, ms)
 	}
 	return fmt.Sprintf("%s [%s] %d %v", labels, kind, ms, v)
+}
+
+// histogramLine says which buckets have what.
+func histogramLine(labels string, ms int64, h *sdk.Histogram) string {
+	text := fmt.Sprintf("%s %d schema %d count %v sum %v zero %v %v", labels, ms, h.Schema, h.Count, h.Sum, h.ZeroThreshold, h.ZeroCount)
+	for i, side := range [2][]float64{h.Positive, h.Negative} {
+		at, k := int32(0), 0
+		text += " |"
+		for _, s := range [2][]sdk.Span{h.PositiveSpans, h.NegativeSpans}[i] {
+			for at += s.Offset; s.Length > 0; s.Length-- {
+				if side[k] != 0 {
+					text += fmt.Sprintf(" %d:%v", at, side[k])
+				}
+				at++
+				k++
+			}
+		}
+	}
+	return text
+}
+
+func exemplarLine(series, labels string, v float64, at time.Time) string {
+	return fmt.Sprintf("%s # %s %v %d", series, labels, v, at.UnixMilli())
 }
 
 // take gives the sorted lines since the last call.
@@ -396,5 +428,75 @@ func TestTheExampleIsValid(t *testing.T) {
 		if d := plugintest.Validate(t, c, cfg); len(d) > 0 {
 			t.Error(d)
 		}
+	}
+}
+
+func exponentialOf(temporality metrics.AggregationTemporality, p *metrics.ExponentialHistogramDataPoint) *metrics.Metric {
+	return &metrics.Metric{Name: "e", Data: &metrics.Metric_ExponentialHistogram{ExponentialHistogram: &metrics.ExponentialHistogram{AggregationTemporality: temporality, DataPoints: []*metrics.ExponentialHistogramDataPoint{p}}}}
+}
+
+func TestExponentialHistogramsAreMergedWhereTheyAreTooFineAndAddedUp(t *testing.T) {
+	t.Parallel()
+	in, out := intakeFor(SourceConfig{}, sdk.SourceSettings{})
+	start := time.Now().Truncate(time.Second)
+	second := 0
+	send := func(temporality metrics.AggregationTemporality, scale, offset int32, counts ...uint64) string {
+		second++
+		p := &metrics.ExponentialHistogramDataPoint{
+			TimeUnixNano: uint64(start.Add(time.Duration(second) * time.Second).UnixNano()), Scale: scale, Sum: proto.Float64(1.5), ZeroCount: 1, Count: 1, ZeroThreshold: 0.25,
+			Positive: &metrics.ExponentialHistogramDataPoint_Buckets{Offset: offset, BucketCounts: counts},
+		}
+		for _, n := range counts {
+			p.Count += n
+		}
+		rejected, err := in.take(t.Context(), encoded(t, request(exponentialOf(temporality, p))))
+		if err != nil || rejected != nil {
+			return fmt.Sprint(rejected, err)
+		}
+		return strings.SplitN(out.take(), " ", 5)[4]
+	}
+	for i, c := range []struct{ got, want string }{
+		// scale 10, indices -1 … 8: four of them are one of scale 8
+		{send(cumulative, 10, -1, 2, 0, 0, 1, 1, 0, 0, 0, 0, 5), "8 count 10 sum 1.5 zero 0.25 1 | 0:2 1:2 3:5 |"},
+		{send(delta, 3, 0, 1, 2), "3 count 4 sum 1.5 zero 0.25 1 | 1:1 2:2 |"},
+		{send(delta, 3, 1, 3), "3 count 8 sum 3 zero 0.25 2 | 1:1 2:5 |"},
+		{send(delta, 2, 0, 1), "2 count 10 sum 4.5 zero 0.25 3 | 1:7 |"}, // the coarser scale stays
+		{send(delta, 3, 2, 0, 4), "2 count 15 sum 6 zero 0.25 4 | 1:7 2:4 |"},
+		{send(cumulative, -5, 0, 1), "map[invalid_histogram:1] <nil>"},
+		{send(cumulative, 0, math.MaxInt32, 1), "map[invalid_histogram:1] <nil>"},
+		{send(cumulative, 0, 0, 1<<60), "map[invalid_histogram:1] <nil>"},
+	} {
+		if c.got != c.want {
+			t.Errorf("%d: got %s, want %s", i, c.got, c.want)
+		}
+	}
+}
+
+func TestAnExemplarIsKeptOnce(t *testing.T) {
+	t.Parallel()
+	in, out := intakeFor(SourceConfig{}, sdk.SourceSettings{})
+	now := time.Now()
+	p := dot(now, 1)
+	p.Exemplars = []*metrics.Exemplar{{TimeUnixNano: uint64(now.UnixNano()), Value: &metrics.Exemplar_AsInt{AsInt: 3}, TraceId: []byte("0123456789abcdef")}}
+	for range 2 {
+		if _, err := in.take(t.Context(), encoded(t, request(sumOf("s", cumulative, p)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := exemplarLine(`s_total{instance="i1", job="eu/shop"}`, `{trace_id="30313233343536373839616263646566"}`, 3, now)
+	if len(out.exemplars) != 1 || out.exemplars[0] != want {
+		t.Errorf("%q, want %q", out.exemplars, want)
+	}
+	// the same over JSON, where ids are hex
+	body, err := fromJSON([]byte(`{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"j","sum":{"aggregationTemporality":2,"isMonotonic":true,"dataPoints":[{"asInt":"5","timeUnixNano":"1","exemplars":[
+		{"asInt":"1","timeUnixNano":"5000000","traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174"}]}]}}]}]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.take(t.Context(), body); err != nil {
+		t.Fatal(err)
+	}
+	if want := exemplarLine("j_total", `{span_id="eee19b7ec3c1b174", trace_id="5b8efff798038103d269b633813fc60c"}`, 1, time.UnixMilli(5)); len(out.exemplars) != 2 || out.exemplars[1] != want {
+		t.Errorf("%q, want %q", out.exemplars, want)
 	}
 }

@@ -24,7 +24,7 @@ func (in *intake) number(at *place, raw []byte) error {
 	var d data
 	var v float64
 	has := false
-	in.key = in.key[:0]
+	in.key, in.examples = in.key[:0], in.examples[:0]
 	m := message{rest: raw}
 	for m.next() {
 		switch m.tag {
@@ -32,6 +32,8 @@ func (in *intake) number(at *place, raw []byte) error {
 			in.addKey(m.bytes)
 		case 3<<3 | asFixed64:
 			d.time = m.bits
+		case 5<<3 | asBytes:
+			in.examples = append(in.examples, m.bytes)
 		case 4<<3 | asFixed64:
 			v, has = math.Float64frombits(m.bits), true
 		case 6<<3 | asFixed64:
@@ -51,8 +53,10 @@ func (in *intake) number(at *place, raw []byte) error {
 	if p == nil {
 		return err
 	}
-	in.put(at, p, &d, v)
-	return nil
+	if !in.put(at, p, &d, v) || at.kind == gauge || len(in.examples) == 0 {
+		return nil
+	}
+	return in.exemplars(p, nil)
 }
 
 // addKey adds an attribute to the key of the point that is read. The length keeps keys apart.
@@ -67,7 +71,7 @@ func (in *intake) histogram(at *place, raw []byte) error {
 	var count uint64
 	var sum float64
 	hasSum := false
-	in.key, in.counts, in.bounds = in.key[:0], in.counts[:0], in.bounds[:0]
+	in.key, in.examples, in.counts, in.bounds = in.key[:0], in.examples[:0], in.counts[:0], in.bounds[:0]
 	m := message{rest: raw}
 	for m.next() {
 		switch m.tag {
@@ -89,6 +93,8 @@ func (in *intake) histogram(at *place, raw []byte) error {
 			for _, bits := range appendFixed(nil, &m) {
 				in.bounds = append(in.bounds, math.Float64frombits(bits))
 			}
+		case 8<<3 | asBytes:
+			in.examples = append(in.examples, m.bytes)
 		case 10<<3 | asVarint:
 			d.flags = m.bits
 		}
@@ -117,8 +123,10 @@ func (in *intake) histogram(at *place, raw []byte) error {
 	}
 	values = append(values, float64(count)) // +Inf
 	d.noSum = !hasSum
-	in.put(at, p, &d, values...)
-	return nil
+	if !in.put(at, p, &d, values...) || len(in.examples) == 0 {
+		return nil
+	}
+	return in.exemplars(p, p.edges)
 }
 
 // appendFixed reads a packed list of fixed64.
@@ -218,7 +226,7 @@ func (in *intake) pointOf(at *place, d *data, raw []byte, edges []float64) (*poi
 			for _, s := range old.series {
 				in.release(s) // after the new ones were made, which may be the same
 			}
-			p.last = old.last
+			p.last, p.shown = old.last, old.shown
 		}
 		at.metric.points[string(d.key)] = p
 	}
@@ -273,8 +281,8 @@ func edgeText(edge float64) string {
 	return strconv.FormatFloat(edge, 'f', -1, 64)
 }
 
-// put adds a point's values, one for each of its series.
-func (in *intake) put(at *place, p *point, d *data, values ...float64) {
+// put adds a point's values, one for each of its series; false: it is refused.
+func (in *intake) put(at *place, p *point, d *data, values ...float64) bool {
 	ms := int64(d.time / 1e6)
 	if d.flags&noRecordedValue != 0 {
 		for i := range values {
@@ -283,7 +291,7 @@ func (in *intake) put(at *place, p *point, d *data, values ...float64) {
 	} else if at.delta {
 		if reason := in.addUp(p, d.time, values); reason != "" {
 			in.reject(reason, 1)
-			return
+			return false
 		}
 	}
 	for i, s := range p.series {
@@ -291,6 +299,7 @@ func (in *intake) put(at *place, p *point, d *data, values ...float64) {
 			in.samples = append(in.samples, sample{s.ref, values[i], ms})
 		}
 	}
+	return true
 }
 
 // addUp adds a delta to the totals of its stream, and puts the totals in its place. A point that is not newer than the last
@@ -305,7 +314,7 @@ func (in *intake) addUp(p *point, time uint64, values []float64) (reason string)
 			return unlikeDelta
 		}
 	}
-	in.undo = append(in.undo, before{p, p.last, slices.Clone(p.totals)})
+	in.undo = append(in.undo, before{p, p.last, slices.Clone(p.totals), p.total})
 	if p.totals == nil {
 		p.totals = make([]float64, len(values))
 	}

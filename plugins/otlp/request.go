@@ -127,9 +127,6 @@ func (in *intake) metric(at *place, raw []byte) error {
 		return nil
 	}
 	switch hasTemporality := at.kind != gauge && at.kind != summary; {
-	case at.kind == exponential:
-		in.reject(unsupported, points)
-		return nil
 	case hasTemporality && temporality == 1:
 		at.delta = true
 	case hasTemporality && temporality != 2:
@@ -141,8 +138,13 @@ func (in *intake) metric(at *place, raw []byte) error {
 		in.reject(badName, points)
 		return nil
 	}
-	if at.attributes = 7<<3 | asBytes; at.kind == histogram {
+	switch at.kind {
+	case histogram:
 		at.attributes = 9<<3 | asBytes
+	case exponential:
+		at.attributes = 1<<3 | asBytes
+	default:
+		at.attributes = 7<<3 | asBytes
 	}
 	key := ""
 	if len(at.metric.points) == 0 {
@@ -165,6 +167,8 @@ func (in *intake) points(at *place, data []byte) error {
 		switch at.kind {
 		case histogram:
 			err = in.histogram(at, m.bytes)
+		case exponential:
+			err = in.exponential(at, m.bytes)
 		case summary:
 			err = in.summary(at, m.bytes)
 		default:
