@@ -135,6 +135,7 @@ func (f *feed) write(ctx context.Context, batch *sdk.Batch) error {
 			if err != nil {
 				f.component.fail(err)
 				dropped = map[string]uint64{"rejected": uint64(batch.Len())}
+				f.pending.Refused = append(f.pending.Refused, &wire.Refusal{Position: batch.ID(), Text: err.Error()})
 			}
 			f.count(batch.Len(), dropped)
 			if troubled {

@@ -2531,6 +2531,7 @@ type SinkAck struct {
 	Position      uint64                 `protobuf:"fixed64,1,opt,name=position,proto3" json:"position,omitempty"`
 	Stored        uint64                 `protobuf:"varint,2,opt,name=stored,proto3" json:"stored,omitempty"`
 	Dropped       map[string]uint64      `protobuf:"bytes,3,rep,name=dropped,proto3" json:"dropped,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // by reason
+	Refused       []*Refusal             `protobuf:"bytes,4,rep,name=refused,proto3" json:"refused,omitempty"`                                                                            // packets that the sink refused for good, whose samples are among the dropped ones
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2586,6 +2587,66 @@ func (x *SinkAck) GetDropped() map[string]uint64 {
 	return nil
 }
 
+func (x *SinkAck) GetRefused() []*Refusal {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+// Refusal says of one packet why it can never be stored.
+type Refusal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Position      uint64                 `protobuf:"fixed64,1,opt,name=position,proto3" json:"position,omitempty"`
+	Text          string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Refusal) Reset() {
+	*x = Refusal{}
+	mi := &file_magpie_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Refusal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Refusal) ProtoMessage() {}
+
+func (x *Refusal) ProtoReflect() protoreflect.Message {
+	mi := &file_magpie_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
+func (*Refusal) Descriptor() ([]byte, []int) {
+	return file_magpie_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *Refusal) GetPosition() uint64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *Refusal) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
 type Label struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -2596,7 +2657,7 @@ type Label struct {
 
 func (x *Label) Reset() {
 	*x = Label{}
-	mi := &file_magpie_proto_msgTypes[35]
+	mi := &file_magpie_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2608,7 +2669,7 @@ func (x *Label) String() string {
 func (*Label) ProtoMessage() {}
 
 func (x *Label) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[35]
+	mi := &file_magpie_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2621,7 +2682,7 @@ func (x *Label) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Label.ProtoReflect.Descriptor instead.
 func (*Label) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{35}
+	return file_magpie_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Label) GetName() string {
@@ -2647,7 +2708,7 @@ type Labels struct {
 
 func (x *Labels) Reset() {
 	*x = Labels{}
-	mi := &file_magpie_proto_msgTypes[36]
+	mi := &file_magpie_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2659,7 +2720,7 @@ func (x *Labels) String() string {
 func (*Labels) ProtoMessage() {}
 
 func (x *Labels) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[36]
+	mi := &file_magpie_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2672,7 +2733,7 @@ func (x *Labels) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Labels.ProtoReflect.Descriptor instead.
 func (*Labels) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{36}
+	return file_magpie_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Labels) GetLabels() []*Label {
@@ -2692,7 +2753,7 @@ type MapRequest struct {
 
 func (x *MapRequest) Reset() {
 	*x = MapRequest{}
-	mi := &file_magpie_proto_msgTypes[37]
+	mi := &file_magpie_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2704,7 +2765,7 @@ func (x *MapRequest) String() string {
 func (*MapRequest) ProtoMessage() {}
 
 func (x *MapRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[37]
+	mi := &file_magpie_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2717,7 +2778,7 @@ func (x *MapRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapRequest.ProtoReflect.Descriptor instead.
 func (*MapRequest) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{37}
+	return file_magpie_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *MapRequest) GetComponent() uint32 {
@@ -2744,7 +2805,7 @@ type MapResponse struct {
 
 func (x *MapResponse) Reset() {
 	*x = MapResponse{}
-	mi := &file_magpie_proto_msgTypes[38]
+	mi := &file_magpie_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2756,7 +2817,7 @@ func (x *MapResponse) String() string {
 func (*MapResponse) ProtoMessage() {}
 
 func (x *MapResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[38]
+	mi := &file_magpie_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2769,7 +2830,7 @@ func (x *MapResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapResponse.ProtoReflect.Descriptor instead.
 func (*MapResponse) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{38}
+	return file_magpie_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *MapResponse) GetSeries() []*Labels {
@@ -2800,7 +2861,7 @@ type QueryRequest struct {
 
 func (x *QueryRequest) Reset() {
 	*x = QueryRequest{}
-	mi := &file_magpie_proto_msgTypes[39]
+	mi := &file_magpie_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2812,7 +2873,7 @@ func (x *QueryRequest) String() string {
 func (*QueryRequest) ProtoMessage() {}
 
 func (x *QueryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[39]
+	mi := &file_magpie_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2825,7 +2886,7 @@ func (x *QueryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryRequest.ProtoReflect.Descriptor instead.
 func (*QueryRequest) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{39}
+	return file_magpie_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *QueryRequest) GetComponent() uint32 {
@@ -2884,7 +2945,7 @@ type QueryResponse struct {
 
 func (x *QueryResponse) Reset() {
 	*x = QueryResponse{}
-	mi := &file_magpie_proto_msgTypes[40]
+	mi := &file_magpie_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2896,7 +2957,7 @@ func (x *QueryResponse) String() string {
 func (*QueryResponse) ProtoMessage() {}
 
 func (x *QueryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[40]
+	mi := &file_magpie_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2909,7 +2970,7 @@ func (x *QueryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryResponse.ProtoReflect.Descriptor instead.
 func (*QueryResponse) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{40}
+	return file_magpie_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *QueryResponse) GetType() string {
@@ -2965,7 +3026,7 @@ type ResultSeries struct {
 
 func (x *ResultSeries) Reset() {
 	*x = ResultSeries{}
-	mi := &file_magpie_proto_msgTypes[41]
+	mi := &file_magpie_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2977,7 +3038,7 @@ func (x *ResultSeries) String() string {
 func (*ResultSeries) ProtoMessage() {}
 
 func (x *ResultSeries) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[41]
+	mi := &file_magpie_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2990,7 +3051,7 @@ func (x *ResultSeries) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResultSeries.ProtoReflect.Descriptor instead.
 func (*ResultSeries) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{41}
+	return file_magpie_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ResultSeries) GetLabels() []*Label {
@@ -3025,7 +3086,7 @@ type QueryMistake struct {
 
 func (x *QueryMistake) Reset() {
 	*x = QueryMistake{}
-	mi := &file_magpie_proto_msgTypes[42]
+	mi := &file_magpie_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3037,7 +3098,7 @@ func (x *QueryMistake) String() string {
 func (*QueryMistake) ProtoMessage() {}
 
 func (x *QueryMistake) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[42]
+	mi := &file_magpie_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3050,7 +3111,7 @@ func (x *QueryMistake) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryMistake.ProtoReflect.Descriptor instead.
 func (*QueryMistake) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{42}
+	return file_magpie_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *QueryMistake) GetStart() uint32 {
@@ -3084,7 +3145,7 @@ type CheckQueryRequest struct {
 
 func (x *CheckQueryRequest) Reset() {
 	*x = CheckQueryRequest{}
-	mi := &file_magpie_proto_msgTypes[43]
+	mi := &file_magpie_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3096,7 +3157,7 @@ func (x *CheckQueryRequest) String() string {
 func (*CheckQueryRequest) ProtoMessage() {}
 
 func (x *CheckQueryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[43]
+	mi := &file_magpie_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3109,7 +3170,7 @@ func (x *CheckQueryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckQueryRequest.ProtoReflect.Descriptor instead.
 func (*CheckQueryRequest) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{43}
+	return file_magpie_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *CheckQueryRequest) GetComponent() uint32 {
@@ -3135,7 +3196,7 @@ type CheckQueryResponse struct {
 
 func (x *CheckQueryResponse) Reset() {
 	*x = CheckQueryResponse{}
-	mi := &file_magpie_proto_msgTypes[44]
+	mi := &file_magpie_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3147,7 +3208,7 @@ func (x *CheckQueryResponse) String() string {
 func (*CheckQueryResponse) ProtoMessage() {}
 
 func (x *CheckQueryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[44]
+	mi := &file_magpie_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3160,7 +3221,7 @@ func (x *CheckQueryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckQueryResponse.ProtoReflect.Descriptor instead.
 func (*CheckQueryResponse) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{44}
+	return file_magpie_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *CheckQueryResponse) GetMistake() *QueryMistake {
@@ -3180,7 +3241,7 @@ type NotifyRequest struct {
 
 func (x *NotifyRequest) Reset() {
 	*x = NotifyRequest{}
-	mi := &file_magpie_proto_msgTypes[45]
+	mi := &file_magpie_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3192,7 +3253,7 @@ func (x *NotifyRequest) String() string {
 func (*NotifyRequest) ProtoMessage() {}
 
 func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[45]
+	mi := &file_magpie_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3205,7 +3266,7 @@ func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyRequest.ProtoReflect.Descriptor instead.
 func (*NotifyRequest) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{45}
+	return file_magpie_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *NotifyRequest) GetComponent() uint32 {
@@ -3232,7 +3293,7 @@ type NotifyResponse struct {
 
 func (x *NotifyResponse) Reset() {
 	*x = NotifyResponse{}
-	mi := &file_magpie_proto_msgTypes[46]
+	mi := &file_magpie_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3244,7 +3305,7 @@ func (x *NotifyResponse) String() string {
 func (*NotifyResponse) ProtoMessage() {}
 
 func (x *NotifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[46]
+	mi := &file_magpie_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3257,7 +3318,7 @@ func (x *NotifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyResponse.ProtoReflect.Descriptor instead.
 func (*NotifyResponse) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{46}
+	return file_magpie_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *NotifyResponse) GetReceipt() string {
@@ -3283,7 +3344,7 @@ type DiscoverRequest struct {
 
 func (x *DiscoverRequest) Reset() {
 	*x = DiscoverRequest{}
-	mi := &file_magpie_proto_msgTypes[47]
+	mi := &file_magpie_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3295,7 +3356,7 @@ func (x *DiscoverRequest) String() string {
 func (*DiscoverRequest) ProtoMessage() {}
 
 func (x *DiscoverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[47]
+	mi := &file_magpie_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3308,7 +3369,7 @@ func (x *DiscoverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoverRequest.ProtoReflect.Descriptor instead.
 func (*DiscoverRequest) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{47}
+	return file_magpie_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *DiscoverRequest) GetComponent() uint32 {
@@ -3328,7 +3389,7 @@ type Targets struct {
 
 func (x *Targets) Reset() {
 	*x = Targets{}
-	mi := &file_magpie_proto_msgTypes[48]
+	mi := &file_magpie_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3340,7 +3401,7 @@ func (x *Targets) String() string {
 func (*Targets) ProtoMessage() {}
 
 func (x *Targets) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[48]
+	mi := &file_magpie_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3353,7 +3414,7 @@ func (x *Targets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Targets.ProtoReflect.Descriptor instead.
 func (*Targets) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{48}
+	return file_magpie_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Targets) GetTargets() []*Target {
@@ -3380,7 +3441,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_magpie_proto_msgTypes[49]
+	mi := &file_magpie_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3392,7 +3453,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[49]
+	mi := &file_magpie_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3405,7 +3466,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{49}
+	return file_magpie_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Target) GetAddress() string {
@@ -3432,7 +3493,7 @@ type SetTargetsRequest struct {
 
 func (x *SetTargetsRequest) Reset() {
 	*x = SetTargetsRequest{}
-	mi := &file_magpie_proto_msgTypes[50]
+	mi := &file_magpie_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3444,7 +3505,7 @@ func (x *SetTargetsRequest) String() string {
 func (*SetTargetsRequest) ProtoMessage() {}
 
 func (x *SetTargetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[50]
+	mi := &file_magpie_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3457,7 +3518,7 @@ func (x *SetTargetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTargetsRequest.ProtoReflect.Descriptor instead.
 func (*SetTargetsRequest) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{50}
+	return file_magpie_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *SetTargetsRequest) GetComponent() uint32 {
@@ -3483,7 +3544,7 @@ type SetTargetsResponse struct {
 
 func (x *SetTargetsResponse) Reset() {
 	*x = SetTargetsResponse{}
-	mi := &file_magpie_proto_msgTypes[51]
+	mi := &file_magpie_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3495,7 +3556,7 @@ func (x *SetTargetsResponse) String() string {
 func (*SetTargetsResponse) ProtoMessage() {}
 
 func (x *SetTargetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[51]
+	mi := &file_magpie_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3508,7 +3569,7 @@ func (x *SetTargetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTargetsResponse.ProtoReflect.Descriptor instead.
 func (*SetTargetsResponse) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{51}
+	return file_magpie_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *SetTargetsResponse) GetProblem() *Problem {
@@ -3730,14 +3791,18 @@ const file_magpie_proto_rawDesc = "" +
 	"\x03ack\x18\x01 \x01(\v2\x12.magpie.v1.SinkAckH\x00R\x03ack\x12.\n" +
 	"\atrouble\x18\x02 \x01(\v2\x12.magpie.v1.ProblemH\x00R\atrouble\x12+\n" +
 	"\x06credit\x18\x03 \x01(\v2\x11.magpie.v1.CreditH\x00R\x06creditB\t\n" +
-	"\amessage\"\xb4\x01\n" +
+	"\amessage\"\xe2\x01\n" +
 	"\aSinkAck\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x06R\bposition\x12\x16\n" +
 	"\x06stored\x18\x02 \x01(\x04R\x06stored\x129\n" +
-	"\adropped\x18\x03 \x03(\v2\x1f.magpie.v1.SinkAck.DroppedEntryR\adropped\x1a:\n" +
+	"\adropped\x18\x03 \x03(\v2\x1f.magpie.v1.SinkAck.DroppedEntryR\adropped\x12,\n" +
+	"\arefused\x18\x04 \x03(\v2\x12.magpie.v1.RefusalR\arefused\x1a:\n" +
 	"\fDroppedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"1\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"9\n" +
+	"\aRefusal\x12\x1a\n" +
+	"\bposition\x18\x01 \x01(\x06R\bposition\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"1\n" +
 	"\x05Label\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\"2\n" +
@@ -3833,7 +3898,7 @@ func file_magpie_proto_rawDescGZIP() []byte {
 }
 
 var file_magpie_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_magpie_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
+var file_magpie_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
 var file_magpie_proto_goTypes = []any{
 	(Problem_Blame)(0),          // 0: magpie.v1.Problem.Blame
 	(ComponentHealth_Status)(0), // 1: magpie.v1.ComponentHealth.Status
@@ -3872,28 +3937,29 @@ var file_magpie_proto_goTypes = []any{
 	(*DropSeries)(nil),          // 34: magpie.v1.DropSeries
 	(*Up)(nil),                  // 35: magpie.v1.Up
 	(*SinkAck)(nil),             // 36: magpie.v1.SinkAck
-	(*Label)(nil),               // 37: magpie.v1.Label
-	(*Labels)(nil),              // 38: magpie.v1.Labels
-	(*MapRequest)(nil),          // 39: magpie.v1.MapRequest
-	(*MapResponse)(nil),         // 40: magpie.v1.MapResponse
-	(*QueryRequest)(nil),        // 41: magpie.v1.QueryRequest
-	(*QueryResponse)(nil),       // 42: magpie.v1.QueryResponse
-	(*ResultSeries)(nil),        // 43: magpie.v1.ResultSeries
-	(*QueryMistake)(nil),        // 44: magpie.v1.QueryMistake
-	(*CheckQueryRequest)(nil),   // 45: magpie.v1.CheckQueryRequest
-	(*CheckQueryResponse)(nil),  // 46: magpie.v1.CheckQueryResponse
-	(*NotifyRequest)(nil),       // 47: magpie.v1.NotifyRequest
-	(*NotifyResponse)(nil),      // 48: magpie.v1.NotifyResponse
-	(*DiscoverRequest)(nil),     // 49: magpie.v1.DiscoverRequest
-	(*Targets)(nil),             // 50: magpie.v1.Targets
-	(*Target)(nil),              // 51: magpie.v1.Target
-	(*SetTargetsRequest)(nil),   // 52: magpie.v1.SetTargetsRequest
-	(*SetTargetsResponse)(nil),  // 53: magpie.v1.SetTargetsResponse
-	nil,                         // 54: magpie.v1.Source.LabelsEntry
-	nil,                         // 55: magpie.v1.ComponentHealth.DroppedEntry
-	nil,                         // 56: magpie.v1.ComponentHealth.ErrorsEntry
-	nil,                         // 57: magpie.v1.SinkAck.DroppedEntry
-	nil,                         // 58: magpie.v1.Target.LabelsEntry
+	(*Refusal)(nil),             // 37: magpie.v1.Refusal
+	(*Label)(nil),               // 38: magpie.v1.Label
+	(*Labels)(nil),              // 39: magpie.v1.Labels
+	(*MapRequest)(nil),          // 40: magpie.v1.MapRequest
+	(*MapResponse)(nil),         // 41: magpie.v1.MapResponse
+	(*QueryRequest)(nil),        // 42: magpie.v1.QueryRequest
+	(*QueryResponse)(nil),       // 43: magpie.v1.QueryResponse
+	(*ResultSeries)(nil),        // 44: magpie.v1.ResultSeries
+	(*QueryMistake)(nil),        // 45: magpie.v1.QueryMistake
+	(*CheckQueryRequest)(nil),   // 46: magpie.v1.CheckQueryRequest
+	(*CheckQueryResponse)(nil),  // 47: magpie.v1.CheckQueryResponse
+	(*NotifyRequest)(nil),       // 48: magpie.v1.NotifyRequest
+	(*NotifyResponse)(nil),      // 49: magpie.v1.NotifyResponse
+	(*DiscoverRequest)(nil),     // 50: magpie.v1.DiscoverRequest
+	(*Targets)(nil),             // 51: magpie.v1.Targets
+	(*Target)(nil),              // 52: magpie.v1.Target
+	(*SetTargetsRequest)(nil),   // 53: magpie.v1.SetTargetsRequest
+	(*SetTargetsResponse)(nil),  // 54: magpie.v1.SetTargetsResponse
+	nil,                         // 55: magpie.v1.Source.LabelsEntry
+	nil,                         // 56: magpie.v1.ComponentHealth.DroppedEntry
+	nil,                         // 57: magpie.v1.ComponentHealth.ErrorsEntry
+	nil,                         // 58: magpie.v1.SinkAck.DroppedEntry
+	nil,                         // 59: magpie.v1.Target.LabelsEntry
 }
 var file_magpie_proto_depIdxs = []int32{
 	0,  // 0: magpie.v1.Problem.blame:type_name -> magpie.v1.Problem.Blame
@@ -3909,16 +3975,16 @@ var file_magpie_proto_depIdxs = []int32{
 	3,  // 10: magpie.v1.Diagnostic.path:type_name -> magpie.v1.Step
 	2,  // 11: magpie.v1.ProbeResponse.problem:type_name -> magpie.v1.Problem
 	16, // 12: magpie.v1.OpenRequest.source:type_name -> magpie.v1.Source
-	54, // 13: magpie.v1.Source.labels:type_name -> magpie.v1.Source.LabelsEntry
-	51, // 14: magpie.v1.Source.targets:type_name -> magpie.v1.Target
+	55, // 13: magpie.v1.Source.labels:type_name -> magpie.v1.Source.LabelsEntry
+	52, // 14: magpie.v1.Source.targets:type_name -> magpie.v1.Target
 	18, // 15: magpie.v1.OpenEvent.opened:type_name -> magpie.v1.Opened
 	2,  // 16: magpie.v1.OpenEvent.problem:type_name -> magpie.v1.Problem
 	2,  // 17: magpie.v1.ReconfigureResponse.problem:type_name -> magpie.v1.Problem
 	2,  // 18: magpie.v1.CloseResponse.problem:type_name -> magpie.v1.Problem
 	25, // 19: magpie.v1.HealthReport.components:type_name -> magpie.v1.ComponentHealth
 	1,  // 20: magpie.v1.ComponentHealth.status:type_name -> magpie.v1.ComponentHealth.Status
-	55, // 21: magpie.v1.ComponentHealth.dropped:type_name -> magpie.v1.ComponentHealth.DroppedEntry
-	56, // 22: magpie.v1.ComponentHealth.errors:type_name -> magpie.v1.ComponentHealth.ErrorsEntry
+	56, // 21: magpie.v1.ComponentHealth.dropped:type_name -> magpie.v1.ComponentHealth.DroppedEntry
+	57, // 22: magpie.v1.ComponentHealth.errors:type_name -> magpie.v1.ComponentHealth.ErrorsEntry
 	2,  // 23: magpie.v1.ComponentHealth.last_error:type_name -> magpie.v1.Problem
 	27, // 24: magpie.v1.HostCall.get:type_name -> magpie.v1.StateGet
 	28, // 25: magpie.v1.HostCall.put:type_name -> magpie.v1.StatePut
@@ -3929,59 +3995,60 @@ var file_magpie_proto_depIdxs = []int32{
 	36, // 30: magpie.v1.Up.ack:type_name -> magpie.v1.SinkAck
 	2,  // 31: magpie.v1.Up.trouble:type_name -> magpie.v1.Problem
 	33, // 32: magpie.v1.Up.credit:type_name -> magpie.v1.Credit
-	57, // 33: magpie.v1.SinkAck.dropped:type_name -> magpie.v1.SinkAck.DroppedEntry
-	37, // 34: magpie.v1.Labels.labels:type_name -> magpie.v1.Label
-	38, // 35: magpie.v1.MapRequest.series:type_name -> magpie.v1.Labels
-	38, // 36: magpie.v1.MapResponse.series:type_name -> magpie.v1.Labels
-	2,  // 37: magpie.v1.MapResponse.problem:type_name -> magpie.v1.Problem
-	43, // 38: magpie.v1.QueryResponse.series:type_name -> magpie.v1.ResultSeries
-	2,  // 39: magpie.v1.QueryResponse.problem:type_name -> magpie.v1.Problem
-	44, // 40: magpie.v1.QueryResponse.mistake:type_name -> magpie.v1.QueryMistake
-	37, // 41: magpie.v1.ResultSeries.labels:type_name -> magpie.v1.Label
-	44, // 42: magpie.v1.CheckQueryResponse.mistake:type_name -> magpie.v1.QueryMistake
-	2,  // 43: magpie.v1.NotifyResponse.problem:type_name -> magpie.v1.Problem
-	51, // 44: magpie.v1.Targets.targets:type_name -> magpie.v1.Target
-	2,  // 45: magpie.v1.Targets.problem:type_name -> magpie.v1.Problem
-	58, // 46: magpie.v1.Target.labels:type_name -> magpie.v1.Target.LabelsEntry
-	51, // 47: magpie.v1.SetTargetsRequest.targets:type_name -> magpie.v1.Target
-	2,  // 48: magpie.v1.SetTargetsResponse.problem:type_name -> magpie.v1.Problem
-	4,  // 49: magpie.v1.Plugin.Describe:input_type -> magpie.v1.DescribeRequest
-	11, // 50: magpie.v1.Plugin.Validate:input_type -> magpie.v1.ConfigRequest
-	11, // 51: magpie.v1.Plugin.Probe:input_type -> magpie.v1.ConfigRequest
-	15, // 52: magpie.v1.Plugin.Open:input_type -> magpie.v1.OpenRequest
-	19, // 53: magpie.v1.Plugin.Reconfigure:input_type -> magpie.v1.ReconfigureRequest
-	21, // 54: magpie.v1.Plugin.Close:input_type -> magpie.v1.CloseRequest
-	23, // 55: magpie.v1.Plugin.Health:input_type -> magpie.v1.HealthRequest
-	29, // 56: magpie.v1.Plugin.Host:input_type -> magpie.v1.HostReply
-	31, // 57: magpie.v1.Plugin.Produce:input_type -> magpie.v1.Down
-	30, // 58: magpie.v1.Plugin.Consume:input_type -> magpie.v1.Packet
-	39, // 59: magpie.v1.Plugin.MapSeries:input_type -> magpie.v1.MapRequest
-	41, // 60: magpie.v1.Plugin.Query:input_type -> magpie.v1.QueryRequest
-	45, // 61: magpie.v1.Plugin.CheckQuery:input_type -> magpie.v1.CheckQueryRequest
-	47, // 62: magpie.v1.Plugin.Notify:input_type -> magpie.v1.NotifyRequest
-	49, // 63: magpie.v1.Plugin.Discover:input_type -> magpie.v1.DiscoverRequest
-	52, // 64: magpie.v1.Plugin.SetTargets:input_type -> magpie.v1.SetTargetsRequest
-	5,  // 65: magpie.v1.Plugin.Describe:output_type -> magpie.v1.Description
-	12, // 66: magpie.v1.Plugin.Validate:output_type -> magpie.v1.ValidateResponse
-	14, // 67: magpie.v1.Plugin.Probe:output_type -> magpie.v1.ProbeResponse
-	17, // 68: magpie.v1.Plugin.Open:output_type -> magpie.v1.OpenEvent
-	20, // 69: magpie.v1.Plugin.Reconfigure:output_type -> magpie.v1.ReconfigureResponse
-	22, // 70: magpie.v1.Plugin.Close:output_type -> magpie.v1.CloseResponse
-	24, // 71: magpie.v1.Plugin.Health:output_type -> magpie.v1.HealthReport
-	26, // 72: magpie.v1.Plugin.Host:output_type -> magpie.v1.HostCall
-	30, // 73: magpie.v1.Plugin.Produce:output_type -> magpie.v1.Packet
-	35, // 74: magpie.v1.Plugin.Consume:output_type -> magpie.v1.Up
-	40, // 75: magpie.v1.Plugin.MapSeries:output_type -> magpie.v1.MapResponse
-	42, // 76: magpie.v1.Plugin.Query:output_type -> magpie.v1.QueryResponse
-	46, // 77: magpie.v1.Plugin.CheckQuery:output_type -> magpie.v1.CheckQueryResponse
-	48, // 78: magpie.v1.Plugin.Notify:output_type -> magpie.v1.NotifyResponse
-	50, // 79: magpie.v1.Plugin.Discover:output_type -> magpie.v1.Targets
-	53, // 80: magpie.v1.Plugin.SetTargets:output_type -> magpie.v1.SetTargetsResponse
-	65, // [65:81] is the sub-list for method output_type
-	49, // [49:65] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	58, // 33: magpie.v1.SinkAck.dropped:type_name -> magpie.v1.SinkAck.DroppedEntry
+	37, // 34: magpie.v1.SinkAck.refused:type_name -> magpie.v1.Refusal
+	38, // 35: magpie.v1.Labels.labels:type_name -> magpie.v1.Label
+	39, // 36: magpie.v1.MapRequest.series:type_name -> magpie.v1.Labels
+	39, // 37: magpie.v1.MapResponse.series:type_name -> magpie.v1.Labels
+	2,  // 38: magpie.v1.MapResponse.problem:type_name -> magpie.v1.Problem
+	44, // 39: magpie.v1.QueryResponse.series:type_name -> magpie.v1.ResultSeries
+	2,  // 40: magpie.v1.QueryResponse.problem:type_name -> magpie.v1.Problem
+	45, // 41: magpie.v1.QueryResponse.mistake:type_name -> magpie.v1.QueryMistake
+	38, // 42: magpie.v1.ResultSeries.labels:type_name -> magpie.v1.Label
+	45, // 43: magpie.v1.CheckQueryResponse.mistake:type_name -> magpie.v1.QueryMistake
+	2,  // 44: magpie.v1.NotifyResponse.problem:type_name -> magpie.v1.Problem
+	52, // 45: magpie.v1.Targets.targets:type_name -> magpie.v1.Target
+	2,  // 46: magpie.v1.Targets.problem:type_name -> magpie.v1.Problem
+	59, // 47: magpie.v1.Target.labels:type_name -> magpie.v1.Target.LabelsEntry
+	52, // 48: magpie.v1.SetTargetsRequest.targets:type_name -> magpie.v1.Target
+	2,  // 49: magpie.v1.SetTargetsResponse.problem:type_name -> magpie.v1.Problem
+	4,  // 50: magpie.v1.Plugin.Describe:input_type -> magpie.v1.DescribeRequest
+	11, // 51: magpie.v1.Plugin.Validate:input_type -> magpie.v1.ConfigRequest
+	11, // 52: magpie.v1.Plugin.Probe:input_type -> magpie.v1.ConfigRequest
+	15, // 53: magpie.v1.Plugin.Open:input_type -> magpie.v1.OpenRequest
+	19, // 54: magpie.v1.Plugin.Reconfigure:input_type -> magpie.v1.ReconfigureRequest
+	21, // 55: magpie.v1.Plugin.Close:input_type -> magpie.v1.CloseRequest
+	23, // 56: magpie.v1.Plugin.Health:input_type -> magpie.v1.HealthRequest
+	29, // 57: magpie.v1.Plugin.Host:input_type -> magpie.v1.HostReply
+	31, // 58: magpie.v1.Plugin.Produce:input_type -> magpie.v1.Down
+	30, // 59: magpie.v1.Plugin.Consume:input_type -> magpie.v1.Packet
+	40, // 60: magpie.v1.Plugin.MapSeries:input_type -> magpie.v1.MapRequest
+	42, // 61: magpie.v1.Plugin.Query:input_type -> magpie.v1.QueryRequest
+	46, // 62: magpie.v1.Plugin.CheckQuery:input_type -> magpie.v1.CheckQueryRequest
+	48, // 63: magpie.v1.Plugin.Notify:input_type -> magpie.v1.NotifyRequest
+	50, // 64: magpie.v1.Plugin.Discover:input_type -> magpie.v1.DiscoverRequest
+	53, // 65: magpie.v1.Plugin.SetTargets:input_type -> magpie.v1.SetTargetsRequest
+	5,  // 66: magpie.v1.Plugin.Describe:output_type -> magpie.v1.Description
+	12, // 67: magpie.v1.Plugin.Validate:output_type -> magpie.v1.ValidateResponse
+	14, // 68: magpie.v1.Plugin.Probe:output_type -> magpie.v1.ProbeResponse
+	17, // 69: magpie.v1.Plugin.Open:output_type -> magpie.v1.OpenEvent
+	20, // 70: magpie.v1.Plugin.Reconfigure:output_type -> magpie.v1.ReconfigureResponse
+	22, // 71: magpie.v1.Plugin.Close:output_type -> magpie.v1.CloseResponse
+	24, // 72: magpie.v1.Plugin.Health:output_type -> magpie.v1.HealthReport
+	26, // 73: magpie.v1.Plugin.Host:output_type -> magpie.v1.HostCall
+	30, // 74: magpie.v1.Plugin.Produce:output_type -> magpie.v1.Packet
+	35, // 75: magpie.v1.Plugin.Consume:output_type -> magpie.v1.Up
+	41, // 76: magpie.v1.Plugin.MapSeries:output_type -> magpie.v1.MapResponse
+	43, // 77: magpie.v1.Plugin.Query:output_type -> magpie.v1.QueryResponse
+	47, // 78: magpie.v1.Plugin.CheckQuery:output_type -> magpie.v1.CheckQueryResponse
+	49, // 79: magpie.v1.Plugin.Notify:output_type -> magpie.v1.NotifyResponse
+	51, // 80: magpie.v1.Plugin.Discover:output_type -> magpie.v1.Targets
+	54, // 81: magpie.v1.Plugin.SetTargets:output_type -> magpie.v1.SetTargetsResponse
+	66, // [66:82] is the sub-list for method output_type
+	50, // [50:66] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	50, // [50:50] is the sub-list for extension extendee
+	0,  // [0:50] is the sub-list for field type_name
 }
 
 func init() { file_magpie_proto_init() }
@@ -4015,7 +4082,7 @@ func file_magpie_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_magpie_proto_rawDesc), len(file_magpie_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   57,
+			NumMessages:   58,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -3,6 +3,7 @@ package buffer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"slices"
@@ -77,6 +78,34 @@ func (l *Log) Cursors() (names []string) {
 		names = append(names, name)
 	}
 	return names
+}
+
+// Read reads the record at a position that is still in the log; define is told the payloads before it that hold definitions in
+// use.
+func (l *Log) Read(position uint64, define func(payload []byte)) ([]byte, error) {
+	l.mu.Lock()
+	segments := slices.Clone(l.segments)
+	l.mu.Unlock()
+	for i, s := range segments {
+		if s.first > position || i+1 < len(segments) && segments[i+1].first <= position {
+			continue
+		}
+		for at, h := range s.records(s.visible) {
+			here := h.position == position && h.flags&flagCarried == 0
+			if !here && h.flags&flagDefines == 0 {
+				continue
+			}
+			payload := make([]byte, h.length)
+			err := s.readPayload(at, h, payload)
+			if here {
+				return payload, err
+			}
+			if err == nil {
+				define(payload)
+			}
+		}
+	}
+	return nil, fmt.Errorf("record %d is not in the log", position)
 }
 
 // Remove forgets a cursor.

@@ -61,6 +61,7 @@ type Engine struct {
 	supervisor *supervisor.Supervisor
 	log        *buffer.Log
 	ingest     *pipeline.Ingest
+	letters    *pipeline.Letters
 	alerting   *alerting
 	life       context.Context
 	end        context.CancelFunc
@@ -197,6 +198,7 @@ func (e *Engine) open(b plan.Buffer) (err error) {
 		return err
 	}
 	e.ingest = pipeline.NewIngest()
+	e.letters = pipeline.NewLetters(filepath.Join(e.dataDir, "letters"))
 	e.log, err = buffer.Open(filepath.Join(e.dataDir, "buffer"), buffer.Options{
 		Sync: b.Fsync, SegmentBytes: b.SegmentSize, MaxBytes: b.MaxSize, ReserveBytes: b.Reserve, Carry: e.ingest.Carry, Lost: e.countLost,
 		Trouble: func(text string, err error) {

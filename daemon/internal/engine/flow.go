@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -134,6 +135,10 @@ func (e *Engine) deliver(d *delivery) *delivery {
 		Wants:   func(address string) bool { return wanted[address] },
 		Connect: func(ctx context.Context) (pipeline.Consumed, error) { return e.connect(ctx, d.pipeline.To) },
 		Log:     func(text string, err error) { log.Warn(text, "error", err) },
+		Bury: func(reason string, runs []sdk.Run) error {
+			log.Error("the sink refused samples for good: they are kept in letters", "reason", reason, "file", filepath.Join(e.dataDir, "letters", d.pipeline.To+".jsonl"))
+			return e.letters.Put(d.pipeline.To, reason, runs)
+		},
 	}
 	for name, value := range d.external {
 		r.External = r.External.Set(name, value)

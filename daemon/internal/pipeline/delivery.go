@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +33,7 @@ type Route struct {
 	Through  []wire.MapSeries
 	External sdk.Labels                                  // added where a series has none of the name
 	Queue    Queue                                       // bounds what waits
+	Bury     func(reason string, runs []sdk.Run) error   // keeps what the sink will never take; nil: it is only counted
 	Connect  func(ctx context.Context) (Consumed, error) // waits until the sink is there; the stream ends with ctx
 	Log      func(text string, err error)
 }
@@ -39,6 +41,7 @@ type Route struct {
 // Delivery carries one cursor's records to one sink.
 type Delivery struct {
 	Route
+	log    *buffer.Log
 	cursor *buffer.Cursor
 	id     uint64
 	keep   time.Time // until then no sample is too old
@@ -48,6 +51,9 @@ type Delivery struct {
 	inFlight  []sent
 	bytes     int
 	last      uint64 // position of the last packet sent
+	accused   uint64 // what was first on the way when the connection broke last
+	deaths    int    // how often that was so
+	alone     bool   // one packet at a time, to see which it is
 	behind    time.Time
 	connected bool
 	trouble   string
@@ -58,6 +64,7 @@ type Delivery struct {
 type sent struct {
 	position, upto uint64
 	bytes          int
+	samples        int
 }
 
 // DeliveryStats count samples since the daemon started.
@@ -70,7 +77,7 @@ type DeliveryStats struct {
 // NewDelivery makes a delivery at its cursor's place.
 func NewDelivery(log *buffer.Log, r Route) *Delivery {
 	return &Delivery{
-		Route: r, cursor: log.Cursor(r.Key), id: log.ID(), changed: make(chan struct{}), behind: time.Now(),
+		Route: r, log: log, cursor: log.Cursor(r.Key), id: log.ID(), changed: make(chan struct{}), behind: time.Now(),
 		stats: DeliveryStats{Dropped: map[string]uint64{}},
 	}
 }
@@ -78,12 +85,12 @@ func NewDelivery(log *buffer.Log, r Route) *Delivery {
 // Run delivers until ctx ends. Whatever fails is tried again, after a pause with full jitter, from what is not acknowledged.
 func (d *Delivery) Run(ctx context.Context) {
 	for pause := 100 * time.Millisecond; ctx.Err() == nil; {
-		began := time.Now()
+		began, at := time.Now(), d.cursor.Committed()
 		err := d.connectAndDeliver(ctx)
 		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if time.Since(began) > time.Minute {
+		if time.Since(began) > time.Minute || d.cursor.Committed() > at {
 			pause = 100 * time.Millisecond
 		}
 		d.setTrouble(fmt.Sprint(err))
@@ -98,8 +105,54 @@ func (d *Delivery) Run(ctx context.Context) {
 	}
 }
 
-func (d *Delivery) connectAndDeliver(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
+// A record that ends the connection again and again is poison: after so many times it is sent alone, and then no more.
+const (
+	timesTogether = 3
+	timesAlone    = 3
+)
+
+// suspect looks at what was first on the way when the connection broke, and gives poison up.
+func (d *Delivery) suspect() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.inFlight) == 0 {
+		return
+	}
+	first := d.inFlight[0]
+	if first.position != d.accused {
+		d.accused, d.deaths, d.alone = first.position, 0, false
+	}
+	switch d.deaths++; {
+	case !d.alone && d.deaths >= timesTogether:
+		d.alone, d.deaths = true, 0
+	case d.alone && d.deaths >= timesAlone && first.samples > 0:
+		d.accused, d.deaths, d.alone = 0, 0, false
+		d.bury(first.position, "the connection to the sink broke each time that it was sent")
+		d.stats.Dropped["poison"] += uint64(first.samples)
+		d.finish(first.upto)
+	}
+}
+
+// bury keeps the samples of a record that the sink will never take.
+func (d *Delivery) bury(position uint64, reason string) {
+	if d.Bury == nil {
+		return
+	}
+	decoder := wire.NewDecoder()
+	record, err := d.log.Read(position, func(payload []byte) { decoder.Decode(payload) })
+	if err == nil {
+		var runs []sdk.Run
+		if runs, _, err = decoder.Decode(record); err == nil {
+			err = d.Bury(reason, slices.DeleteFunc(runs, func(r sdk.Run) bool { return !d.Wants(r.Origin.Address) }))
+		}
+	}
+	if err != nil {
+		d.Log("what the sink refused for good could not be kept", err)
+	}
+}
+
+func (d *Delivery) connectAndDeliver(life context.Context) (err error) {
+	ctx, cancel := context.WithCancelCause(life)
 	defer cancel(nil)
 	stream, err := d.await(ctx)
 	if err != nil {
@@ -110,6 +163,9 @@ func (d *Delivery) connectAndDeliver(ctx context.Context) error {
 	d.last = 0
 	d.mu.Unlock()
 	defer func() {
+		if life.Err() == nil && !errors.Is(err, errStuck) && !errors.Is(err, net.ErrClosed) {
+			d.suspect()
+		}
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.connected, d.behind = false, time.Now()
@@ -207,7 +263,7 @@ func packetful(frames []byte) (n int) {
 func (d *Delivery) transmit(ctx context.Context, stream Consumed, buf *[]byte, position, upto uint64, samples int) error {
 	size := len(*buf)
 	d.mu.Lock()
-	for d.bytes > 0 && d.bytes+size > sinkWindow {
+	for d.bytes > 0 && (d.bytes+size > sinkWindow || d.alone) {
 		changed := d.changed
 		d.mu.Unlock()
 		select {
@@ -221,7 +277,7 @@ func (d *Delivery) transmit(ctx context.Context, stream Consumed, buf *[]byte, p
 	if len(d.inFlight) == 0 {
 		d.behind = time.Now()
 	}
-	d.inFlight = append(d.inFlight, sent{position, upto, size})
+	d.inFlight = append(d.inFlight, sent{position, upto, size, samples})
 	d.bytes += size
 	d.last = position
 	d.stats.Delivered += uint64(samples)
@@ -260,6 +316,9 @@ func (d *Delivery) receive(stream Consumed) error {
 			d.setTrouble(p.Text)
 		}
 		if ack := up.GetAck(); ack != nil {
+			for _, r := range ack.Refused {
+				d.bury(r.Position, r.Text)
+			}
 			if err := d.acknowledge(ack); err != nil {
 				return err
 			}
@@ -280,6 +339,9 @@ func (d *Delivery) acknowledge(ack *wire.SinkAck) error {
 	}
 	for len(d.inFlight) > 0 && d.inFlight[0].position <= ack.Position {
 		s := d.inFlight[0]
+		if s.position == d.accused {
+			d.accused, d.deaths, d.alone = 0, 0, false // it was not the one
+		}
 		d.inFlight = d.inFlight[1:]
 		d.bytes -= s.bytes
 		d.finish(s.upto)

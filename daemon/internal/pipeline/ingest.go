@@ -5,6 +5,7 @@
 //	handover.go  staleness when a component is opened anew, or ends
 //	queue.go     what may wait for a sink
 //	delivery.go  from one cursor of the log to one sink, with acknowledgements
+//	letters.go   what a sink will never take
 //	recorder.go  the daemon's own source: the output of rules
 //
 // Packets pass as they came; only definitions are decoded, once at the door and once for each delivery that maps them.
