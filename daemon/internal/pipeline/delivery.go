@@ -51,8 +51,8 @@ type Delivery struct {
 	inFlight  []sent
 	bytes     int
 	last      uint64 // position of the last packet sent
-	accused   uint64 // what was first on the way when the connection broke last
-	deaths    int    // how often that was so
+	stopped   uint64 // how far everything was done when the connection broke last
+	deaths    int    // how often it broke there
 	alone     bool   // one packet at a time, to see which it is
 	behind    time.Time
 	connected bool
@@ -119,14 +119,14 @@ func (d *Delivery) suspect() {
 		return
 	}
 	first := d.inFlight[0]
-	if first.position != d.accused {
-		d.accused, d.deaths, d.alone = first.position, 0, false
+	if at := d.cursor.Committed(); at != d.stopped {
+		d.stopped, d.deaths, d.alone = at, 0, false
 	}
 	switch d.deaths++; {
 	case !d.alone && d.deaths >= timesTogether:
 		d.alone, d.deaths = true, 0
 	case d.alone && d.deaths >= timesAlone && first.samples > 0:
-		d.accused, d.deaths, d.alone = 0, 0, false
+		d.deaths, d.alone = 0, false
 		d.bury(first.position, "the connection to the sink broke each time that it was sent")
 		d.stats.Dropped["poison"] += uint64(first.samples)
 		d.finish(first.upto)
@@ -339,8 +339,8 @@ func (d *Delivery) acknowledge(ack *wire.SinkAck) error {
 	}
 	for len(d.inFlight) > 0 && d.inFlight[0].position <= ack.Position {
 		s := d.inFlight[0]
-		if s.position == d.accused {
-			d.accused, d.deaths, d.alone = 0, 0, false // it was not the one
+		if s.samples > 0 {
+			d.deaths, d.alone = 0, false // it was not the one
 		}
 		d.inFlight = d.inFlight[1:]
 		d.bytes -= s.bytes
