@@ -175,8 +175,8 @@ func TestTheKernelStaysSmall(t *testing.T) {
 			code += s.code
 		}
 	}
-	if code > 9200 {
-		t.Errorf("the daemon has %d lines of code, and decision 7 allows 9,200", code)
+	if code > 9500 {
+		t.Errorf("the daemon has %d lines of code, and decision 7 allows 9,500", code)
 	}
 	t.Logf("%d lines of code, %d with comments and blank lines", code, lines)
 }
