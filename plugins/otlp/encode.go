@@ -45,8 +45,9 @@ type stream struct {
 // track is a series.
 type track struct {
 	stream  *stream
-	labels  []byte // as attributes of a data point
-	start   int64  // of the counter, ms
+	native  *stream // of histograms, if there are any
+	labels  []byte  // as attributes of a data point
+	start   int64   // of the counter, ms
 	last    float64
 	at      int64 // time of last
 	defined bool
@@ -59,8 +60,8 @@ const (
 )
 
 // encodeFrom makes a request of the samples from one on, until it has the size; end is the first sample that it does not
-// have. It has at least one.
-func encodeFrom(in *sdk.Batch, from, limit int) (request []byte, end int) {
+// have. It has at least one, or else refused has: what cannot be sent at all.
+func encodeFrom(in *sdk.Batch, from, limit int) (request []byte, end int, refused []refusal) {
 	var origins []*origin
 	size, i := 0, 0
 	for r := range in.Runs() {
@@ -75,8 +76,13 @@ func encodeFrom(in *sdk.Batch, from, limit int) (request []byte, end int) {
 		}
 		for k, ref := range run.Refs {
 			if i >= from && size < limit {
-				size += o.add(run.Origin, ref, run.Time(k), run.Values[k])
-				end = i + 1
+				if end = i + 1; run.Histograms == nil {
+					size += o.add(run.Origin, ref, run.Time(k), run.Values[k])
+				} else if grew, reason := o.addHistogram(run.Origin, ref, run.Time(k), run.Histograms[k]); reason == "" {
+					size += grew
+				} else {
+					refused = append(refused, refusal{i, i + 1, reason})
+				}
 			}
 			i++
 		}
@@ -88,7 +94,7 @@ func encodeFrom(in *sdk.Batch, from, limit int) (request []byte, end int) {
 	for _, o := range origins {
 		request = o.take(request)
 	}
-	return request, end
+	return request, end, refused
 }
 
 func originOf(o *sdk.Origin) *origin {
@@ -102,22 +108,9 @@ func originOf(o *sdk.Origin) *origin {
 
 // add puts a sample behind the others of its metric, and gives about how much the request grew.
 func (o *origin) add(from *sdk.Origin, ref sdk.Ref, ms int64, v float64) int {
-	known := o.tracks.Get(ref)
-	if known == nil {
-		o.tracks.Set(ref, o.define(from, ref))
-		known = o.tracks.Get(ref)
-	}
-	t := *known
+	t := o.trackOf(from, ref)
 	s := t.stream
-	grew := 0
-	if len(s.points) == 0 {
-		if len(s.target.touched) == 0 {
-			o.touched = append(o.touched, s.target)
-			grew += len(s.target.head) + 64
-		}
-		s.target.touched = append(s.target.touched, s)
-		grew += len(s.head) + 16
-	}
+	grew := o.touch(s)
 	before := len(s.points)
 	stale := math.Float64bits(v) == math.Float64bits(sdk.StaleNaN)
 	length := len(t.labels) + 9 + 9
@@ -139,6 +132,28 @@ func (o *origin) add(from *sdk.Origin, ref sdk.Ref, ms int64, v float64) int {
 		s.points = appendFixed64(s.points, 4, math.Float64bits(v))
 	}
 	return grew + len(s.points) - before
+}
+
+func (o *origin) trackOf(from *sdk.Origin, ref sdk.Ref) *track {
+	known := o.tracks.Get(ref)
+	if known == nil {
+		o.tracks.Set(ref, o.define(from, ref))
+		known = o.tracks.Get(ref)
+	}
+	return *known
+}
+
+// touch puts a metric into the request in the making, and gives about how much that grew.
+func (o *origin) touch(s *stream) (grew int) {
+	if len(s.points) > 0 {
+		return 0
+	}
+	if len(s.target.touched) == 0 {
+		o.touched = append(o.touched, s.target)
+		grew = len(s.target.head) + 64
+	}
+	s.target.touched = append(s.target.touched, s)
+	return grew + len(s.head) + 16
 }
 
 // startAt is when the counter began, as far as can be known: when it was first seen, or at the last sample before it fell.
@@ -184,13 +199,19 @@ func (o *origin) define(from *sdk.Origin, ref sdk.Ref) *track {
 		at = &target{key: key, head: resourceHead(key), streams: map[streamKey]*stream{}}
 		o.targets[key] = at
 	}
-	of := streamKey{name, kindOf(name, def.Family)}
-	if t.stream = at.streams[of]; t.stream == nil {
-		t.stream = newStream(of, at, def.Family)
-		at.streams[of] = t.stream
-	}
-	t.stream.users++
+	t.stream = at.stream(streamKey{name, kindOf(name, def.Family)}, def.Family)
 	return t
+}
+
+// stream finds or makes a metric, for one more user.
+func (at *target) stream(key streamKey, f *sdk.Family) *stream {
+	s := at.streams[key]
+	if s == nil {
+		s = newStream(key, at, f)
+		at.streams[key] = s
+	}
+	s.users++
+	return s
 }
 
 // release forgets a stream without series, and a target without streams.
@@ -233,7 +254,7 @@ func newStream(key streamKey, at *target, f *sdk.Family) *stream {
 	switch key.kind {
 	case counter:
 		s.tail = []byte{2<<3 | byte(asVarint), 2, 3<<3 | byte(asVarint), 1}
-	case upDown:
+	case upDown, histogram, exponential:
 		s.tail = []byte{2<<3 | byte(asVarint), 2}
 	}
 	return s
@@ -290,9 +311,14 @@ func (s *stream) length() int {
 func (s *stream) take(request []byte) []byte {
 	request = protowire.AppendVarint(append(request, field2), uint64(s.length()))
 	request = append(request, s.head...)
-	data := byte(5<<3) | byte(asBytes)
-	if s.key.kind != gauge {
-		data = 7<<3 | byte(asBytes)
+	data := byte(7<<3) | byte(asBytes)
+	switch s.key.kind {
+	case gauge:
+		data = 5<<3 | byte(asBytes)
+	case histogram:
+		data = 9<<3 | byte(asBytes)
+	case exponential:
+		data = 10<<3 | byte(asBytes)
 	}
 	request = protowire.AppendVarint(append(request, data), uint64(len(s.points)+len(s.tail)))
 	request = append(append(request, s.points...), s.tail...)

@@ -42,7 +42,9 @@
 // become cumulative monotonic sums; as nobody knows when they began, they begin when they are first seen, and after a fall at
 // the sample before it. All else is a gauge, but for the _bucket, _sum and _count series of histograms and summaries: these
 // go one by one, as sums that are not monotonic. That keeps names and values through a Prometheus or a Magpie at the other
-// end; a backend that wants whole histograms does not get them. Staleness markers become the flag "no recorded value".
+// end; a backend that wants whole classic histograms does not get them. Native histograms are sent as exponential ones, those
+// with custom buckets as histograms with explicit bounds. Staleness markers become the flag "no recorded value". Exemplars are
+// not sent.
 //
 // # Sink: delivery
 //
@@ -57,6 +59,9 @@
 //	unauthorized     401, 403, UNAUTHENTICATED, PERMISSION_DENIED
 //	not_found        404, UNIMPLEMENTED
 //	too_large        even alone
+//	fractional_histogram, gauge_histogram, sparse_histogram
+//	                 a native histogram that OTLP cannot say: counts that are not whole or may fall, more than 40,000
+//	                 buckets with the empty ones between
 //
 // Memory: one request for each pipeline that ends in the sink (max_request_size, and what it is compressed to), the labels
 // of each live series and about 250 bytes.
@@ -75,6 +80,6 @@
 //	intake.go, request.go, points.go       from a request to samples
 //	exponential.go, exemplars.go           exponential histograms, exemplars
 //	context.go, names.go, attributes.go    what is known of a sender; names and labels
-//	sink.go, post.go, encode.go            the sink: a batch's way, requests and answers, messages
+//	sink.go, post.go, encode.go, native.go the sink: a batch's way, requests and answers, messages
 //	protobuf.go                            reading protobuf in place
 package main

@@ -121,7 +121,12 @@ func (e *exporter) Write(ctx context.Context, in *sdk.Batch) error {
 func (e *exporter) advance(ctx context.Context, in *sdk.Batch, j *job) error {
 	limit := int(e.cfg.MaxRequestSize)
 	for j.next < in.Len() {
-		body, end := encodeFrom(in, j.next, limit)
+		body, end, refused := encodeFrom(in, j.next, limit)
+		if len(refused) == end-j.next {
+			j.dropped = append(j.dropped, refused...)
+			j.next = end
+			continue
+		}
 		partial, err := e.send(ctx, body)
 		var f *failure
 		switch {
@@ -141,11 +146,12 @@ func (e *exporter) advance(ctx context.Context, in *sdk.Batch, j *job) error {
 			return sdk.Target(f.err)
 		case f.tooLarge && end-j.next > 1:
 			limit = len(body) / 2
-			continue
+			continue // what cannot be sent is found again
 		default:
 			j.dropped = append(j.dropped, refusal{j.next, end, f.reason})
 			e.host.Fail(sdk.Target(f.err))
 		}
+		j.dropped = append(j.dropped, refused...) // their own reasons count
 		j.next = end
 	}
 	return nil
@@ -164,6 +170,9 @@ func (e *exporter) Forget(o *sdk.Origin, refs []sdk.Ref) {
 	for _, ref := range refs {
 		if t := known.tracks.Get(ref); t != nil {
 			known.release((*t).stream)
+			if (*t).native != nil {
+				known.release((*t).native)
+			}
 			known.tracks.Delete(ref)
 		}
 	}

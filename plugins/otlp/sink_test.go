@@ -366,3 +366,40 @@ func TestAMistakeInTheSinkIsFound(t *testing.T) {
 		}
 	}
 }
+
+func TestNativeHistogramsComeThrough(t *testing.T) {
+	t.Parallel()
+	c, overGRPC, _ := listening(t, plugintest.Config{"target_info": false}, plugintest.Settings(sdk.SourceSettings{Interval: time.Hour}))
+	s := plugintest.Open(t, sink, plugintest.Config{"endpoint": "http://" + overGRPC})
+	b := s.Batch()
+	b.Time = time.Now().Truncate(time.Millisecond)
+	f := &sdk.Family{Name: "latency_seconds", Type: sdk.HistogramType}
+	one := &sdk.Histogram{
+		Schema: 3, ZeroThreshold: 0.001, ZeroCount: 2, Count: 12, Sum: 7.5,
+		PositiveSpans: []sdk.Span{{Offset: -2, Length: 2}, {Offset: 5, Length: 1}}, Positive: []float64{1, 2, 3}, NegativeSpans: []sdk.Span{{Offset: 4, Length: 1}}, Negative: []float64{4},
+	}
+	put := func(name string, h *sdk.Histogram) {
+		b.PutHistogram(b.Series(sdk.Series{Labels: sdk.NewLabels("__name__", "latency_seconds", "job", "j", "n", name), Family: f}), h)
+	}
+	put("exponential", one)
+	put("custom", &sdk.Histogram{Schema: sdk.CustomBuckets, Count: 5, Sum: 2, Custom: []float64{0.5, 1}, PositiveSpans: []sdk.Span{{Offset: 1, Length: 2}}, Positive: []float64{2, 3}})
+	put("fractional", &sdk.Histogram{Schema: 0, Count: 0.5, Float: true, PositiveSpans: []sdk.Span{{Length: 1}}, Positive: []float64{0.5}})
+	put("gauge", &sdk.Histogram{Schema: 0, Reset: sdk.NotCounter})
+	put("sparse", &sdk.Histogram{Schema: 0, Count: 2, PositiveSpans: []sdk.Span{{Length: 1}, {Offset: 1 << 20, Length: 1}}, Positive: []float64{1, 1}})
+	if ack := s.Write(); ack.Stored != 2 || fmt.Sprint(ack.Dropped) != "map[fractional_histogram:1 gauge_histogram:1 sparse_histogram:1]" {
+		t.Errorf("%v", ack)
+	}
+	got := c.Next()
+	found := got.Find("latency_seconds", "n", "exponential")
+	if len(found) != 1 || found[0].Histogram == nil {
+		t.Fatalf("%s", got)
+	}
+	if a, b := histogramLine("", 0, found[0].Histogram), histogramLine("", 0, one); a != b {
+		t.Errorf("got %s, sent %s", a, b)
+	}
+	for le, want := range map[string]float64{"0.5": 0, "1": 2, "+Inf": 5} {
+		if found := got.Find("latency_seconds_bucket", "n", "custom", "le", le); len(found) != 1 || found[0].Value != want {
+			t.Errorf("le %s: %s", le, found)
+		}
+	}
+}
