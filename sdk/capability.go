@@ -25,6 +25,7 @@ type Type struct {
 
 	Histograms bool `json:"histograms,omitempty"` // a sink that takes native histograms
 	Exemplars  bool `json:"exemplars,omitempty"`  // a sink that takes exemplars
+	Gathers    int  `json:"gathers,omitempty"`    // a sink that is handed about so many samples at once, if they are waiting
 }
 
 // Capability is a type together with the function that opens components of it.
@@ -61,6 +62,11 @@ func OutOfOrder() Option { return func(t *Type) { t.Late = true } }
 // Histograms says that a sink takes native histograms (Sample.Histogram, Run.Histograms). To one that does not say so they
 // are not given, and they are counted as dropped under "histograms".
 func Histograms() Option { return func(t *Type) { t.Histograms = true } }
+
+// Gathers says that a sink wants what came while it was writing in one batch of about so many samples: for sinks that wait
+// for an answer from far away, whose time a batch does not depend on its size. The ID of such a batch is that of its last
+// part, and a replay may gather differently.
+func Gathers(samples int) Option { return func(t *Type) { t.Gathers = samples } }
 
 // Exemplars says that a sink takes exemplars (Batch.Exemplars); to others they are not given.
 func Exemplars() Option { return func(t *Type) { t.Exemplars = true } }

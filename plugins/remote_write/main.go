@@ -13,7 +13,7 @@ func main() {
 }
 
 func sink() sdk.Capability {
-	return sdk.Sink(openSink, sdk.Histograms(), sdk.Exemplars(), sdk.Doc("Sends samples to whatever receives Prometheus' remote write, protocol 1.0 and 2.0."))
+	return sdk.Sink(openSink, sdk.Gathers(gathered), sdk.Histograms(), sdk.Exemplars(), sdk.Doc("Sends samples to whatever receives Prometheus' remote write, protocol 1.0 and 2.0."))
 }
 
 func source() sdk.Capability {
@@ -22,6 +22,6 @@ func source() sdk.Capability {
 }
 
 func prometheusStore() sdk.Capability {
-	return sdk.Store(openStore, sdk.Named("prometheus"), sdk.Histograms(), sdk.Exemplars(), sdk.Mount("/api/v1"),
+	return sdk.Store(openStore, sdk.Named("prometheus"), sdk.Gathers(gathered), sdk.Histograms(), sdk.Exemplars(), sdk.Mount("/api/v1"),
 		sdk.Doc("Keeps metrics in any server that takes remote write and answers Prometheus' HTTP API: Prometheus, Mimir, Thanos, VictoriaMetrics."))
 }

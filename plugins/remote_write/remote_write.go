@@ -34,7 +34,8 @@
 // # Order and memory
 //
 // A batch of up to max_samples is one request. A larger one is spread over shards by series, so that the samples of a series
-// stay in order. There is no queue: a batch is what the daemon has gathered, at most 1 MiB. Memory: about 100 B and the
+// stay in order. What comes while a batch is on its way is gathered and is the next one, up to some 40,000 samples, so that a
+// receiver far away keeps up, too. There is no other queue: at most 4 MiB of samples are here, the rest waits in the daemon's log. Memory: about 100 B and the
 // labels of each live series (with 2.0 every distinct text once), and for each shard one request, which is some 300 B a
 // sample with 1.0 and 100 B with 2.0.
 //

@@ -389,6 +389,39 @@ func TestAShardKeepsTheOrderOfItsSeries(t *testing.T) {
 	}
 }
 
+func TestWhatComesMeanwhileIsGathered(t *testing.T) {
+	t.Parallel()
+	x := newReceiver(t, func(w http.ResponseWriter, r *http.Request, n int) bool {
+		time.Sleep(100 * time.Millisecond) // it is far away
+		return speaks2(w, r, n)
+	})
+	c := openTest(t, x.URL, plugintest.Config{"protocol": "2.0", "max_samples": 100_000, "shards": 1})
+	b := c.Batch()
+	var refs []sdk.Ref
+	for i := range 1000 {
+		refs = append(refs, b.Define(named("a", "i", fmt.Sprint(i))))
+	}
+	const rounds = 200
+	for at := range rounds {
+		for _, ref := range refs {
+			b.PutAt(ref, float64(at), start.Add(time.Duration(at)*time.Second))
+		}
+	}
+	if ack := c.Write(); ack.Stored != rounds*1000 {
+		t.Fatal(ack)
+	}
+	if n := len(x.sizes); n > 7 || slices.Max(x.sizes) < gathered {
+		t.Errorf("%d requests of %v samples: each packet went alone", n, x.sizes)
+	}
+	last := map[string]float64{}
+	for _, s := range x.got() {
+		if s.v != last[s.series] {
+			t.Fatalf("%s: %v came where %v was due", s.series, s.v, last[s.series])
+		}
+		last[s.series]++
+	}
+}
+
 func TestForgottenSeriesLeaveNothingBehind(t *testing.T) {
 	t.Parallel()
 	x := newReceiver(t, speaks2)

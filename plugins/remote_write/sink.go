@@ -33,6 +33,10 @@ type writer struct {
 	told      time.Time // when metadata were last sent
 }
 
+// gathered is how many samples one Write takes if they are waiting: so that a receiver far away does not have to answer for
+// each of the daemon's packets.
+const gathered = 40_000
+
 // maxJobs bounds what is remembered of failed batches: one for each pipeline is enough.
 const maxJobs = 16
 

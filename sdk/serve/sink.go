@@ -16,8 +16,11 @@ import (
 	"github.com/magpie-monitoring/magpie/sdk/wire"
 )
 
-// Consume feeds one Writer from one pipeline. One packet is read ahead while another is written; the daemon's window bounds
-// what is on the way.
+// gatherAhead is how many packets may wait for a sink that gathers them.
+const gatherAhead = 64
+
+// Consume feeds one Writer from one pipeline. One packet is read ahead while another is written, or many for a sink that
+// gathers; the daemon's window bounds what is on the way.
 func (s *Server) Consume(stream grpc.BidiStreamingServer[wire.Packet, wire.Up]) error {
 	md, _ := metadata.FromIncomingContext(stream.Context())
 	if len(md[wire.ComponentKey]) != 1 {
@@ -38,7 +41,11 @@ func (s *Server) Consume(stream grpc.BidiStreamingServer[wire.Packet, wire.Up]) 
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
 	f := &feed{stream: stream, component: c, writer: writer, decoder: wire.NewDecoder()}
-	packets := make(chan *wire.Raw, 1)
+	ahead := 1
+	if c.offer.Gathers > 0 {
+		ahead = gatherAhead
+	}
+	packets := make(chan *wire.Raw, ahead)
 	failed := make(chan error, 1)
 	go func() {
 		defer close(packets)
@@ -56,7 +63,7 @@ func (s *Server) Consume(stream grpc.BidiStreamingServer[wire.Packet, wire.Up]) 
 		}
 	}()
 	for raw := range packets {
-		if err := f.take(ctx, raw, len(packets) > 0); err != nil {
+		if err := f.take(ctx, raw, packets); err != nil {
 			return err
 		}
 	}
@@ -76,21 +83,39 @@ type feed struct {
 	unsent    int
 }
 
-// take writes a packet and acknowledges it; with more coming, the ack may wait for a few.
-func (f *feed) take(ctx context.Context, raw *wire.Raw, more bool) error {
-	buf := raw.Materialize()
-	defer buf.Free()
-	packet, err := wire.ParsePacket(buf.ReadOnlyData())
-	if err != nil {
-		return status.Error(codes.InvalidArgument, err.Error())
-	}
-	runs, forgotten, err := f.decoder.Decode(packet.Frames)
-	if err != nil {
-		return status.Error(codes.InvalidArgument, err.Error())
+// take writes a packet, with those that came while the last one was written if the sink gathers, and acknowledges it; with
+// more coming, the ack may wait for a few.
+func (f *feed) take(ctx context.Context, raw *wire.Raw, packets <-chan *wire.Raw) error {
+	var (
+		runs      []sdk.Run
+		forgotten []wire.Forgotten
+		samples   int
+		last      uint64
+	)
+	for raw != nil {
+		buf := raw.Materialize()
+		defer buf.Free() // the runs use its memory
+		packet, err := wire.ParsePacket(buf.ReadOnlyData())
+		if err != nil {
+			return status.Error(codes.InvalidArgument, err.Error())
+		}
+		more, gone, err := f.decoder.Decode(packet.Frames)
+		if err != nil {
+			return status.Error(codes.InvalidArgument, err.Error())
+		}
+		for i := range more {
+			samples += len(more[i].Refs)
+		}
+		runs, forgotten, last = append(runs, more...), append(forgotten, gone...), packet.LastSeq
+		if raw = nil; samples < f.component.offer.Gathers {
+			select {
+			case raw = <-packets: // nil: the stream has ended
+			default:
+			}
+		}
 	}
 	if runs = f.taken(runs); len(runs) > 0 {
-		batch := sdk.ReadBatch(packet.LastSeq, runs)
-		if err := f.write(ctx, batch); err != nil {
+		if err := f.write(ctx, sdk.ReadBatch(last, runs)); err != nil {
 			return err
 		}
 	}
@@ -100,12 +125,12 @@ func (f *feed) take(ctx context.Context, raw *wire.Raw, more bool) error {
 		}
 	}
 	wire.Forget(forgotten)
-	f.pending.Position = packet.LastSeq
-	if f.unsent++; more && f.unsent < 8 {
+	f.pending.Position = last
+	if f.unsent++; len(packets) > 0 && f.unsent < 8 {
 		return nil
 	}
 	f.unsent = 0
-	err = f.stream.Send(&wire.Up{Message: &wire.Up_Ack{Ack: &f.pending}})
+	err := f.stream.Send(&wire.Up{Message: &wire.Up_Ack{Ack: &f.pending}})
 	f.pending = wire.SinkAck{}
 	return err
 }
