@@ -150,7 +150,6 @@ func (s *source) listen() error {
 			return sdk.At(&s.cfg.HTTPListen, err)
 		}
 		s.listener = s.guard.encrypt(l)
-		s.where += " HTTP at " + l.Addr().String()
 	}
 	if s.cfg.UDPListen != "" && s.socket == nil {
 		socket, err := datagram.Listen(s.host, "udp", s.cfg.UDPListen, s.cfg.ReceiveBuffer)
@@ -159,7 +158,12 @@ func (s *source) listen() error {
 			return sdk.At(&s.cfg.UDPListen, err)
 		}
 		s.socket = socket
-		s.where += " UDP at " + socket.Addr().String()
+	}
+	if s.listener != nil {
+		s.where += " HTTP at " + s.listener.Addr().String()
+	}
+	if s.socket != nil {
+		s.where += " UDP at " + s.socket.Addr().String()
 	}
 	return nil
 }

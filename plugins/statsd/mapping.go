@@ -18,7 +18,7 @@ type Mapping struct {
 	Action     string            `hcl:"action,optional" default:"map" check:"oneof=map drop" doc:"drop: what matches is not collected."`
 	Name       string            `hcl:"name,optional" doc:"Name of the metric. Default: the name as it is sent, with underscores."`
 	Labels     map[string]string `hcl:"labels,optional" doc:"Labels of the metric; they stand before tags of the same name."`
-	Timers     string            `hcl:"timers,optional" check:"oneof=summary histogram" doc:"What timers and distributions become. Default: as the block says."`
+	Timers     string            `hcl:"timers,optional" check:"oneof=summary histogram native" doc:"What timers and distributions become. Default: as the block says."`
 	Quantiles  []float64         `hcl:"quantiles,optional" doc:"Quantiles of a summary. Default: as the block says."`
 	Buckets    []float64         `hcl:"buckets,optional" doc:"Upper bounds of a histogram's buckets. Default: as the block says."`
 	TTL        *time.Duration    `hcl:"ttl,optional" check:"min=0s" doc:"As ttl of the block, for what matches."`
@@ -68,9 +68,16 @@ func checkShape(d *sdk.Diags, atQuantiles any, quantiles []float64, atBuckets an
 	}
 }
 
+// What timers and distributions can become.
+const (
+	summary          = "summary"
+	classicHistogram = "histogram"
+	nativeHistogram  = "native"
+)
+
 // shape is how a series is kept and shown.
 type shape struct {
-	histogram bool
+	timers    string // and distributions: what they become
 	quantiles []float64
 	buckets   []float64
 	minMax    bool
@@ -99,7 +106,7 @@ func (m *Mapping) compile(block *shape) (r rule, err error) {
 	}
 	r.shape = *block
 	if m.Timers != "" {
-		r.shape.histogram = m.Timers == "histogram"
+		r.shape.timers = m.Timers
 	}
 	if m.Quantiles != nil {
 		r.shape.quantiles = m.Quantiles

@@ -22,7 +22,8 @@ type series struct {
 	sum      float64
 	count    float64
 	buckets  []float64 // each by itself
-	window   sketch    // since the last flush
+	native   *native
+	window   sketch // since the last flush
 	distinct map[uint64]struct{}
 
 	refs      []sdk.Ref // in the order of write
@@ -69,13 +70,15 @@ func (s *series) take(value []byte, rate float64) (fault string) {
 func (s *series) observe(v, weight float64) {
 	s.sum += v * weight
 	s.count += weight
-	if s.shape.histogram {
+	switch s.shape.timers {
+	case classicHistogram:
 		s.buckets[sort.SearchFloat64s(s.shape.buckets, v)] += weight
-		if !s.shape.minMax {
-			return
-		}
+	case nativeHistogram:
+		s.native.add(v, weight)
 	}
-	s.window.add(v, weight)
+	if s.shape.timers == summary || s.shape.minMax {
+		s.window.add(v, weight)
+	}
 }
 
 func (s *series) add(value []byte) (fault string) {
@@ -121,17 +124,22 @@ func (s *series) define(b *sdk.Batch) {
 		return
 	}
 	family := &sdk.Family{Name: s.name, Type: sdk.SummaryType}
-	if s.shape.histogram {
+	if s.shape.timers != summary {
 		family.Type = sdk.HistogramType
 	}
-	put("_sum", family, "", "")
-	put("_count", family, "", "")
-	if s.shape.histogram {
+	if s.shape.timers == nativeHistogram {
+		put("", family, "", "")
+	} else {
+		put("_sum", family, "", "")
+		put("_count", family, "", "")
+	}
+	switch s.shape.timers {
+	case classicHistogram:
 		for _, bound := range s.shape.buckets {
 			put("_bucket", family, "le", strconv.FormatFloat(bound, 'g', -1, 64))
 		}
 		put("_bucket", family, "le", "+Inf")
-	} else {
+	case summary:
 		for _, q := range s.shape.quantiles {
 			put("", family, "quantile", strconv.FormatFloat(q, 'g', -1, 64))
 		}
@@ -168,27 +176,41 @@ func (s *series) write(b *sdk.Batch, before time.Time) {
 		level(float64(len(s.distinct)))
 		clear(s.distinct)
 	default:
-		total(s.sum)
-		total(s.count)
-		if s.shape.histogram {
-			n := 0.0
-			for _, in := range s.buckets {
-				n += in
-				total(n)
-			}
-		}
-		if s.window.count > 0 {
-			if !s.shape.histogram {
-				for _, q := range s.shape.quantiles {
-					level(s.window.quantile(q))
-				}
-			}
-			if s.shape.minMax {
-				level(s.window.min)
-				level(s.window.max)
-			}
-			s.window.empty()
-		}
+		s.writeObserved(b, before, level, total, &next)
 	}
 	s.fresh = false
+}
+
+// writeObserved puts what timers and distributions become into a batch.
+func (s *series) writeObserved(b *sdk.Batch, before time.Time, level, total func(float64), next *int) {
+	if s.shape.timers == nativeHistogram {
+		if s.fresh && !before.IsZero() {
+			b.PutHistogramAt(s.refs[0], (&native{fractional: s.native.fractional}).histogram(0, 0), before.Add(time.Millisecond))
+		}
+		b.PutHistogram(s.refs[0], s.native.histogram(s.count, s.sum))
+		*next++
+	} else {
+		total(s.sum)
+		total(s.count)
+	}
+	if s.shape.timers == classicHistogram {
+		n := 0.0
+		for _, in := range s.buckets {
+			n += in
+			total(n)
+		}
+	}
+	if s.window.count == 0 {
+		return
+	}
+	if s.shape.timers == summary {
+		for _, q := range s.shape.quantiles {
+			level(s.window.quantile(q))
+		}
+	}
+	if s.shape.minMax {
+		level(s.window.min)
+		level(s.window.max)
+	}
+	s.window.empty()
 }

@@ -4,7 +4,8 @@
 //	line                              becomes
 //	shop.orders:3|c                   shop_orders, a counter that adds up, so that rate() works
 //	shop.queue:7|g                    shop_queue, a gauge; +2 and -2 change it
-//	shop.time:320|ms                  shop_time in seconds (0.32): _sum, _count, quantiles or buckets, _min, _max
+//	shop.time:320|ms                  shop_time in seconds (0.32): _sum, _count, quantiles or buckets, _min, _max;
+//	                                  or a native histogram (eight buckets an octave), with _min and _max
 //	shop.size:512|h and |d            the same, in its own unit
 //	shop.users:alice|s                shop_users, how many different ones there were in the interval
 //	shop.orders:3|c|@0.1              counts ten times, as do timers and distributions with a rate
@@ -58,7 +59,7 @@ import (
 // Config is the block of the source.
 type Config struct {
 	Listen         []string      `hcl:"listen,optional" doc:"Where to listen: udp://HOST:PORT, tcp://HOST:PORT, unixgram:///PATH. Default: udp://127.0.0.1:8125."`
-	Timers         string        `hcl:"timers,optional" default:"summary" check:"oneof=summary histogram" doc:"What timers, histograms and distributions become."`
+	Timers         string        `hcl:"timers,optional" default:"summary" check:"oneof=summary histogram native" doc:"What timers, histograms and distributions become: a summary, a histogram with buckets, or a native histogram."`
 	Quantiles      []float64     `hcl:"quantiles,optional" doc:"Quantiles of summaries. Default: 0.5, 0.9 and 0.99."`
 	Buckets        []float64     `hcl:"buckets,optional" doc:"Upper bounds of histograms' buckets; timers are in seconds. Default: those of Prometheus' client libraries, 0.005 to 10."`
 	MinMax         bool          `hcl:"min_max,optional" default:"true" doc:"Also write the least and the greatest value of each interval, as _min and _max."`
@@ -122,7 +123,7 @@ type source struct {
 
 func open(_ context.Context, cfg *Config, host sdk.Host) (_ *source, err error) {
 	s := &source{cfg: cfg, host: host, rejected: map[string]uint64{}}
-	block := shape{histogram: cfg.Timers == "histogram", quantiles: cfg.Quantiles, buckets: cfg.Buckets, minMax: cfg.MinMax, ttl: cfg.TTL}
+	block := shape{timers: cfg.Timers, quantiles: cfg.Quantiles, buckets: cfg.Buckets, minMax: cfg.MinMax, ttl: cfg.TTL}
 	if block.quantiles == nil {
 		block.quantiles = []float64{0.5, 0.9, 0.99}
 	}

@@ -95,7 +95,7 @@ func TestTimersBecomeSummariesInSeconds(t *testing.T) {
 	s.table.packet([]byte("t:125|ms\nt:250:375|ms\nt:500|ms|@0.5\nsize:512|h|#a:b\nsize:-1|d|#a:b"))
 	s.mu.Unlock()
 	got := until(t, c, "t_sum 1.75", "t_count 5", "t_min 0.125", "t_max 0.5", `t{quantile="0"} 0.125`, `t{quantile="1"} 0.5`, `size_sum{a="b"} 511`, `size_min{a="b"} -1`)
-	if q := got.Find("t", "quantile", "0.5"); len(q) != 1 || math.Abs(q[0].Value-0.375) > 0.375*0.0111 || q[0].Family.Type != sdk.SummaryType {
+	if q := got.Find("t", "quantile", "0.5"); len(q) == 0 || math.Abs(q[0].Value-0.375) > 0.375*0.0111 || q[0].Family.Type != sdk.SummaryType {
 		t.Errorf("%v", q)
 	}
 	for last := got.Find("t_min"); len(last) == 0 || math.Float64bits(last[len(last)-1].Value) != math.Float64bits(sdk.StaleNaN); last = c.Next().Find("t_min") {
@@ -117,6 +117,32 @@ func TestTimersBecomeHistogramsWhereAsked(t *testing.T) {
 	}
 	if names := strings.Join(got.Names(), " "); strings.Contains(names, "_min") {
 		t.Error(names)
+	}
+}
+
+func TestTimersBecomeNativeHistogramsWhereAsked(t *testing.T) {
+	t.Parallel()
+	c, s := opened(t, plugintest.Config{"timers": "native"})
+	s.mu.Lock()
+	s.table.now = time.Now()
+	s.table.packet([]byte("d:1:2:2.25:0:-4|d\nd:1|d|@0.5\nf:1|d|@0.3"))
+	s.mu.Unlock()
+	find := func(name string) (h *sdk.Histogram) {
+		for h == nil {
+			for _, x := range c.Next().Find(name) {
+				h = x.Histogram
+			}
+		}
+		return h
+	}
+	h := find("d")
+	want := sdk.Histogram{Schema: 3, ZeroThreshold: zeroThreshold, ZeroCount: 1, Count: 7, Sum: 3.25,
+		PositiveSpans: []sdk.Span{{Offset: 0, Length: 1}, {Offset: 7, Length: 1}, {Offset: 1, Length: 1}}, Positive: []float64{3, 1, 1}, NegativeSpans: []sdk.Span{{Offset: 16, Length: 1}}, Negative: []float64{1}}
+	if fmt.Sprint(*h) != fmt.Sprint(want) {
+		t.Errorf("got %+v, want %+v", *h, want)
+	}
+	if h := find("f"); !h.Float || math.Abs(h.Count-1/0.3) > 1e-9 {
+		t.Errorf("%+v", h)
 	}
 }
 
@@ -362,7 +388,7 @@ func TestMistakesInTheBlockAreFoundOffline(t *testing.T) {
 }
 
 func TestALineOfAKnownNameAllocatesNothing(t *testing.T) {
-	tab := newTable(nil, shape{quantiles: []float64{0.5}, minMax: true}, 100)
+	tab := newTable(nil, shape{timers: summary, quantiles: []float64{0.5}, minMax: true}, 100)
 	lines := [][]byte{[]byte("web.requests:1|c|@0.5|#region:eu,code:200"), []byte("web.time:31.25|ms|#region:eu"), []byte("queue:7|g"), []byte("users:alice|s")}
 	all := func() {
 		for _, l := range lines {
@@ -388,8 +414,8 @@ func FuzzLines(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, packet []byte) {
-		for _, histogram := range []bool{false, true} {
-			block.histogram, r.shape.histogram = histogram, histogram
+		for _, timers := range []string{summary, classicHistogram, nativeHistogram} {
+			block.timers, r.shape.timers = timers, timers
 			tab := newTable([]rule{r}, block, 50)
 			tab.now = time.Now()
 			before := string(packet)
@@ -421,7 +447,7 @@ func BenchmarkLines(b *testing.B) {
 		"Counter": "web.requests:1|c", "Tags": "web.requests:1|c|#region:eu,code:200,method:get", "Timer": "web.time:31.25|ms|#region:eu", "Gauge": "queue:7|g", "Set": "users:alice|s",
 	} {
 		b.Run(name, func(b *testing.B) {
-			tab := newTable(nil, shape{quantiles: []float64{0.5}, minMax: true}, 10_000)
+			tab := newTable(nil, shape{timers: summary, quantiles: []float64{0.5}, minMax: true}, 10_000)
 			var packets [][]byte
 			for i := range 1000 {
 				packets = append(packets, []byte(strings.Replace(text, ":", fmt.Sprintf(".s%d:", i), 1)))

@@ -140,8 +140,12 @@ func (t *table) open(id identity, k kind, sh shape) (*series, string) {
 		return nil, overLimit
 	}
 	s := &series{name: id.name, labels: id.labels, kind: k, shape: sh, fresh: true, undefined: true}
-	if sh.histogram && (k == timer || k == distribution) {
+	switch {
+	case k != timer && k != distribution:
+	case sh.timers == classicHistogram:
 		s.buckets = make([]float64, len(sh.buckets)+1)
+	case sh.timers == nativeHistogram:
+		s.native = &native{}
 	}
 	t.kinds[id.name], t.series[name] = k, s
 	t.order = append(t.order, s)
