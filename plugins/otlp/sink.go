@@ -58,6 +58,9 @@ type failure struct {
 
 func (f *failure) Error() string { return f.err.Error() }
 
+// gathered is how many samples one Write takes if they are waiting: about what a request holds.
+const gathered = 10_000
+
 // maxPause bounds how long a receiver can ask not to be tried.
 const maxPause = time.Hour
 
