@@ -22,6 +22,7 @@ source "prometheus" "app" {
   scrape_native_histograms = true
 }
 store "tsdb" "main" {}
+record "app:latency:all" { expr = "sum(latency_seconds)" }
 record "app:latency:p50" { expr = "histogram_quantile(0.5, latency_seconds)" }
 `, strings.TrimPrefix(target.URL, "http://")))
 	for expr, want := range map[string]string{
@@ -38,6 +39,9 @@ record "app:latency:p50" { expr = "histogram_quantile(0.5, latency_seconds)" }
 		t.Error("no median")
 	}
 	m.value(`app:latency:p50 > 1.8`)
+	if got := m.value(`histogram_count(app:latency:all)`); got != "3" {
+		t.Errorf("the recorded histogram has %s observations", got)
+	}
 	now := time.Now().Unix()
 	for _, metric := range []string{"latency_seconds", "requests_total"} {
 		page := string(m.get(fmt.Sprintf("/api/v1/query_exemplars?query=%s&start=%d&end=%d", metric, now-600, now+600)))

@@ -39,10 +39,11 @@ type ResultSeries struct {
 	Points []Point
 }
 
-// Point is a value at a time.
+// Point is a value or a native histogram at a time.
 type Point struct {
-	Time  time.Time
-	Value float64
+	Time      time.Time
+	Value     float64
+	Histogram *Histogram // nil: Value
 }
 
 // QueryError is a mistake in an expression, at byte offsets Start to End.

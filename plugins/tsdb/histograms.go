@@ -41,6 +41,24 @@ var resets = [...]histogram.CounterResetHint{
 	sdk.ResetUnknown: histogram.UnknownCounterReset, sdk.ResetSeen: histogram.CounterReset, sdk.ResetNone: histogram.NotCounterReset, sdk.NotCounter: histogram.GaugeType,
 }
 
+// resultHistogram makes a histogram of what the engine found, where all counts are fractional.
+func resultHistogram(f *histogram.FloatHistogram) *sdk.Histogram {
+	h := &sdk.Histogram{
+		Schema: f.Schema, ZeroThreshold: f.ZeroThreshold, ZeroCount: f.ZeroCount, Count: f.Count, Sum: f.Sum, Float: true,
+		Positive: f.PositiveBuckets, Negative: f.NegativeBuckets, Custom: f.CustomValues,
+	}
+	if f.CounterResetHint == histogram.GaugeType {
+		h.Reset = sdk.NotCounter
+	}
+	for _, s := range f.PositiveSpans {
+		h.PositiveSpans = append(h.PositiveSpans, sdk.Span{Offset: s.Offset, Length: s.Length})
+	}
+	for _, s := range f.NegativeSpans {
+		h.NegativeSpans = append(h.NegativeSpans, sdk.Span{Offset: s.Offset, Length: s.Length})
+	}
+	return h
+}
+
 func spansOf(spans []sdk.Span) []histogram.Span {
 	if len(spans) == 0 {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -113,16 +114,36 @@ func failed(err error) error {
 	return err
 }
 
-// resultOf converts what the engine found. Native histograms have no place in a result yet: they are left out, and said.
+// resultOf converts what the engine found. A native histogram that is none for a sample, such as the difference of two with
+// counts below zero, is left out, and that is said.
 func resultOf(value parser.Value) (*sdk.Result, error) {
 	r := &sdk.Result{}
-	histograms := 0
+	odd := 0
+	add := func(ls labels.Labels, floats []promql.FPoint, histograms []promql.HPoint) {
+		points := make([]sdk.Point, 0, len(floats)+len(histograms))
+		for _, p := range floats {
+			points = append(points, pointOf(p.T, p.F))
+		}
+		for _, p := range histograms {
+			if h := resultHistogram(p.H); h.Validate() == nil {
+				points = append(points, sdk.Point{Time: time.UnixMilli(p.T), Histogram: h})
+			} else {
+				odd++
+			}
+		}
+		if len(floats) > 0 && len(histograms) > 0 {
+			slices.SortFunc(points, func(a, b sdk.Point) int { return a.Time.Compare(b.Time) })
+		}
+		if len(points) > 0 {
+			r.Series = append(r.Series, sdk.ResultSeries{Labels: labelsOf(ls), Points: points})
+		}
+	}
 	switch v := value.(type) {
 	case promql.Vector:
 		r.Type, r.Series = sdk.Vector, make([]sdk.ResultSeries, 0, len(v))
 		for _, s := range v {
 			if s.H != nil {
-				histograms++
+				add(s.Metric, nil, []promql.HPoint{{T: s.T, H: s.H}})
 				continue
 			}
 			r.Series = append(r.Series, sdk.ResultSeries{Labels: labelsOf(s.Metric), Points: []sdk.Point{pointOf(s.T, s.F)}})
@@ -130,13 +151,7 @@ func resultOf(value parser.Value) (*sdk.Result, error) {
 	case promql.Matrix:
 		r.Type, r.Series = sdk.Matrix, make([]sdk.ResultSeries, 0, len(v))
 		for _, s := range v {
-			points := make([]sdk.Point, len(s.Floats))
-			for i, p := range s.Floats {
-				points[i] = pointOf(p.T, p.F)
-			}
-			if histograms += len(s.Histograms); len(points) > 0 {
-				r.Series = append(r.Series, sdk.ResultSeries{Labels: labelsOf(s.Metric), Points: points})
-			}
+			add(s.Metric, s.Floats, s.Histograms)
 		}
 	case promql.Scalar:
 		r.Type, r.Series = sdk.Scalar, []sdk.ResultSeries{{Points: []sdk.Point{pointOf(v.T, v.V)}}}
@@ -145,8 +160,8 @@ func resultOf(value parser.Value) (*sdk.Result, error) {
 	default:
 		return nil, fmt.Errorf("the engine gave a %T", value)
 	}
-	if histograms > 0 {
-		r.Warnings = []string{fmt.Sprintf("%d native histograms were left out: use histogram_quantile, histogram_sum or histogram_count", histograms)}
+	if odd > 0 {
+		r.Warnings = []string{fmt.Sprintf("%d native histograms were left out: they have counts below zero, or are too large", odd)}
 	}
 	return r, nil
 }

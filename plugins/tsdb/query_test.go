@@ -8,10 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/prometheus/model/histogram"
-	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/storage"
-
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
@@ -152,22 +148,35 @@ func TestTheEnginesRemarksComeWithTheResult(t *testing.T) {
 	}
 }
 
-func TestNativeHistogramsAreLeftOutOfAResultAndSaid(t *testing.T) {
+func TestNativeHistogramsAreInAResult(t *testing.T) {
 	t.Parallel()
-	s := openDirectly(t, &Config{WALCompression: "none"})
+	o := openStore(t, nil)
 	now := time.Now().Truncate(time.Second)
-	app := s.front.Load().db.AppenderV2(t.Context())
-	h := &histogram.Histogram{Count: 3, Sum: 6, PositiveSpans: []histogram.Span{{Offset: 0, Length: 1}}, PositiveBuckets: []int64{3}}
-	if _, err := app.Append(0, labels.FromStrings("__name__", "h"), 0, now.UnixMilli(), 0, h, nil, storage.AppendV2Options{}); err != nil {
-		t.Fatal(err)
-	}
-	if err := app.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	for expr, series := range map[string]int{`h`: 0, `h[1m]`: 0, `histogram_count(h)`: 1} {
-		r, err := s.Query(t.Context(), sdk.Query{Expr: expr, Start: now})
-		if err != nil || len(r.Series) != series || (len(r.Warnings) == 1) != (series == 0) {
-			t.Errorf("%s: %v, %v", expr, r, err)
+	b := o.Batch()
+	b.PutHistogramAt(b.Define(series("h")), observed(3), now)
+	o.written(1, map[string]uint64{})
+	for _, expr := range []string{`h`, `h[1m]`, `h - 2 * h`, `histogram_count(h)`} {
+		r, err := o.Component.Query(t.Context(), o.Number, sdk.Query{Expr: expr, Start: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if expr == `h - 2 * h` {
+			if len(r.Series) != 0 || len(r.Warnings) != 1 {
+				t.Errorf("%s: %v", expr, r)
+			}
+			continue
+		}
+		if len(r.Series) != 1 || len(r.Series[0].Points) != 1 {
+			t.Errorf("%s: %v", expr, r)
+			continue
+		}
+		got := r.Series[0].Points[0]
+		if expr == `histogram_count(h)` {
+			if got.Histogram != nil || got.Value != 12 {
+				t.Errorf("%s: %+v", expr, got)
+			}
+		} else if got.Histogram == nil || got.Histogram.Count != 12 || got.Histogram.Sum != 60 || got.Histogram.Positive[0] != 3 || !got.Time.Equal(now) {
+			t.Errorf("%s: %+v", expr, got)
 		}
 	}
 }

@@ -188,6 +188,10 @@ func ToResult(r *sdk.Result, err error) *QueryResponse {
 		w := &ResultSeries{Labels: ToLabels(s.Labels), TimesMs: make([]int64, 0, len(s.Points)), Values: make([]float64, 0, len(s.Points))}
 		for _, p := range s.Points {
 			w.TimesMs, w.Values = append(w.TimesMs, p.Time.UnixMilli()), append(w.Values, p.Value)
+			if p.Histogram != nil {
+				w.Histograms = append(w.Histograms, make([][]byte, len(w.Values)-len(w.Histograms))...)
+				w.Histograms[len(w.Values)-1] = appendHistogram(nil, p.Histogram)
+			}
 		}
 		m.Series = append(m.Series, w)
 	}
@@ -209,7 +213,14 @@ func (m *QueryResponse) Result() (*sdk.Result, error) {
 		}
 		s := sdk.ResultSeries{Labels: FromLabels(w.Labels), Points: make([]sdk.Point, 0, len(w.Values))}
 		for i, v := range w.Values {
-			s.Points = append(s.Points, sdk.Point{Time: time.UnixMilli(w.TimesMs[i]), Value: v})
+			p := sdk.Point{Time: time.UnixMilli(w.TimesMs[i]), Value: v}
+			if i < len(w.Histograms) && len(w.Histograms[i]) > 0 {
+				p.Histogram = new(sdk.Histogram)
+				if err := readHistogram(w.Histograms[i], p.Histogram); err != nil {
+					return nil, fmt.Errorf("a result: %w", err)
+				}
+			}
+			s.Points = append(s.Points, p)
 		}
 		r.Series = append(r.Series, s)
 	}

@@ -3020,6 +3020,7 @@ type ResultSeries struct {
 	Labels        []*Label               `protobuf:"bytes,1,rep,name=labels,proto3" json:"labels,omitempty"`
 	TimesMs       []int64                `protobuf:"fixed64,2,rep,packed,name=times_ms,json=timesMs,proto3" json:"times_ms,omitempty"`
 	Values        []float64              `protobuf:"fixed64,3,rep,packed,name=values,proto3" json:"values,omitempty"`
+	Histograms    [][]byte               `protobuf:"bytes,4,rep,name=histograms,proto3" json:"histograms,omitempty"` // as in FORMAT.md, one for each time and empty where that has a value; or none at all
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3071,6 +3072,13 @@ func (x *ResultSeries) GetTimesMs() []int64 {
 func (x *ResultSeries) GetValues() []float64 {
 	if x != nil {
 		return x.Values
+	}
+	return nil
+}
+
+func (x *ResultSeries) GetHistograms() [][]byte {
+	if x != nil {
+		return x.Histograms
 	}
 	return nil
 }
@@ -3829,11 +3837,14 @@ const file_magpie_proto_rawDesc = "" +
 	"\x04text\x18\x03 \x01(\tR\x04text\x12\x1a\n" +
 	"\bwarnings\x18\x04 \x03(\tR\bwarnings\x12,\n" +
 	"\aproblem\x18\x05 \x01(\v2\x12.magpie.v1.ProblemR\aproblem\x121\n" +
-	"\amistake\x18\x06 \x01(\v2\x17.magpie.v1.QueryMistakeR\amistake\"k\n" +
+	"\amistake\x18\x06 \x01(\v2\x17.magpie.v1.QueryMistakeR\amistake\"\x8b\x01\n" +
 	"\fResultSeries\x12(\n" +
 	"\x06labels\x18\x01 \x03(\v2\x10.magpie.v1.LabelR\x06labels\x12\x19\n" +
 	"\btimes_ms\x18\x02 \x03(\x10R\atimesMs\x12\x16\n" +
-	"\x06values\x18\x03 \x03(\x01R\x06values\"J\n" +
+	"\x06values\x18\x03 \x03(\x01R\x06values\x12\x1e\n" +
+	"\n" +
+	"histograms\x18\x04 \x03(\fR\n" +
+	"histograms\"J\n" +
 	"\fQueryMistake\x12\x14\n" +
 	"\x05start\x18\x01 \x01(\rR\x05start\x12\x10\n" +
 	"\x03end\x18\x02 \x01(\rR\x03end\x12\x12\n" +

@@ -198,7 +198,7 @@ func (r *recorder) write(ctx context.Context, samples []rule.Sample) (position u
 		at := samples[0].Time
 		var together []pipeline.Sample
 		for len(samples) > 0 && samples[0].Time.Equal(at) {
-			together = append(together, pipeline.Sample{Series: sdk.Series{Labels: samples[0].Labels}, Value: samples[0].Value})
+			together = append(together, pipeline.Sample{Series: sdk.Series{Labels: samples[0].Labels}, Value: samples[0].Value, Histogram: samples[0].Histogram})
 			samples = samples[1:]
 		}
 		if position, err = r.Write(ctx, at, together); err != nil {

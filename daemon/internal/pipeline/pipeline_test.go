@@ -390,7 +390,7 @@ func TestARecorderWaitsForTheStore(t *testing.T) {
 	d := r.deliver(k, nil)
 	rec := r.in.Record(7, "rules.g", time.Hour)
 	for i := range 3 {
-		at, err := rec.Write(r.ctx, time.UnixMilli(int64(i)), []Sample{{sdk.Series{Labels: sdk.NewLabels("__name__", "r")}, float64(i)}})
+		at, err := rec.Write(r.ctx, time.UnixMilli(int64(i)), []Sample{{sdk.Series{Labels: sdk.NewLabels("__name__", "r")}, float64(i), nil}})
 		if err != nil {
 			t.Fatal(err)
 		}

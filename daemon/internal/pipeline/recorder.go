@@ -30,15 +30,20 @@ func (in *Ingest) Record(number uint32, address string, grace time.Duration) *Re
 
 // Sample is a value to be recorded.
 type Sample struct {
-	Series sdk.Series
-	Value  float64
+	Series    sdk.Series
+	Value     float64
+	Histogram *sdk.Histogram // nil: Value
 }
 
 // Write appends samples of one time and returns the position of the log behind which they are durable.
 func (r *Recorder) Write(ctx context.Context, at time.Time, samples []Sample) (position uint64, err error) {
 	r.batch.Time = at
 	for _, s := range samples {
-		r.batch.Put(r.batch.Series(s.Series), s.Value)
+		if ref := r.batch.Series(s.Series); s.Histogram != nil {
+			r.batch.PutHistogram(ref, s.Histogram)
+		} else {
+			r.batch.Put(ref, s.Value)
+		}
 	}
 	if _, err := r.packer.Fill(ctx, true, false, func(p *wire.Packer) {
 		r.batch.Seal(func(c *sdk.Columns) { r.encoder.Encode(p, c) })

@@ -167,7 +167,7 @@ func (g *group) series(rule Rule, a *alert, at time.Time) []Sample {
 	}
 	state := slices.Clone(ls).Set(sdk.NameLabel, "ALERTS").Set("alertname", rule.Alert).Set("alertstate", a.Status.String())
 	since := ls.Set(sdk.NameLabel, "ALERTS_FOR_STATE").Set("alertname", rule.Alert)
-	return []Sample{{state, at, 1}, {since, at, float64(g.clock.show(a.ActiveAt).Unix())}}
+	return []Sample{{state, at, 1, nil}, {since, at, float64(g.clock.show(a.ActiveAt).Unix()), nil}}
 }
 
 // tell notifies of a rule's alerts that fire or have resolved: at once when they change, then every resendDelay.

@@ -303,7 +303,8 @@ func (g *group) query(ctx context.Context, expr string, at time.Time) ([]Sample,
 	vector := make([]Sample, 0, len(result.Series))
 	for _, series := range result.Series {
 		if len(series.Points) > 0 {
-			vector = append(vector, Sample{series.Labels, at, series.Points[len(series.Points)-1].Value})
+			last := series.Points[len(series.Points)-1]
+			vector = append(vector, Sample{series.Labels, at, last.Value, last.Histogram})
 		}
 	}
 	return vector, nil
@@ -338,7 +339,7 @@ func (g *group) write(ctx context.Context, s *state, samples []Sample, at time.T
 	all := slices.Clip(samples)
 	for key, ls := range s.previous {
 		if _, ok := written[key]; !ok {
-			all = append(all, Sample{ls, at, sdk.StaleNaN})
+			all = append(all, Sample{ls, at, sdk.StaleNaN, nil})
 		}
 	}
 	if len(all) > 0 {
@@ -355,7 +356,7 @@ func (g *group) write(ctx context.Context, s *state, samples []Sample, at time.T
 func (g *group) writeStale(ctx context.Context, series map[string]sdk.Labels, at time.Time) bool {
 	samples := make([]Sample, 0, len(series))
 	for _, ls := range series {
-		samples = append(samples, Sample{ls, at, sdk.StaleNaN})
+		samples = append(samples, Sample{ls, at, sdk.StaleNaN, nil})
 	}
 	if len(samples) == 0 {
 		return true

@@ -243,12 +243,12 @@ func flicker(r *rand.Rand, at time.Time) (samples []Sample) {
 			ls := sdk.NewLabels("__name__", "m", "instance", instance, "job", job)
 			switch r.IntN(10) {
 			case 0:
-				samples = append(samples, Sample{ls, at, sdk.StaleNaN})
+				samples = append(samples, Sample{ls, at, sdk.StaleNaN, nil})
 			case 1:
-				samples = append(samples, Sample{ls, at, math.NaN()})
+				samples = append(samples, Sample{ls, at, math.NaN(), nil})
 			case 2, 3, 4: // nothing: the last sample goes on for the lookback
 			default:
-				samples = append(samples, Sample{ls, at, float64(r.IntN(4))})
+				samples = append(samples, Sample{ls, at, float64(r.IntN(4)), nil})
 			}
 		}
 	}

@@ -85,6 +85,8 @@ type Sample struct {
 	Labels sdk.Labels
 	Time   time.Time
 	Value  float64 // may be sdk.StaleNaN
+
+	Histogram *sdk.Histogram // nil: Value
 }
 
 // Alert is what Notify is told. While it fires EndsAt is zero, and it holds for ValidFor unless it is told again: four
