@@ -23,12 +23,12 @@ const (
 	zeroThreshold = 2.938735877055719e-39 // 2^-128, as Prometheus' client libraries have it
 )
 
-var nativeBounds = func() (b [nativeOctave]float64) {
-	for i := range b {
-		b[i] = math.Exp2(float64(i)/nativeOctave) / 2
-	}
-	return b
-}()
+// nativeBounds are those within an octave, from 1/2 on, to the last bit those of Prometheus' client libraries: what lies on a
+// bound is then in the same bucket.
+var nativeBounds = [nativeOctave]float64{
+	0.5, 0.5452538663326288, 0.5946035575013605, 0.6484197773255048,
+	0.7071067811865475, 0.7711054127039704, 0.8408964152537144, 0.9170040432046711,
+}
 
 // nativeIndex is the bucket of a positive value, whose upper bound belongs to it.
 func nativeIndex(v float64) int {

@@ -192,7 +192,9 @@ func (s *source) Stream(ctx context.Context, out sdk.Emitter) error {
 	s.used = true
 	f := flusher{source: s, out: out, batch: out.Batch()}
 	f.batch.Whole = true
+	s.mu.Lock()
 	s.table.detach()
+	s.mu.Unlock()
 	reading, stop := context.WithCancel(ctx)
 	var readers sync.WaitGroup
 	defer readers.Wait()

@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
@@ -143,6 +146,66 @@ func TestTimersBecomeNativeHistogramsWhereAsked(t *testing.T) {
 	}
 	if h := find("f"); !h.Float || math.Abs(h.Count-1/0.3) > 1e-9 {
 		t.Errorf("%+v", h)
+	}
+}
+
+// Prometheus' client library makes the same buckets of the same values.
+func TestNativeBucketsAreThoseOfPrometheus(t *testing.T) {
+	t.Parallel()
+	theirs := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "h", NativeHistogramBucketFactor: 1.1})
+	ours := &native{}
+	n, sum := 0.0, 0.0
+	for range 2000 {
+		v := math.Exp(4*rand.NormFloat64()) * float64(rand.IntN(3)-1)
+		if rand.IntN(4) == 0 {
+			v = math.Exp2(float64(rand.IntN(40)-20) / 8) // on a bound, or beside it
+		}
+		theirs.Observe(v)
+		ours.add(v, 1)
+		n, sum = n+1, sum+v
+	}
+	var m dto.Metric
+	if err := theirs.Write(&m); err != nil {
+		t.Fatal(err)
+	}
+	h, want := ours.histogram(n, sum), m.Histogram
+	if err := h.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	buckets := func(spans []*dto.BucketSpan, deltas []int64) string {
+		all, index, count, k := map[int32]int64{}, int32(0), int64(0), 0
+		for _, s := range spans {
+			index += s.GetOffset()
+			for range s.GetLength() {
+				if count += deltas[k]; count != 0 {
+					all[index] = count
+				}
+				k++
+				index++
+			}
+		}
+		return fmt.Sprint(all)
+	}
+	mine := func(spans []sdk.Span, counts []float64) string {
+		all, index, k := map[int32]int64{}, int32(0), 0
+		for _, s := range spans {
+			index += s.Offset
+			for range s.Length {
+				all[index] = int64(counts[k])
+				k++
+				index++
+			}
+		}
+		return fmt.Sprint(all)
+	}
+	if got, want := mine(h.PositiveSpans, h.Positive), buckets(want.PositiveSpan, want.PositiveDelta); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got, want := mine(h.NegativeSpans, h.Negative), buckets(want.NegativeSpan, want.NegativeDelta); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if h.Schema != want.GetSchema() || h.ZeroThreshold != want.GetZeroThreshold() || h.ZeroCount != float64(want.GetZeroCount()) {
+		t.Errorf("%+v, %v", h, want)
 	}
 }
 
