@@ -5,7 +5,7 @@ PLUGINS := $(filter-out internal,$(notdir $(wildcard plugins/*)))
 BINS    := $(addprefix bin/plugins/,$(PLUGINS))
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: run build test check race fuzz bench gen deps clean ui $(BINS) bin/magpie
+.PHONY: run build test check race fuzz bench soak gen deps clean ui $(BINS) bin/magpie
 
 run: build
 	bin/magpie run
@@ -28,6 +28,7 @@ deps:
 	command -v prometheus-alertmanager >/dev/null || missing="$$missing prometheus-alertmanager"; \
 	command -v prometheus-node-exporter >/dev/null || missing="$$missing prometheus-node-exporter"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v strace >/dev/null || missing="$$missing strace"; \
 	if [ -n "$$missing" ]; then echo "installing$$missing"; \
 	$(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 
@@ -49,6 +50,10 @@ fuzz:
 
 bench: build
 	.ci/bench
+
+# The fault runs at full length: hours.
+soak: build
+	.ci/soak
 
 # Generated code and the plugins' manuals.
 gen:

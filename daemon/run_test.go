@@ -46,16 +46,21 @@ var binaries = sync.OnceValues(func() (dir string, err error) {
 
 var built string // what TestMain removes
 
-// The test binary is also the plugins of the benchmarks: what it is follows from its name.
+// The test binary is also the plugins of the benchmarks and of the fault runs: what it is follows from its name.
 func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
 	case "blast":
 		serve.Main("blast", "0.0.0", sdk.StreamSource(openBlast))
 	case "hole":
 		serve.Main("hole", "0.0.0", sdk.Sink(openHole))
+	case "numbers":
+		serve.Main("numbers", "0.0.0", sdk.StreamSource(openNumbers))
+	case "checker":
+		serve.Main("checker", "0.0.0", sdk.Sink(openChecker))
 	}
 	code := m.Run()
 	os.RemoveAll(built)
+	os.RemoveAll(builtDaemon)
 	os.Exit(code)
 }
 
@@ -71,13 +76,14 @@ func magpieBinary(t testing.TB) string {
 // magpie is a running daemon.
 type magpie struct {
 	testing.TB
-	dir  string // of config.hcl and data
-	args []string
-	url  string
-	cmd  *exec.Cmd
-	mu   sync.Mutex
-	log  bytes.Buffer
-	done chan struct{}
+	dir    string // of config.hcl and data
+	args   []string
+	binary string // "": the one that is built with all plugins
+	url    string
+	cmd    *exec.Cmd
+	mu     sync.Mutex
+	log    bytes.Buffer
+	done   chan struct{}
 }
 
 // config begins every configuration of a test: a free port, a quick clock.
@@ -122,7 +128,10 @@ var lookAt = regexp.MustCompile(`Look at (http://[^/]+)/`)
 // run starts the daemon and waits until it says where it is.
 func (m *magpie) run() {
 	m.Helper()
-	m.cmd = exec.Command(magpieBinary(m), append([]string{"run"}, m.args...)...)
+	if m.binary == "" {
+		m.binary = magpieBinary(m)
+	}
+	m.cmd = exec.Command(m.binary, append([]string{"run"}, m.args...)...)
 	m.cmd.Dir = m.dir
 	m.cmd.Stdout, m.cmd.Stderr = m, m
 	m.done = make(chan struct{})

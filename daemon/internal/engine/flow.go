@@ -26,7 +26,8 @@ type delivery struct {
 }
 
 // flow makes deliveries and discoveries as desired. What is unchanged goes on; opened are the components that are new: a
-// delivery through one of them starts over, so that its series are mapped anew.
+// delivery through one of them starts over, so that its series are mapped anew; one to a new one leaves the old one, which
+// is closed next.
 func (e *Engine) flow(opened map[string]*supervisor.Component) {
 	e.mu.Lock()
 	desired := e.desired
@@ -36,7 +37,8 @@ func (e *Engine) flow(opened map[string]*supervisor.Component) {
 	for _, p := range e.pipelines(desired) {
 		key := p.pipeline.Key()
 		old := current[key]
-		if old != nil && !slices.ContainsFunc(p.pipeline.Through, func(a string) bool { return opened[a] != nil }) && old.same(p) {
+		anew := opened[p.pipeline.To] != nil || slices.ContainsFunc(p.pipeline.Through, func(a string) bool { return opened[a] != nil })
+		if old != nil && !anew && old.same(p) {
 			next[key] = old
 			delete(current, key)
 			continue
