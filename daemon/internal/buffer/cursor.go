@@ -21,15 +21,17 @@ type Cursor struct {
 	damaged   uint64 // samples that were passed over because they could not be read
 
 	segment uint64 // first of the segment being read; 0: to be found
+	again   bool   // the reading is to start over
 	offset  int64
 	past    uint64 // what was committed when the reading started over
 	read    mark   // last record passed since then
 }
 
-// step is a record that was read, with the samples before it that could not be.
+// step is a record that was read, with the samples before it that could not be, or the end of what was deleted unread.
 type step struct {
 	mark
 	damaged uint64
+	lost    uint64 // counted already
 }
 
 // Record is a record as a cursor reads it.
@@ -118,7 +120,7 @@ func (l *Log) Remove(name string) {
 
 // Rewind makes Next start over: first the definitions before the committed position, as records with Past set, then what
 // is not committed.
-func (c *Cursor) Rewind() { c.segment = 0 }
+func (c *Cursor) Rewind() { c.segment, c.again = 0, true }
 
 // Commit says that everything up to a position is done. It becomes durable within a second or so.
 func (c *Cursor) Commit(position uint64) {
@@ -255,13 +257,54 @@ func (c *Cursor) readAt(s *segment, end int64, alloc func(n int) []byte) (r Reco
 	return r, news, nil
 }
 
+// reached is the last place that was read, or passed otherwise.
+func (c *Cursor) reached() mark {
+	if n := len(c.passed); n > 0 {
+		return c.passed[n-1].mark
+	}
+	return c.committed
+}
+
+// lose says that the log's records up to a place are deleted for want of room. What the reader has may still be committed.
+func (c *Cursor) lose(end mark) {
+	at := c.reached()
+	if at.position >= end.position {
+		return
+	}
+	n := end.samples - min(at.samples, end.samples)
+	if c.passed = append(c.passed, step{mark: end, lost: n}); len(c.passed) == 1 {
+		c.pass(end)
+		c.log.dirty = true
+	}
+	if c.log.o.Lost != nil {
+		c.log.o.Lost(c.name, n)
+	}
+}
+
+// startOver forgets what was read and not committed. What of it is deleted is lost now.
+func (c *Cursor) startOver() {
+	oldest := c.log.oldest()
+	n := oldest.samples - min(c.committed.samples, oldest.samples)
+	for _, s := range c.passed {
+		n -= min(s.lost, n)
+	}
+	c.passed, c.again = nil, false
+	if c.committed.position >= oldest.position {
+		return
+	}
+	c.committed = oldest
+	c.log.dirty = true
+	if n > 0 && c.log.o.Lost != nil {
+		c.log.o.Lost(c.name, n)
+	}
+}
+
 // note takes a record for read. What is missing in the count of samples before it could not be read.
 func (c *Cursor) note(h header) {
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()
 	if at := h.last(); h.position > c.past {
-		before := max(c.read.samples, c.committed.samples)
-		c.passed = append(c.passed, step{at, h.before - min(before, h.before)})
+		c.passed = append(c.passed, step{mark: at, damaged: h.before - min(c.reached().samples, h.before)})
 	}
 	c.read = h.last()
 }
@@ -280,12 +323,16 @@ func (c *Cursor) place() (s *segment, end int64, wait chan struct{}, err error) 
 		case len(l.segments) == 0:
 			return nil, 0, l.changed, nil
 		case i < 0: // at the start, or where our segment was deleted: the last one that begins at or before what is not done
+			if c.again {
+				c.startOver()
+			}
+			at := c.reached().position
 			for _, candidate := range l.segments {
-				if candidate.first <= c.committed.position+1 || candidate == l.segments[0] {
+				if candidate.first <= at+1 || candidate == l.segments[0] {
 					c.segment = candidate.first
 				}
 			}
-			c.offset, c.past, c.read, c.passed = segmentHeader, c.committed.position, mark{}, nil
+			c.offset, c.past, c.read = segmentHeader, at, mark{}
 		case c.offset+recordHeader <= l.segments[i].visible:
 			return l.segments[i], l.segments[i].visible, nil, nil
 		case i+1 < len(l.segments):

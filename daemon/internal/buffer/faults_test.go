@@ -386,6 +386,43 @@ func TestDamageIsCountedOnceAndItsSamplesByEachReader(t *testing.T) {
 	}
 }
 
+// What the reader was handed before its segment was deleted may still be committed; it is lost only if the reader starts over.
+func TestWhatIsDeletedWhileItIsOnItsWayIsCountedOnce(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		var lost uint64
+		l := open(t, t.TempDir(), func(o *Options) {
+			o.SegmentBytes, o.MaxBytes = 200, 2000
+			o.Carry = func(add func([]byte)) { add(payload("carried")) }
+			o.Lost = func(_ string, n uint64) { lost += n }
+		})
+		c := l.Cursor("c")
+		const n = 100
+		for i := range 10 {
+			put(t, l, fmt.Sprintf("number %d", i), false)
+		}
+		expect(t, read(t, c, 6), "past carried", "number 0", "number 1", "number 2", "number 3", "number 4")
+		for i := 10; i < n; i++ {
+			put(t, l, fmt.Sprintf("number %d", i), false)
+		}
+		done := 0
+		if again {
+			c.Rewind()
+		} else {
+			c.Commit(5)
+			done = 5
+		}
+		for text := ""; text != "number 99"; {
+			if text = read(t, c, 1)[0]; !strings.HasPrefix(text, "past ") {
+				done++
+			}
+		}
+		c.Commit(n)
+		if lost == 0 || int(lost)+done != n || c.Buffered() != 0 || c.Damaged() != 0 {
+			t.Errorf("again %v: %d lost and %d read of %d; %d buffered, %d damaged", again, lost, done, n, c.Buffered(), c.Damaged())
+		}
+	}
+}
+
 func TestTheQuarantineIsBounded(t *testing.T) {
 	l := open(t, t.TempDir())
 	for i := range 5 {

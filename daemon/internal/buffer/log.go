@@ -253,13 +253,7 @@ func (l *Log) makeRoom() {
 	for len(l.segments) > 2 && l.size() > l.o.MaxBytes {
 		end := mark{l.segments[1].first - 1, l.segments[1].before}
 		for _, c := range l.cursors {
-			if c.committed.position < end.position {
-				if l.o.Lost != nil {
-					l.o.Lost(c.name, end.samples-min(c.committed.samples, end.samples))
-				}
-				c.pass(end)
-				l.dirty = true
-			}
+			c.lose(end)
 		}
 		l.deleteFirst()
 	}

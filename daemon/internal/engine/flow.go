@@ -47,6 +47,9 @@ func (e *Engine) flow(opened map[string]*supervisor.Component) {
 			old.stop()
 		}
 		next[key] = e.deliver(p)
+		if old != nil {
+			next[key].Resume(old.Delivery)
+		}
 	}
 	for key, old := range current {
 		if next[key] == nil {

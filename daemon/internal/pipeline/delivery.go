@@ -82,6 +82,18 @@ func NewDelivery(log *buffer.Log, r Route) *Delivery {
 	}
 }
 
+// Resume goes on with the counts of a delivery that has stopped, and that this one follows.
+func (d *Delivery) Resume(before *Delivery) {
+	s := before.State()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stats.Delivered += s.Delivered
+	d.stats.Stored += s.Stored
+	for reason, n := range s.Dropped {
+		d.stats.Dropped[reason] += n
+	}
+}
+
 // Run delivers until ctx ends. Whatever fails is tried again, after a pause with full jitter, from what is not acknowledged.
 func (d *Delivery) Run(ctx context.Context) {
 	for pause := 100 * time.Millisecond; ctx.Err() == nil; {
