@@ -81,13 +81,14 @@ func encoded(t testing.TB, m proto.Message) []byte {
 
 // seen is what an intake emitted.
 type seen struct {
-	scope     *sdk.Scope
-	defined   map[sdk.Ref]sdk.Series
-	retired   []sdk.Ref
-	lines     []string
-	exemplars []string
-	full      bool
-	quiet     bool // keep no lines
+	scope      *sdk.Scope
+	defined    map[sdk.Ref]sdk.Series
+	retired    []sdk.Ref
+	lines      []string
+	exemplars  []string
+	full       bool
+	quiet      bool // keep no lines
+	notDurable error
 }
 
 func (s *seen) Batch() *sdk.Batch { return s.scope.Batch() }
@@ -124,7 +125,7 @@ func (s *seen) Emit(ctx context.Context, b *sdk.Batch) error {
 	return nil
 }
 
-func (s *seen) Flush(context.Context) error { return nil }
+func (s *seen) Flush(context.Context) error { return s.notDurable }
 
 func line(labels, kind string, ms int64, v float64) string {
 	if math.Float64bits(v) == math.Float64bits(sdk.StaleNaN) {

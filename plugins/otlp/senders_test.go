@@ -215,7 +215,7 @@ func TestEveryWrongRequestIsToldWhy(t *testing.T) {
 	}
 }
 
-func TestWhereThereIsNoRoomSendersAreToldToComeAgain(t *testing.T) {
+func TestWithoutRoomOrDurabilitySendersAreToldToComeAgain(t *testing.T) {
 	t.Parallel()
 	r, err := openSource(t.Context(), &SourceConfig{MaxRequests: 1, MaxRequestSize: 1 << 20, GRPCListen: "127.0.0.1:0", HTTPListen: "127.0.0.1:0", Translation: "underscores"}, here{})
 	if err != nil {
@@ -257,6 +257,19 @@ func TestWhereThereIsNoRoomSendersAreToldToComeAgain(t *testing.T) {
 	leave()
 	if out.take() != "" {
 		t.Error("something was emitted")
+	}
+	// taken, and not known to be durable: the sender is to keep it
+	out.full, out.notDurable = false, context.DeadlineExceeded
+	if response, answer := post(t, overHTTP, binary, body); response.StatusCode != 503 || response.Header.Get("Retry-After") != "1" || !strings.Contains(answer, "did not confirm") {
+		t.Errorf("HTTP: %s %q", response.Status, answer)
+	}
+	var answer []byte
+	if s := status.Convert(conn.Invoke(t.Context(), exportName, &body, &answer)); s.Code() != codes.Unavailable || len(s.Details()) != 1 {
+		t.Errorf("gRPC: %v", s)
+	}
+	out.notDurable = nil
+	if err := conn.Invoke(t.Context(), exportName, &body, &answer); err != nil || len(answer) > 0 {
+		t.Errorf("%v, %q", err, answer)
 	}
 }
 
