@@ -450,3 +450,24 @@ func atLength(suite, soak int) int {
 	}
 	return suite
 }
+
+// A daemon is back soon whatever it has to keep: only the last segment is read when a log is opened.
+func TestALargeLogOpensAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, dir, func(o *Options) { o.Sync = -1 })
+	l.Cursor("c")
+	record := make([]byte, 512<<10)
+	for range atLength(256, 2048) { // 128 MiB, 1 GiB
+		for l.Append(record, 1, false, func(error) {}) != nil {
+		}
+	}
+	l.Close()
+	since := time.Now()
+	l = open(t, dir)
+	put(t, l, "next", false)
+	took := time.Since(since)
+	t.Logf("%d MiB: %s", l.Stats().Bytes>>20, took.Round(time.Millisecond))
+	if took > 2*time.Second {
+		t.Errorf("a log of %d MiB was ready after %s", l.Stats().Bytes>>20, took)
+	}
+}
