@@ -3020,7 +3020,7 @@ type ResultSeries struct {
 	Labels        []*Label               `protobuf:"bytes,1,rep,name=labels,proto3" json:"labels,omitempty"`
 	TimesMs       []int64                `protobuf:"fixed64,2,rep,packed,name=times_ms,json=timesMs,proto3" json:"times_ms,omitempty"`
 	Values        []float64              `protobuf:"fixed64,3,rep,packed,name=values,proto3" json:"values,omitempty"`
-	Histograms    [][]byte               `protobuf:"bytes,4,rep,name=histograms,proto3" json:"histograms,omitempty"` // as in FORMAT.md, one for each time and empty where that has a value; or none at all
+	Histograms    [][]byte               `protobuf:"bytes,4,rep,name=histograms,proto3" json:"histograms,omitempty"` // as in FORMAT.md, one for each time up to the last, empty where that has a value
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
