@@ -23,7 +23,7 @@ import (
 const slots = 1000 // series of the source, and samples of a batch
 
 type numbersConfig struct {
-	Dir  string `hcl:"dir" doc:"Where the source writes what was acknowledged, and looks for the file stop."`
+	Dir  string `hcl:"dir" doc:"Where the source writes what was acknowledged, and looks for the file stop; once it rests it makes the file resting."`
 	Rate int    `hcl:"rate,optional" default:"0" doc:"Samples a second; 0: as fast as it may."`
 	Note string `hcl:"note,optional" doc:"Nothing: something to change in a reload."`
 }
@@ -48,8 +48,9 @@ func (s *numberSource) Stream(ctx context.Context, out sdk.Emitter) error {
 	var b [8]byte
 	at.ReadAt(b[:], 0)
 	first := binary.LittleEndian.Uint64(b[:]) // no number is used twice
-	var emitted atomic.Uint64
+	var emitted, known atomic.Uint64 // known: to be acknowledged
 	emitted.Store(first)
+	known.Store(first)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var flushing sync.WaitGroup
@@ -68,6 +69,7 @@ func (s *numberSource) Stream(ctx context.Context, out sdk.Emitter) error {
 				cancel(err)
 			}
 			done = n
+			known.Store(n)
 		}
 	})
 	defer flushing.Wait()
@@ -85,6 +87,9 @@ func (s *numberSource) Stream(ctx context.Context, out sdk.Emitter) error {
 	}
 	for n := first; ctx.Err() == nil; {
 		if is(s.cfg.Dir, "stop") {
+			if known.Load() == n {
+				os.WriteFile(filepath.Join(s.cfg.Dir, "resting"), nil, 0o600)
+			}
 			time.Sleep(5 * time.Millisecond)
 			continue
 		}

@@ -101,6 +101,14 @@ func (f *faulty) config(source, sink, more string) string {
 	return fmt.Sprintf("source \"numbers\" \"n\" {\n  dir = %q\n  %s\n}\nsink \"checker\" \"c\" {\n  dir = %q\n  %s\n}\n%s", f.notes, source, f.notes, sink, more)
 }
 
+// rests stops the source, and waits until everything that it emitted is acknowledged: from then on nothing more comes.
+func (f *faulty) rests() {
+	f.Helper()
+	f.clear("resting")
+	f.set("stop")
+	f.eventually("the source rests", func() bool { return is(f.notes, "resting") })
+}
+
 // set and clear make and remove a file that source or sink look for.
 func (f *faulty) set(name string)   { os.WriteFile(filepath.Join(f.notes, name), nil, 0o600) }
 func (f *faulty) clear(name string) { os.Remove(filepath.Join(f.notes, name)) }
@@ -142,7 +150,7 @@ func (f *faulty) balanced(began account) { f.Helper(); f.balancedWithin(began, 0
 // balancedWithin allows that a part of what was received is counted twice. Nothing may be missing.
 func (f *faulty) balancedWithin(began account, twice float64) {
 	f.Helper()
-	f.set("stop")
+	f.rests()
 	a := f.account()
 	f.eventually("nothing moves any more", func() bool {
 		time.Sleep(300 * time.Millisecond)
@@ -187,8 +195,8 @@ func (f *faulty) lost() (n uint64) {
 // complete stops the source, waits until the sink has everything, and asserts that nothing that was acknowledged is missing.
 func (f *faulty) complete() {
 	f.Helper()
-	f.set("stop")
 	f.clear("down")
+	f.rests()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		if a := f.account(); a.received > 0 && a.buffered == 0 {
 			break
@@ -258,7 +266,6 @@ func TestADaemonKilledAtRandomLosesNothingThatWasAcknowledged(t *testing.T) {
 }
 
 func TestKilledPluginsLoseNothingThatWasAcknowledged(t *testing.T) {
-	soakOnly(t, "one run in several misses acknowledged samples in what the checking sink noted, though all were counted as stored: it is not known yet whether the sink lost its notes or the delivery the samples")
 	t.Parallel()
 	f := fault(t, "rate = 100000", "", "")
 	f.flows()
