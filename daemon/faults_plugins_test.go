@@ -48,7 +48,7 @@ func (s *numberSource) Stream(ctx context.Context, out sdk.Emitter) error {
 	var b [8]byte
 	at.ReadAt(b[:], 0)
 	first := binary.LittleEndian.Uint64(b[:]) // no number is used twice
-	var emitted, known atomic.Uint64 // known: to be acknowledged
+	var emitted, known atomic.Uint64          // known: to be acknowledged
 	emitted.Store(first)
 	known.Store(first)
 	ctx, cancel := context.WithCancelCause(ctx)

@@ -251,8 +251,8 @@ func (c *Cursor) readAt(s *segment, end int64, alloc func(n int) []byte) (r Reco
 		}
 	}
 	c.offset += h.size()
-	if !carried && h.position > c.read.position {
-		c.note(h)
+	if !carried && h.position > c.read.position && !c.note(h) {
+		news = false
 	}
 	return r, news, nil
 }
@@ -299,14 +299,21 @@ func (c *Cursor) startOver() {
 	}
 }
 
-// note takes a record for read. What is missing in the count of samples before it could not be read.
-func (c *Cursor) note(h header) {
+// note takes a record for read, unless it was deleted meanwhile and counts as lost. What is missing in the count of samples
+// before it could not be read.
+func (c *Cursor) note(h header) bool {
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()
-	if at := h.last(); h.position > c.past {
-		c.passed = append(c.passed, step{mark: at, damaged: h.before - min(c.reached().samples, h.before)})
-	}
 	c.read = h.last()
+	if h.position <= c.past {
+		return true
+	}
+	reached := c.reached()
+	if h.position <= reached.position {
+		return false
+	}
+	c.passed = append(c.passed, step{mark: h.last(), damaged: h.before - min(reached.samples, h.before)})
+	return true
 }
 
 // place finds the segment to read from and how far it may be read; s nil: wait, nothing is to be read now.

@@ -423,6 +423,35 @@ func TestWhatIsDeletedWhileItIsOnItsWayIsCountedOnce(t *testing.T) {
 	}
 }
 
+// What is deleted between the reading of its header and the handing over counts as lost, and is not handed over.
+func TestWhatIsDeletedWhileItIsReadIsNotReadToo(t *testing.T) {
+	var lost uint64
+	l := open(t, t.TempDir(), func(o *Options) {
+		o.SegmentBytes, o.MaxBytes = 200, 1000
+		o.Lost = func(_ string, n uint64) { lost += n }
+	})
+	c := l.Cursor("c")
+	const n = 50
+	put(t, l, "number 0", false)
+	got := 0
+	for last := uint64(0); last < n; got++ {
+		r, err := c.Next(t.Context(), func(size int) []byte {
+			for i := 1; last == 0 && i < n; i++ { // while the first is read, it is deleted
+				put(t, l, fmt.Sprintf("number %d", i), false)
+			}
+			last = 1
+			return make([]byte, size)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = r.Position
+	}
+	if lost == 0 || lost+uint64(got) != n {
+		t.Errorf("%d lost and %d read of %d", lost, got, n)
+	}
+}
+
 func TestTheQuarantineIsBounded(t *testing.T) {
 	l := open(t, t.TempDir())
 	for i := range 5 {
