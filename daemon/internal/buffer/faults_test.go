@@ -423,12 +423,21 @@ func TestWhatIsDeletedWhileItIsOnItsWayIsCountedOnce(t *testing.T) {
 	}
 }
 
-// What is deleted between the reading of its header and the handing over counts as lost, and is not handed over.
+// staysOpen is a file that can be read a moment longer than it should.
+type staysOpen struct{ file }
+
+func (staysOpen) Close() error { return nil }
+
+// What is deleted while it is read counts as lost, and is not handed over.
 func TestWhatIsDeletedWhileItIsReadIsNotReadToo(t *testing.T) {
 	var lost uint64
 	l := open(t, t.TempDir(), func(o *Options) {
 		o.SegmentBytes, o.MaxBytes = 200, 1000
 		o.Lost = func(_ string, n uint64) { lost += n }
+		o.open = func(path string, flag int) (file, error) {
+			f, err := openFile(path, flag)
+			return staysOpen{f}, err
+		}
 	})
 	c := l.Cursor("c")
 	const n = 50
