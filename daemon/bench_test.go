@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -224,29 +223,7 @@ func exposition(target, variant int) []byte {
 
 // prometheus starts the machine's Prometheus on the same targets.
 func prometheus(b *testing.B, targets []string) (pid int, url string, version string) {
-	path, err := exec.LookPath("prometheus")
-	if err != nil {
-		b.Skip("SKIPPED: there is no prometheus on this machine; make deps installs it")
-	}
-	out, _ := exec.Command(path, "--version").CombinedOutput()
-	version = strings.Fields(string(out))[2]
-	dir := b.TempDir()
-	config := fmt.Sprintf("global: {scrape_interval: %s}\nscrape_configs: [{job_name: bench, static_configs: [{targets: ['%s']}]}]\n", benchInterval, strings.Join(targets, "','"))
-	if err := os.WriteFile(filepath.Join(dir, "p.yml"), []byte(config), 0o600); err != nil {
-		b.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
-	cmd := exec.Command(path, "--config.file="+filepath.Join(dir, "p.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=error")
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	return cmd.Process.Pid, "http://" + address, version
+	return startPrometheus(b, scraping(targets), "--storage.tsdb.path")
 }
 
 func BenchmarkScrapeToTSDBBesidePrometheus(b *testing.B) {
@@ -266,10 +243,7 @@ func BenchmarkScrapeToTSDBBesidePrometheus(b *testing.B) {
 	ours, theirs := m.processes(), map[string]int{"the peer": pid}
 	samples, peerSamples := m.metric("magpie_pipeline_stored_samples_total"), appended()
 	before, peerBefore := spent(b, ours), spent(b, theirs)
-	var peak, peerPeak float64
-	for end := time.Now().Add(benchLength); time.Now().Before(end); time.Sleep(time.Second) {
-		peak, peerPeak = max(peak, pssOf(b, ours)), max(peerPeak, pssOf(b, theirs))
-	}
+	peak, peerPeak := peaks(b, ours, theirs)
 	after, peerAfter := spent(b, ours), spent(b, theirs)
 	samples, peerSamples = m.metric("magpie_pipeline_stored_samples_total")-samples, appended()-peerSamples
 
@@ -278,14 +252,7 @@ func BenchmarkScrapeToTSDBBesidePrometheus(b *testing.B) {
 	if math.Abs(samples/peerSamples-1) > 0.05 {
 		b.Errorf("the two did not do the same work")
 	}
-	total := func(before, after map[string]float64, samples float64) (sum float64) {
-		for name := range after {
-			b.Logf("%-10s %.3f s per million samples", name, (after[name]-before[name])/samples*1e6)
-			sum += (after[name] - before[name]) / samples * 1e6
-		}
-		return sum
-	}
-	here, there := total(before, after, samples), total(peerBefore, peerAfter, peerSamples)
+	here, there := perMillion(b, before, after, samples), perMillion(b, peerBefore, peerAfter, peerSamples)
 	b.ReportMetric(here, "s-cpu/Msample")
 	b.ReportMetric(there, "s-cpu-prometheus/Msample")
 	b.ReportMetric(here/there, "cpu-ratio")

@@ -5,12 +5,8 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -69,29 +65,8 @@ func timeSeries(body []byte) (n int) {
 
 // prometheusAgent starts the machine's Prometheus in agent mode on the same targets.
 func prometheusAgent(b *testing.B, targets []string, url string) (pid int, version string) {
-	path, err := exec.LookPath("prometheus")
-	if err != nil {
-		b.Skip("SKIPPED: there is no prometheus on this machine; make deps installs it")
-	}
-	out, _ := exec.Command(path, "--version").CombinedOutput()
-	version = strings.Fields(string(out))[2]
-	dir := b.TempDir()
-	config := fmt.Sprintf("global: {scrape_interval: %s}\nscrape_configs: [{job_name: bench, static_configs: [{targets: ['%s']}]}]\nremote_write: [{url: '%s'}]\n", benchInterval, strings.Join(targets, "','"), url)
-	if err := os.WriteFile(filepath.Join(dir, "p.yml"), []byte(config), 0o600); err != nil {
-		b.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
-	cmd := exec.Command(path, "--enable-feature=agent", "--config.file="+filepath.Join(dir, "p.yml"), "--storage.agent.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=error")
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	return cmd.Process.Pid, version
+	pid, _, version = startPrometheus(b, scraping(targets)+fmt.Sprintf("remote_write: [{url: '%s'}]\n", url), "--storage.agent.path", "--enable-feature=agent")
+	return pid, version
 }
 
 func BenchmarkRemoteWriteBesidePrometheusAgent(b *testing.B) {
@@ -115,10 +90,7 @@ func besideAgent(b *testing.B, protocol string) {
 	at := [4]int64{mine.samples.Load(), mine.bytes.Load(), peers.samples.Load(), peers.bytes.Load()}
 	asked, peerAsked := mine.requests.Load(), peers.requests.Load()
 	before, peerBefore := spent(b, ours), spent(b, theirs)
-	var peak, peerPeak float64
-	for end := time.Now().Add(benchLength); time.Now().Before(end); time.Sleep(time.Second) {
-		peak, peerPeak = max(peak, pssOf(b, ours)), max(peerPeak, pssOf(b, theirs))
-	}
+	peak, peerPeak := peaks(b, ours, theirs)
 	after, peerAfter := spent(b, ours), spent(b, theirs)
 	samples, bytes := float64(mine.samples.Load()-at[0]), float64(mine.bytes.Load()-at[1])
 	peerSamples, peerBytes := float64(peers.samples.Load()-at[2]), float64(peers.bytes.Load()-at[3])
@@ -128,14 +100,7 @@ func besideAgent(b *testing.B, protocol string) {
 	if math.Abs(samples/peerSamples-1) > 0.05 {
 		b.Errorf("the two did not do the same work")
 	}
-	total := func(before, after map[string]float64, samples float64) (sum float64) {
-		for name := range after {
-			b.Logf("%-12s %.3f s per million samples", name, (after[name]-before[name])/samples*1e6)
-			sum += (after[name] - before[name]) / samples * 1e6
-		}
-		return sum
-	}
-	here, there := total(before, after, samples), total(peerBefore, peerAfter, peerSamples)
+	here, there := perMillion(b, before, after, samples), perMillion(b, peerBefore, peerAfter, peerSamples)
 	b.ReportMetric(here, "s-cpu/Msample")
 	b.ReportMetric(there, "s-cpu-agent/Msample")
 	b.ReportMetric(here/there, "cpu-ratio")

@@ -7,10 +7,8 @@ import (
 	"math"
 	"net"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -133,37 +131,19 @@ func TestWhatARemoteWriterWasAnsweredForIsStoredThroughReloadsAndDeaths(t *testi
 
 func TestAPrometheusElsewhereIsTheStore(t *testing.T) {
 	t.Parallel()
-	path, err := exec.LookPath("prometheus")
-	if err != nil {
-		t.Skip("SKIPPED: there is no prometheus on this machine; make deps installs it")
-	}
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "p.yml"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
-	cmd := exec.Command(path, "--config.file="+filepath.Join(dir, "p.yml"), "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--web.enable-remote-write-receiver", "--log.level=error")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	_, url, _ := startPrometheus(t, "", "--storage.tsdb.path", "--web.enable-remote-write-receiver")
 	m := start(t, fmt.Sprintf(`
 source "prometheus" "it" { targets = [%q] }
-store "prometheus" "elsewhere" { url = "http://%s" }
+store "prometheus" "elsewhere" { url = %q }
 rules "r" {
   interval = "1s"
   record "doubled" { expr = "2 * up" }
 }
-`, address, address))
+`, strings.TrimPrefix(url, "http://"), url))
 	if v := m.value(`doubled{job="it"}`); v != "2" { // scraped, written, asked by the rule, written, asked here
 		t.Errorf("doubled is %s", v)
 	}
-	peer := &magpie{TB: t, url: "http://" + address}
+	peer := &magpie{TB: t, url: url}
 	if got := peer.query(`up{job="it"}`); len(got) != 1 {
 		t.Errorf("Prometheus itself says %v", got)
 	}
