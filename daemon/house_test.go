@@ -51,8 +51,8 @@ var doors = map[string][]string{
 var forbidden = map[string]*regexp.Regexp{
 	"sdk":              regexp.MustCompile(`\.`), // the standard library only
 	"sdk/":             regexp.MustCompile(`prometheus/prometheus`),
-	"sdk/wire":         regexp.MustCompile(`hashicorp/hcl|zclconf/go-cty`),
-	"sdk/serve":        regexp.MustCompile(`hashicorp/hcl|zclconf/go-cty`),
+	"sdk/wire":         regexp.MustCompile(`hashicorp/|zclconf/go-cty|/template$`), // each plugin would have it in its memory
+	"sdk/serve":        regexp.MustCompile(`hashicorp/|zclconf/go-cty|/template$`),
 	"daemon":           regexp.MustCompile(`prometheus/prometheus/(tsdb|promql$|web|scrape|rules|storage)`),
 	"daemon/internal/": regexp.MustCompile(`prometheus/prometheus/(tsdb|promql$|web|scrape|rules|storage)`),
 }

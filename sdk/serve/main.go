@@ -1,7 +1,8 @@
 // Package serve runs a plugin: Main does the handshake with the daemon, keeps the components that the daemon opens, their
 // clocks and their configuration, and carries their batches.
 //
-//	main.go       handshake and start
+//	main.go       start
+//	handshake.go  the plugin's half of go-plugin's protocol
 //	server.go     the calls that the daemon makes
 //	component.go  a component from Open to Close
 //	source.go     the clock of a Collector, the life of a Streamer
@@ -18,51 +19,27 @@ import (
 	"os"
 	"strings"
 
-	"github.com/hashicorp/go-hclog"
-	"github.com/hashicorp/go-plugin"
-	"google.golang.org/grpc"
-
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/wire"
 )
 
 // Main serves what a plugin offers until the daemon ends it. A capability without a name gets the plugin's.
 func Main(name, version string, capabilities ...sdk.Capability) {
-	if os.Getenv(wire.Handshake.MagicCookieKey) != wire.Handshake.MagicCookieValue {
+	if os.Getenv(wire.CookieKey) != wire.CookieValue {
 		explain(os.Stderr, name, version, capabilities)
 		os.Exit(2)
 	}
-	log := newLogger(os.Stderr) // before go-plugin puts a pipe in os.Stderr's place
+	log := newLogger(os.Stderr)
 	server, err := NewServer(name, version, log, capabilities...)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 		os.Exit(2)
 	}
-	server.SocketDir = os.Getenv(plugin.EnvUnixSocketDir)
-	plugin.Serve(&plugin.ServeConfig{
-		HandshakeConfig:  wire.Handshake,
-		VersionedPlugins: map[int]plugin.PluginSet{wire.Protocol: {wire.PluginName: &registered{server: server}}},
-		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			return grpc.NewServer(append(opts, wire.ServerOptions()...)...)
-		},
-		Logger: hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: os.Stderr, JSONFormat: true}),
-	})
+	if err := greet(server); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		os.Exit(1)
+	}
 	server.Stop(context.Background())
-}
-
-// registered hands the server to go-plugin.
-type registered struct {
-	plugin.NetRPCUnsupportedPlugin
-	server *Server
-}
-
-func (r *registered) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {
-	wire.RegisterPluginServer(s, r.server)
-	return nil
-}
-
-func (*registered) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
-	return nil, fmt.Errorf("a plugin is not a client")
 }
 
 // explain is what a person sees who starts a plugin by hand.

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/experimental"
 )
@@ -15,8 +14,11 @@ const Version = "0.1.0"
 // PluginName is the name of the one plugin in go-plugin's set.
 const PluginName = "magpie"
 
-// Handshake is go-plugin's: the cookie says that a daemon started this binary.
-var Handshake = plugin.HandshakeConfig{ProtocolVersion: Protocol, MagicCookieKey: "MAGPIE_PLUGIN", MagicCookieValue: "喜鹊"}
+// The cookie of go-plugin's handshake, in the environment: it says that a daemon started this binary.
+const (
+	CookieKey   = "MAGPIE_PLUGIN"
+	CookieValue = "喜鹊"
+)
 
 // MaxMessage bounds a message in either direction.
 const MaxMessage = 4 << 20
