@@ -1,18 +1,23 @@
 package main
 
 import (
+	"net"
 	"slices"
 	"strings"
 	"testing"
 
+	"go.etcd.io/etcd/client/pkg/v3/transport"
 	"go.etcd.io/etcd/server/v3/embed"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/certificates"
 	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
 func TestTLSWithClientCertificates(t *testing.T) {
 	t.Parallel()
-	certs := certificates(t)
+	authority := certificates.New(t)
+	pair := authority.Issue(net.ParseIP(loopback))
+	certs := transport.TLSInfo{TrustedCAFile: authority.File, CertFile: pair.Cert, KeyFile: pair.Key, ClientCertAuth: true}
 	c := start(t, 3, func(m *embed.Config) {
 		m.ListenClientUrls[0].Scheme, m.AdvertiseClientUrls[0].Scheme = "https", "https"
 		m.ClientTLSInfo = certs

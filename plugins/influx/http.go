@@ -1,18 +1,16 @@
 package main
 
 import (
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/plugins/internal/receiver"
 )
 
 // What clients see of the version; some decide by it what they may send.
@@ -38,8 +36,7 @@ func (s *source) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serveQuery lets clients believe that a database was made: Telegraf asks for that first.
 func (s *source) serveQuery(w http.ResponseWriter, r *http.Request) {
-	if !s.guard.admits(r) {
-		unauthorized(w)
+	if !s.admits(w, r) {
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
@@ -56,8 +53,7 @@ func (s *source) serveWrite(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusMethodNotAllowed, "method not allowed", "points come by POST")
 		return
 	}
-	if !s.guard.admits(r) {
-		unauthorized(w)
+	if !s.admits(w, r) {
 		return
 	}
 	q := r.URL.Query()
@@ -82,25 +78,19 @@ func (s *source) serveWrite(w http.ResponseWriter, r *http.Request) {
 	}
 	err := func() error {
 		defer func() { <-s.slots }()
-		text, code, err := s.body(r)
+		text, err := receiver.Body(r, int64(s.cfg.MaxRequestSize))
 		if err != nil {
-			return &faulty{code, err}
+			return err
 		}
 		return s.take(into, text)
 	}()
 	s.answer(w, err)
 }
 
-// faulty is a request that cannot be read.
-type faulty struct {
-	code int
-	error
-}
-
 // answer tells a client how its write went.
 func (s *source) answer(w http.ResponseWriter, err error) {
 	var partly *refusal
-	var bad *faulty
+	var bad *receiver.Refusal
 	switch {
 	case err == nil:
 		w.WriteHeader(http.StatusNoContent)
@@ -108,10 +98,10 @@ func (s *source) answer(w http.ResponseWriter, err error) {
 		refuse(w, http.StatusBadRequest, "invalid", err.Error())
 	case errors.As(err, &bad):
 		code := "invalid"
-		if bad.code == http.StatusRequestEntityTooLarge {
+		if bad.Status == http.StatusRequestEntityTooLarge {
 			code = "request too large"
 		}
-		refuse(w, bad.code, code, err.Error())
+		refuse(w, bad.Status, code, err.Error())
 	default:
 		later(w, http.StatusServiceUnavailable, err.Error())
 	}
@@ -139,30 +129,6 @@ func (s *source) take(into write, text []byte) error {
 	return err
 }
 
-// body reads a request, decompressed.
-func (s *source) body(r *http.Request) (text []byte, code int, err error) {
-	limit := int64(s.cfg.MaxRequestSize)
-	var from io.Reader = io.LimitReader(r.Body, limit+1)
-	switch encoding := r.Header.Get("Content-Encoding"); encoding {
-	case "", "identity":
-	case "gzip":
-		unzipped, err := gzip.NewReader(from)
-		if err != nil {
-			return nil, http.StatusBadRequest, fmt.Errorf("the request is no gzip: %w", err)
-		}
-		from = io.LimitReader(unzipped, limit+1)
-	default:
-		return nil, http.StatusUnsupportedMediaType, fmt.Errorf("Content-Encoding %q is not known here: use gzip or none", encoding)
-	}
-	if text, err = io.ReadAll(from); err != nil {
-		return nil, http.StatusBadRequest, fmt.Errorf("the request did not arrive whole: %w", err)
-	}
-	if int64(len(text)) > limit {
-		return nil, http.StatusRequestEntityTooLarge, fmt.Errorf("the request is larger than %s", sdk.Bytes(limit))
-	}
-	return text, 0, nil
-}
-
 // refuse answers with what both versions of the API read: error, and code with message.
 func refuse(w http.ResponseWriter, status int, code, why string) {
 	header := strings.Map(func(c rune) rune {
@@ -173,11 +139,6 @@ func refuse(w http.ResponseWriter, status int, code, why string) {
 	}, why)
 	w.Header().Set("X-Influxdb-Error", header[:min(len(header), 500)])
 	reply(w, status, map[string]any{"error": why, "code": code, "message": why})
-}
-
-func unauthorized(w http.ResponseWriter) {
-	w.Header().Set("WWW-Authenticate", `Basic realm="InfluxDB"`)
-	refuse(w, http.StatusUnauthorized, "unauthorized", "authorization failed")
 }
 
 // later answers that there is no room now.

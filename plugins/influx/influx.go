@@ -36,11 +36,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"sync"
 	"time"
 
 	"github.com/magpie-monitoring/magpie/plugins/internal/datagram"
+	"github.com/magpie-monitoring/magpie/plugins/internal/receiver"
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
@@ -49,9 +49,9 @@ type Config struct {
 	HTTPListen string `hcl:"http_listen,optional" default:"127.0.0.1:8086" doc:"Address for HTTP, host:port; \"\" turns it off."`
 	UDPListen  string `hcl:"udp_listen,optional" doc:"Address for UDP, host:port; InfluxDB's is port 8089. Default: off."`
 
-	TLS       *ServerTLS `hcl:"tls,block" doc:"Certificate to show; without it, connections are not encrypted."`
-	Token     sdk.Secret `hcl:"token,optional" doc:"Token that clients must send, as of version 2."`
-	BasicAuth *Login     `hcl:"basic_auth,block" doc:"User and password that clients must send, as of version 1. With token too, either will do."`
+	TLS       *receiver.TLS  `hcl:"tls,block" doc:"Certificate to show; without it, connections are not encrypted."`
+	Token     sdk.Secret     `hcl:"token,optional" doc:"Token that clients must send, as of version 2."`
+	BasicAuth *sdk.BasicAuth `hcl:"basic_auth,block" doc:"User and password that clients must send, as of version 1. With token too, either will do."`
 
 	Separator      string `hcl:"separator,optional" default:"_" doc:"What stands between measurement and field in a metric's name."`
 	DropValue      bool   `hcl:"drop_value,optional" default:"true" doc:"Name the metric of a field \"value\" after the measurement alone."`
@@ -65,19 +65,6 @@ type Config struct {
 	ReceiveBuffer  sdk.Bytes     `hcl:"receive_buffer,optional" default:"8MiB" check:"min=4KiB,max=1GiB" doc:"Receive buffer for UDP; net.core.rmem_max limits what an unprivileged process gets."`
 }
 
-// ServerTLS is the tls block: files in PEM, read again at every handshake.
-type ServerTLS struct {
-	CertFile     string `hcl:"cert_file" doc:"Certificate to show."`
-	KeyFile      string `hcl:"key_file" doc:"Key of cert_file."`
-	ClientCAFile string `hcl:"client_ca_file,optional" doc:"Certificates that a client's must descend from; without it, clients need none."`
-}
-
-// Login is the basic_auth block.
-type Login struct {
-	Username string     `hcl:"username" doc:"User."`
-	Password sdk.Secret `hcl:"password" doc:"Password."`
-}
-
 // Validate checks what belongs together.
 func (c *Config) Validate(d *sdk.Diags) {
 	if c.HTTPListen == "" && c.UDPListen == "" {
@@ -87,17 +74,9 @@ func (c *Config) Validate(d *sdk.Diags) {
 		if *address == "" {
 			continue
 		}
-		host, _, err := net.SplitHostPort(*address)
-		if err != nil {
-			d.Errorf(address, "%q is not host:port", *address)
-			continue
-		}
-		ip := net.ParseIP(host)
-		open := host != "localhost" && (ip == nil || !ip.IsLoopback())
-		if guarded := address == &c.HTTPListen && (c.Token.IsSet() || c.BasicAuth != nil || c.TLS != nil && c.TLS.ClientCAFile != ""); open && !guarded {
-			d.Warnf(address, "anyone who reaches %s can write metrics", *address)
-		}
+		receiver.ValidateAddress(d, address, address == &c.HTTPListen && c.access().Guarded(), "")
 	}
+	receiver.ValidateLogin(d, c.BasicAuth)
 	for _, label := range []*string{&c.DatabaseLabel, &c.RetentionLabel} {
 		if *label != "" && labelName(*label) != *label {
 			d.Errorf(label, "%q cannot be the name of a label", *label)
@@ -109,10 +88,8 @@ func (c *Config) Validate(d *sdk.Diags) {
 }
 
 const (
-	readTimeout   = 30 * time.Second // for a request to arrive
-	flushTimeout  = 10 * time.Second // for it to be durable
-	retryPause    = time.Second      // what clients are told when there is no room
-	closeDeadline = 3 * time.Second
+	flushTimeout = 10 * time.Second // for a request to be durable
+	retryPause   = time.Second      // what clients are told when there is no room
 )
 
 // source is an open component.
@@ -120,7 +97,6 @@ type source struct {
 	cfg   *Config
 	host  sdk.Host
 	in    *intake
-	guard *guard
 	slots chan struct{} // of requests being read
 
 	mu       sync.Mutex
@@ -131,11 +107,7 @@ type source struct {
 }
 
 func open(_ context.Context, cfg *Config, host sdk.Host) (*source, error) {
-	g, err := newGuard(cfg)
-	if err != nil {
-		return nil, err
-	}
-	s := &source{cfg: cfg, host: host, guard: g, slots: make(chan struct{}, cfg.MaxRequests), in: newIntake(cfg, host.Source())}
+	s := &source{cfg: cfg, host: host, slots: make(chan struct{}, cfg.MaxRequests), in: newIntake(cfg, host.Source())}
 	return s, s.listen()
 }
 
@@ -145,11 +117,11 @@ func (s *source) listen() error {
 	defer s.mu.Unlock()
 	s.where = "receives"
 	if s.cfg.HTTPListen != "" && s.listener == nil {
-		l, err := s.host.Listen("tcp", s.cfg.HTTPListen)
+		l, err := s.cfg.TLS.Listen(s.host, &s.cfg.HTTPListen, "h2", "http/1.1")
 		if err != nil {
-			return sdk.At(&s.cfg.HTTPListen, err)
+			return err
 		}
-		s.listener = s.guard.encrypt(l)
+		s.listener = l
 	}
 	if s.cfg.UDPListen != "" && s.socket == nil {
 		socket, err := datagram.Listen(s.host, "udp", s.cfg.UDPListen, s.cfg.ReceiveBuffer)
@@ -205,15 +177,7 @@ func (s *source) Stream(ctx context.Context, out sdk.Emitter) error {
 		})
 	}
 	if listener != nil {
-		server := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: readTimeout, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10}
-		serving.Go(func() { failed <- server.Serve(listener) })
-		defer func() {
-			end, cancel := context.WithTimeout(context.Background(), closeDeadline)
-			defer cancel()
-			if server.Shutdown(end) != nil {
-				server.Close()
-			}
-		}()
+		serving.Go(func() { failed <- receiver.Serve(ctx, listener, s) })
 	}
 	return s.tick(ctx, failed, drops)
 }

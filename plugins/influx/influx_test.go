@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/influxdata/line-protocol/v2/lineprotocol"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/certificates"
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
@@ -144,6 +146,38 @@ func TestOnlyThoseMayWriteWhoAreLetIn(t *testing.T) {
 	}
 }
 
+func TestOverTLSOnlyThoseMayWriteWhoShowTheRightCertificate(t *testing.T) {
+	t.Parallel()
+	authority := certificates.New(t)
+	server, client := authority.Issue(), authority.Issue()
+	c, _, url := receiving(t, plugintest.Config{"tls": plugintest.Config{"cert_file": server.Cert, "key_file": server.Key, "client_ca_file": authority.File}})
+	write := func(scheme string, shown *tls.Config) (int, error) {
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: shown, DisableKeepAlives: true}, Timeout: 10 * time.Second}
+		response, err := client.Post(scheme+strings.TrimPrefix(url, "http")+"/write?db=x", "", strings.NewReader("cpu a=1"))
+		if err != nil {
+			return 0, err
+		}
+		return response.StatusCode, response.Body.Close()
+	}
+	if status, err := write("https", authority.Client(client)); status != http.StatusNoContent {
+		t.Errorf("the right one: %d, %v", status, err)
+	}
+	if status, err := write("http", nil); status != http.StatusBadRequest {
+		t.Errorf("not encrypted: %d, %v", status, err)
+	}
+	for name, shown := range authority.Strangers() {
+		if status, err := write("https", shown); err == nil {
+			t.Errorf("%s: %d", name, status)
+		}
+	}
+	if got := c.Next(); len(got.Find("cpu_a")) != 1 || len(got) != 1 {
+		t.Errorf("%s", got)
+	}
+	if h := c.Health(); !strings.Contains(h.Text, "points: 1,") {
+		t.Errorf("%s", h.Text)
+	}
+}
+
 func TestWhatIsTooLargeOrNoGzipIsRefused(t *testing.T) {
 	t.Parallel()
 	_, _, url := receiving(t, plugintest.Config{"max_request_size": 64 << 10})
@@ -201,7 +235,7 @@ func TestAnAnswerComesAfterDurabilityAndWithoutRoomNothingIsTaken(t *testing.T) 
 		{nil, nil, 204, "emit 0,emit 1,flush"}, {sdk.ErrFull, nil, 503, ""}, {nil, context.DeadlineExceeded, 503, "emit 0,emit 1,flush"},
 	} {
 		e := &emitter{scope: sdk.NewScope(sdk.SourceSettings{}, "i", false), emit: c.emit, flushed: c.flush}
-		s := &source{cfg: cfg, in: newIntake(cfg, sdk.SourceSettings{}), guard: &guard{any: true}, slots: make(chan struct{}, 1), stream: t.Context()}
+		s := &source{cfg: cfg, in: newIntake(cfg, sdk.SourceSettings{}), slots: make(chan struct{}, 1), stream: t.Context()}
 		s.in.start(e)
 		w := &recorder{header: http.Header{}}
 		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "/write", strings.NewReader("a b=1"))
@@ -210,7 +244,7 @@ func TestAnAnswerComesAfterDurabilityAndWithoutRoomNothingIsTaken(t *testing.T) 
 			t.Errorf("%d, %s, %v", w.status, got, w.header)
 		}
 	}
-	s := &source{cfg: cfg, guard: &guard{any: true}, slots: make(chan struct{})}
+	s := &source{cfg: cfg, slots: make(chan struct{})}
 	w := &recorder{header: http.Header{}}
 	r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "/write", strings.NewReader("a b=1"))
 	if s.ServeHTTP(w, r); w.status != http.StatusTooManyRequests || w.header.Get("Retry-After") == "" {
@@ -430,7 +464,8 @@ func TestMistakesInTheBlockAreFoundOffline(t *testing.T) {
 		`udp_listen: "x" is not host:port`:                                              {"udp_listen": "x"},
 		"http_listen: anyone who reaches :8086 can write metrics":                       {"http_listen": ":8086"},
 		"": {"http_listen": ":8086", "token": "x"},
-		`database_label: "a-b" cannot be the name of a label`: {"database_label": "a-b"},
+		`database_label: "a-b" cannot be the name of a label`:       {"database_label": "a-b"},
+		"basic_auth: give basic_auth a password or a password_file": {"basic_auth": plugintest.Config{"username": "u"}},
 	} {
 		var got []string
 		for _, d := range plugintest.Validate(t, capability(), cfg) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -17,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/receiver"
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
@@ -43,7 +45,7 @@ var _ encoding.CodecV2 = bytesCodec{}
 
 // grpcServer serves Export. To the wire a unary call is a stream of one message each way; taken as a stream, the sender is
 // known before its message is read.
-func (r *receiver) grpcServer() *grpc.Server {
+func (r *reader) grpcServer() *grpc.Server {
 	s := grpc.NewServer(
 		grpc.ForceServerCodecV2(bytesCodec{}),
 		grpc.MaxRecvMsgSize(int(r.cfg.MaxRequestSize)), // after decompression too
@@ -60,13 +62,38 @@ func (r *receiver) grpcServer() *grpc.Server {
 	return s
 }
 
-func (r *receiver) export(_ any, stream grpc.ServerStream) error {
+// serveGRPC answers until ctx ends, and then lets requests end, for a while.
+func (r *reader) serveGRPC(ctx context.Context, l net.Listener) error {
+	server := r.grpcServer()
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	done := make(chan struct{})
+	go func() { server.GracefulStop(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(receiver.CloseDeadline):
+		server.Stop()
+	}
+	return ctx.Err()
+}
+
+func (r *reader) export(_ any, stream grpc.ServerStream) error {
 	md, _ := metadata.FromIncomingContext(stream.Context())
 	header := ""
 	if given := md["authorization"]; len(given) == 1 {
 		header = given[0]
 	}
-	if !r.guard.admits(header) {
+	admitted, err := r.cfg.Admits(receiver.Authorization(header))
+	if err != nil {
+		r.host.Fail(err)
+		return later(codes.Unavailable, "the password file cannot be read")
+	}
+	if !admitted {
 		return status.Error(codes.Unauthenticated, "the authorization header is not the one that is asked for")
 	}
 	leave, ok := r.enter()
@@ -91,9 +118,9 @@ func (r *receiver) export(_ any, stream grpc.ServerStream) error {
 	return later(codes.Unavailable, err.Error())
 }
 
-// receive reads the one message, within readTimeout; the stream's end frees a read that is still waiting.
+// receive reads the one message, within receiver.ReadTimeout; the stream's end frees a read that is still waiting.
 func receive(stream grpc.ServerStream) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(stream.Context(), readTimeout)
+	ctx, cancel := context.WithTimeout(stream.Context(), receiver.ReadTimeout)
 	defer cancel()
 	type read struct {
 		request []byte
@@ -109,7 +136,7 @@ func receive(stream grpc.ServerStream) ([]byte, error) {
 	case r := <-got:
 		return r.request, r.err
 	case <-ctx.Done():
-		return nil, status.Error(codes.DeadlineExceeded, fmt.Sprintf("the request did not arrive in %s", readTimeout))
+		return nil, status.Error(codes.DeadlineExceeded, fmt.Sprintf("the request did not arrive in %s", receiver.ReadTimeout))
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +16,7 @@ import (
 
 	metrics "go.opentelemetry.io/proto/otlp/metrics/v1"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/receiver"
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
@@ -26,7 +26,7 @@ const (
 )
 
 // ServeHTTP answers OTLP over HTTP: https://opentelemetry.io/docs/specs/otlp/#otlphttp.
-func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+func (r *reader) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	format, _, _ := mime.ParseMediaType(request.Header.Get("Content-Type"))
 	a := &answer{w: w, format: format}
 	if format != text {
@@ -40,8 +40,14 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		w.Header().Set("Allow", http.MethodPost)
 		a.refuse(http.StatusMethodNotAllowed, codes.Unimplemented, "metrics come by POST")
 		return
-	case !r.guard.admits(request.Header.Get("Authorization")):
-		w.Header().Set("WWW-Authenticate", r.guard.asks)
+	}
+	switch admitted, err := r.cfg.Admits(receiver.Authorization(request.Header.Get("Authorization"))); {
+	case err != nil:
+		r.host.Fail(err)
+		a.unavailable("the password file cannot be read")
+		return
+	case !admitted:
+		w.Header().Set("WWW-Authenticate", r.cfg.Challenge("otlp"))
 		a.refuse(http.StatusUnauthorized, codes.Unauthenticated, "the Authorization header is not the one that is asked for")
 		return
 	case format != binary && format != text:
@@ -53,10 +59,14 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		a.later("too many requests at the same time")
 		return
 	}
-	body, code, err := r.body(request, format)
+	body, err := r.body(request, format)
 	if err != nil {
 		leave()
-		a.refuse(code, codes.InvalidArgument, err.Error())
+		status := http.StatusBadRequest
+		if refused := new(receiver.Refusal); errors.As(err, &refused) {
+			status = refused.Status
+		}
+		a.refuse(status, codes.InvalidArgument, err.Error())
 		return
 	}
 	rejected, err := r.take(body, leave)
@@ -68,41 +78,21 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	case errors.Is(err, sdk.ErrFull):
 		a.later(err.Error())
 	default:
-		w.Header().Set("Retry-After", strconv.Itoa(int(retryPause.Seconds())))
-		a.refuse(http.StatusServiceUnavailable, codes.Unavailable, err.Error())
+		a.unavailable(err.Error())
 	}
 }
 
-// body reads a request, decompressed, as protobuf.
-func (r *receiver) body(request *http.Request, format string) (body []byte, code int, err error) {
+// body reads a request as protobuf.
+func (r *reader) body(request *http.Request, format string) ([]byte, error) {
 	limit := int64(r.cfg.MaxRequestSize)
 	if format == text {
 		limit /= 4 // it needs several times its size in memory
 	}
-	var from io.Reader = io.LimitReader(request.Body, limit+1)
-	switch encoding := request.Header.Get("Content-Encoding"); encoding {
-	case "", "identity":
-	case "gzip":
-		unzipped, err := gzip.NewReader(from)
-		if err != nil {
-			return nil, http.StatusBadRequest, fmt.Errorf("the request is no gzip: %w", err)
-		}
-		from = io.LimitReader(unzipped, limit+1)
-	default:
-		return nil, http.StatusUnsupportedMediaType, fmt.Errorf("Content-Encoding %q is not known here: use gzip or none", encoding)
+	body, err := receiver.Body(request, limit)
+	if err == nil && format == text {
+		return fromJSON(body)
 	}
-	if body, err = io.ReadAll(from); err != nil {
-		return nil, http.StatusBadRequest, fmt.Errorf("the request did not arrive whole: %w", err)
-	}
-	if int64(len(body)) > limit {
-		return nil, http.StatusRequestEntityTooLarge, fmt.Errorf("the request is larger than %s", sdk.Bytes(limit))
-	}
-	if format == text {
-		if body, err = fromJSON(body); err != nil {
-			return nil, http.StatusBadRequest, err
-		}
-	}
-	return body, 0, nil
+	return body, err
 }
 
 // fromJSON makes protobuf of OTLP's JSON, which is protobuf's own but for the ids of exemplars. MetricsData has the fields of
@@ -151,6 +141,11 @@ func (a *answer) refuse(code int, as codes.Code, why string) {
 func (a *answer) later(why string) {
 	a.w.Header().Set("Retry-After", strconv.Itoa(int(retryPause.Seconds())))
 	a.refuse(http.StatusTooManyRequests, codes.ResourceExhausted, why)
+}
+
+func (a *answer) unavailable(why string) {
+	a.w.Header().Set("Retry-After", strconv.Itoa(int(retryPause.Seconds())))
+	a.refuse(http.StatusServiceUnavailable, codes.Unavailable, why)
 }
 
 // partialSuccess is an ExportMetricsServiceResponse.

@@ -76,7 +76,7 @@
 //
 // # Files
 //
-//	source.go, http.go, grpc.go, guard.go  the receiver: listening, answering, who may send
+//	source.go, http.go, grpc.go            the receiver: listening, answering
 //	intake.go, request.go, points.go       from a request to samples
 //	exponential.go, exemplars.go           exponential histograms, exemplars
 //	context.go, names.go, attributes.go    what is known of a sender; names and labels

@@ -5,12 +5,10 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -30,6 +28,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/certificates"
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
@@ -283,30 +282,25 @@ func (here) Listen(network, address string) (net.Listener, error) {
 
 func TestOnlyThoseWhoMayCanSend(t *testing.T) {
 	t.Parallel()
-	files := certificates(t)
+	authority := certificates.New(t)
+	server, client := authority.Issue(), authority.Issue()
 	c, overGRPC, overHTTP := listening(t, plugintest.Config{
-		"tls":        plugintest.Config{"cert_file": files.cert, "key_file": files.key, "client_ca_file": files.cert},
+		"tls":        plugintest.Config{"cert_file": server.Cert, "key_file": server.Key, "client_ca_file": authority.File},
 		"basic_auth": plugintest.Config{"username": "me", "password": "pass-word"},
 	})
-	pair, err := tls.LoadX509KeyPair(files.cert, files.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pem, err := os.ReadFile(files.cert)
-	if err != nil {
-		t.Fatal(err)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(pem)
-	mine := &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}}
+	mine := authority.Client(client)
 	right := map[string]string{"Authorization": "Basic bWU6cGFzcy13b3Jk"}
 	send := func(overTLS *tls.Config, headers map[string]string) (g, h error) {
 		short := 5 * time.Second
-		overG, err := otlpmetricgrpc.New(t.Context(), otlpmetricgrpc.WithEndpoint(overGRPC), otlpmetricgrpc.WithTLSCredentials(credentials.NewTLS(overTLS)), otlpmetricgrpc.WithHeaders(headers), otlpmetricgrpc.WithTimeout(short), otlpmetricgrpc.WithRetry(otlpmetricgrpc.RetryConfig{}))
+		encryptG, encryptH := otlpmetricgrpc.WithInsecure(), otlpmetrichttp.WithInsecure()
+		if overTLS != nil {
+			encryptG, encryptH = otlpmetricgrpc.WithTLSCredentials(credentials.NewTLS(overTLS)), otlpmetrichttp.WithTLSClientConfig(overTLS)
+		}
+		overG, err := otlpmetricgrpc.New(t.Context(), otlpmetricgrpc.WithEndpoint(overGRPC), encryptG, otlpmetricgrpc.WithHeaders(headers), otlpmetricgrpc.WithTimeout(short), otlpmetricgrpc.WithRetry(otlpmetricgrpc.RetryConfig{}))
 		if err != nil {
 			t.Fatal(err)
 		}
-		overH, err := otlpmetrichttp.New(t.Context(), otlpmetrichttp.WithEndpoint(overHTTP), otlpmetrichttp.WithTLSClientConfig(overTLS), otlpmetrichttp.WithHeaders(headers), otlpmetrichttp.WithTimeout(short), otlpmetrichttp.WithRetry(otlpmetrichttp.RetryConfig{}))
+		overH, err := otlpmetrichttp.New(t.Context(), otlpmetrichttp.WithEndpoint(overHTTP), encryptH, otlpmetrichttp.WithHeaders(headers), otlpmetrichttp.WithTimeout(short), otlpmetrichttp.WithRetry(otlpmetrichttp.RetryConfig{}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -319,11 +313,15 @@ func TestOnlyThoseWhoMayCanSend(t *testing.T) {
 	if got := c.Next(); len(got.Find("g")) == 0 {
 		t.Errorf("%s", got)
 	}
-	for name, try := range map[string]func() (error, error){
+	tries := map[string]func() (error, error){
 		"no header":      func() (error, error) { return send(mine, nil) },
 		"wrong password": func() (error, error) { return send(mine, map[string]string{"Authorization": "Basic bWU6d3Jvbmc="}) },
-		"no certificate": func() (error, error) { return send(&tls.Config{RootCAs: roots}, right) },
-	} {
+		"not encrypted":  func() (error, error) { return send(nil, right) },
+	}
+	for name, shown := range authority.Strangers() {
+		tries[name] = func() (error, error) { return send(shown, right) }
+	}
+	for name, try := range tries {
 		if g, h := try(); g == nil || h == nil {
 			t.Errorf("%s: gRPC %v, HTTP %v", name, g, h)
 		}

@@ -33,6 +33,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	metrics "go.opentelemetry.io/proto/otlp/metrics/v1"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/certificates"
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
@@ -328,13 +329,14 @@ func TestALargeBatchIsSeveralRequestsAndGoesOnWhereItWas(t *testing.T) {
 
 func TestCredentialsAndHeadersGoOverGRPC(t *testing.T) {
 	t.Parallel()
-	files := certificates(t)
-	how, err := credentials.NewServerTLSFromFile(files.cert, files.key)
+	authority := certificates.New(t)
+	server := authority.Issue()
+	how, err := credentials.NewServerTLSFromFile(server.Cert, server.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &stub{}
-	c := plugintest.Open(t, sink, plugintest.Config{"endpoint": "https://" + s.overGRPC(t, grpc.Creds(how)), "headers": map[string]string{"X-Tenant": "a"}, "bearer_token": "t0ken", "tls": plugintest.Config{"ca_file": files.cert}})
+	c := plugintest.Open(t, sink, plugintest.Config{"endpoint": "https://" + s.overGRPC(t, grpc.Creds(how)), "headers": map[string]string{"X-Tenant": "a"}, "bearer_token": "t0ken", "tls": plugintest.Config{"ca_file": authority.File}})
 	if got := fmt.Sprint(numbers(c, 1)); got != "map[stored:1]" {
 		t.Fatal(got)
 	}

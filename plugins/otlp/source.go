@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"google.golang.org/grpc"
-
+	"github.com/magpie-monitoring/magpie/plugins/internal/receiver"
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
@@ -22,9 +20,7 @@ type SourceConfig struct {
 	GRPCListen string `hcl:"grpc_listen,optional" default:"127.0.0.1:4317" doc:"Address for OTLP over gRPC, host:port; \"\" turns it off."`
 	HTTPListen string `hcl:"http_listen,optional" default:"127.0.0.1:4318" doc:"Address for OTLP over HTTP, host:port; metrics go to /v1/metrics there. \"\" turns it off."`
 
-	TLS         *ServerTLS `hcl:"tls,block" doc:"Certificate to show; without it, connections are not encrypted."`
-	BearerToken sdk.Secret `hcl:"bearer_token,optional" doc:"Token that senders must send as Authorization: Bearer."`
-	BasicAuth   *Login     `hcl:"basic_auth,block" doc:"User and password that senders must send."`
+	receiver.Access
 
 	Translation               string        `hcl:"translation,optional" default:"underscores" check:"oneof=underscores utf8" doc:"How names of metrics and attributes become those of series. underscores: characters other than letters, digits, _ and : become _ (Prometheus' UnderscoreEscapingWithSuffixes). utf8: they stay (NoUTF8EscapingWithSuffixes)."`
 	Suffixes                  bool          `hcl:"suffixes,optional" default:"true" doc:"Add unit and type to metric names: http.server.duration in ms becomes http_server_duration_milliseconds, a counter ends in _total."`
@@ -37,19 +33,6 @@ type SourceConfig struct {
 	MaxRequests    int       `hcl:"max_requests,optional" default:"8" check:"min=1,max=1000" doc:"Requests that are read at the same time; senders of more are told to come again."`
 }
 
-// ServerTLS is the tls block: files in PEM, read again at every handshake.
-type ServerTLS struct {
-	CertFile     string `hcl:"cert_file" doc:"Certificate to show."`
-	KeyFile      string `hcl:"key_file" doc:"Key of cert_file."`
-	ClientCAFile string `hcl:"client_ca_file,optional" doc:"Certificates that a sender's must descend from; without it, senders need none."`
-}
-
-// Login is the basic_auth block.
-type Login struct {
-	Username string     `hcl:"username" doc:"User."`
-	Password sdk.Secret `hcl:"password" doc:"Password."`
-}
-
 // Validate checks what belongs together.
 func (c *SourceConfig) Validate(d *sdk.Diags) {
 	if c.GRPCListen == "" && c.HTTPListen == "" {
@@ -59,34 +42,21 @@ func (c *SourceConfig) Validate(d *sdk.Diags) {
 		if *address == "" {
 			continue
 		}
-		host, _, err := net.SplitHostPort(*address)
-		if err != nil {
-			d.Errorf(address, "%q is not host:port", *address)
-			continue
-		}
-		ip := net.ParseIP(host)
-		if open := host != "localhost" && (ip == nil || !ip.IsLoopback()); open && !c.BearerToken.IsSet() && c.BasicAuth == nil && (c.TLS == nil || c.TLS.ClientCAFile == "") {
-			d.Warnf(address, "anyone who reaches %s can write metrics: set bearer_token, basic_auth, or client_ca_file in tls", *address)
-		}
+		receiver.ValidateAddress(d, address, c.Guarded(), "set bearer_token, basic_auth, or client_ca_file in tls")
 	}
-	if c.BasicAuth != nil && c.BearerToken.IsSet() {
-		d.Errorf(&c.BearerToken, "basic_auth and bearer_token exclude each other: both are the Authorization header")
-	}
+	c.Access.Validate(d)
 }
 
 const (
-	readTimeout   = 30 * time.Second // for a request to arrive
-	flushTimeout  = 10 * time.Second // for it to be durable
-	retryPause    = time.Second      // what senders are told when there is no room
-	closeDeadline = 3 * time.Second
+	flushTimeout = 10 * time.Second // for a request to be durable
+	retryPause   = time.Second      // what senders are told when there is no room
 )
 
-// receiver is an open source.
-type receiver struct {
+// reader is an open source.
+type reader struct {
 	cfg    *SourceConfig
 	host   sdk.Host
 	in     *intake
-	guard  *guard
 	slots  chan struct{} // of requests being read
 	stream context.Context
 
@@ -95,33 +65,27 @@ type receiver struct {
 	grpc, http net.Listener // bound at open, so that a mistake points at its attribute; nil while they are served
 }
 
-func openSource(_ context.Context, cfg *SourceConfig, host sdk.Host) (*receiver, error) {
-	g, err := newGuard(cfg)
-	if err != nil {
-		return nil, err
-	}
-	r := &receiver{cfg: cfg, host: host, in: newIntake(cfg, host.Source()), guard: g, slots: make(chan struct{}, cfg.MaxRequests)}
+func openSource(_ context.Context, cfg *SourceConfig, host sdk.Host) (*reader, error) {
+	r := &reader{cfg: cfg, host: host, in: newIntake(cfg, host.Source()), slots: make(chan struct{}, cfg.MaxRequests)}
 	return r, r.listen()
 }
 
 // listen binds what is configured and not bound.
-func (r *receiver) listen() (err error) {
+func (r *reader) listen() (err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, one := range []struct {
-		at       *net.Listener
-		address  *string
-		protocol []string
+		at        *net.Listener
+		address   *string
+		protocols []string
 	}{{&r.grpc, &r.cfg.GRPCListen, []string{"h2"}}, {&r.http, &r.cfg.HTTPListen, []string{"h2", "http/1.1"}}} {
 		if *one.at != nil || *one.address == "" {
 			continue
 		}
-		l, err := r.host.Listen("tcp", *one.address)
-		if err != nil {
+		if *one.at, err = r.cfg.TLS.Listen(r.host, one.address, one.protocols...); err != nil {
 			r.closeListeners()
-			return sdk.At(one.address, err)
+			return err
 		}
-		*one.at = r.guard.encrypt(l, one.protocol)
 	}
 	var where []string
 	if r.grpc != nil {
@@ -134,7 +98,7 @@ func (r *receiver) listen() (err error) {
 	return nil
 }
 
-func (r *receiver) closeListeners() {
+func (r *reader) closeListeners() {
 	for _, l := range []*net.Listener{&r.grpc, &r.http} {
 		if *l != nil {
 			(*l).Close()
@@ -144,13 +108,12 @@ func (r *receiver) closeListeners() {
 }
 
 // Stream serves until ctx ends.
-func (r *receiver) Stream(ctx context.Context, out sdk.Emitter) error {
+func (r *reader) Stream(ctx context.Context, out sdk.Emitter) error {
 	if err := r.listen(); err != nil {
 		return err
 	}
 	r.in.start(out)
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	r.mu.Lock()
 	r.stream = ctx
 	overGRPC, overHTTP := r.grpc, r.http
@@ -159,22 +122,13 @@ func (r *receiver) Stream(ctx context.Context, out sdk.Emitter) error {
 
 	failed := make(chan error, 2)
 	var servers sync.WaitGroup
+	defer servers.Wait()
+	defer cancel()
 	if overGRPC != nil {
-		server := r.grpcServer()
-		servers.Go(func() { failed <- server.Serve(overGRPC) })
-		defer servers.Wait()
-		defer stopGRPC(server)
+		servers.Go(func() { failed <- r.serveGRPC(ctx, overGRPC) })
 	}
 	if overHTTP != nil {
-		server := &http.Server{Handler: r, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: readTimeout, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10}
-		servers.Go(func() { failed <- server.Serve(overHTTP) })
-		defer func() {
-			end, cancel := context.WithTimeout(context.Background(), closeDeadline)
-			defer cancel()
-			if server.Shutdown(end) != nil {
-				server.Close()
-			}
-		}()
+		servers.Go(func() { failed <- receiver.Serve(ctx, overHTTP, r) })
 	}
 	minute := time.NewTicker(time.Minute)
 	defer minute.Stop()
@@ -183,26 +137,17 @@ func (r *receiver) Stream(ctx context.Context, out sdk.Emitter) error {
 		case <-minute.C:
 			r.in.sweep(ctx)
 		case err := <-failed:
-			return sdk.Target(err)
+			if ctx.Err() == nil {
+				return sdk.Target(err)
+			}
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-// stopGRPC lets requests end, for a while.
-func stopGRPC(server *grpc.Server) {
-	done := make(chan struct{})
-	go func() { server.GracefulStop(); close(done) }()
-	select {
-	case <-done:
-	case <-time.After(closeDeadline):
-		server.Stop()
-	}
-}
-
 // enter takes a slot for reading a request; false: there is none.
-func (r *receiver) enter() (leave func(), ok bool) {
+func (r *reader) enter() (leave func(), ok bool) {
 	select {
 	case r.slots <- struct{}{}:
 		return func() { <-r.slots }, true
@@ -215,7 +160,7 @@ func (r *receiver) enter() (leave func(), ok bool) {
 var errUnsure = errors.New("the daemon did not confirm in time that the data is durable")
 
 // take hands a request on and waits until it is durable.
-func (r *receiver) take(request []byte, leave func()) (rejected map[string]int, err error) {
+func (r *reader) take(request []byte, leave func()) (rejected map[string]int, err error) {
 	r.mu.Lock()
 	stream := r.stream
 	r.mu.Unlock()
@@ -253,14 +198,14 @@ func total(rejected map[string]int) (n int) {
 }
 
 // Health says where it listens.
-func (r *receiver) Health() (sdk.Status, string) {
+func (r *reader) Health() (sdk.Status, string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return sdk.OK, r.where
 }
 
 // Close frees the addresses, where Stream has not.
-func (r *receiver) Close(context.Context) error {
+func (r *reader) Close(context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closeListeners()
@@ -268,8 +213,8 @@ func (r *receiver) Close(context.Context) error {
 }
 
 var (
-	_ sdk.Streamer  = (*receiver)(nil)
-	_ sdk.Healther  = (*receiver)(nil)
-	_ sdk.Closer    = (*receiver)(nil)
+	_ sdk.Streamer  = (*reader)(nil)
+	_ sdk.Healther  = (*reader)(nil)
+	_ sdk.Closer    = (*reader)(nil)
 	_ sdk.Validator = (*SourceConfig)(nil)
 )

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"net"
 	"net/url"
 	"time"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/receiver"
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
@@ -62,38 +62,22 @@ func (c *StoreConfig) Validate(d *sdk.Diags) {
 
 // SourceConfig is the block of the source.
 type SourceConfig struct {
-	Listen        string         `hcl:"listen,optional" check:"hostport" doc:"Address of a listener of its own, such as 0.0.0.0:9201, for /api/v1/write. Without it the daemon's address takes requests, as it does in any case."`
-	TLS           *ServerTLS     `hcl:"tls,block" doc:"Certificate of the listener."`
-	BasicAuth     *sdk.BasicAuth `hcl:"basic_auth,block" doc:"User and password that senders must show to the listener."`
-	BearerToken   sdk.Secret     `hcl:"bearer_token,optional" doc:"Token that senders must show to the listener as Authorization: Bearer."`
-	MaxBody       sdk.Bytes      `hcl:"max_body,optional" default:"32MiB" check:"min=1KiB,max=256MiB" doc:"Largest message that is taken, decompressed."`
-	MaxConcurrent int            `hcl:"max_concurrent,optional" default:"4" check:"min=1,max=64" doc:"Requests that are read at the same time; others wait for a moment and are then told to come again."`
-	OutOfRoom     time.Duration  `hcl:"retry_after,optional" default:"5s" check:"min=1s,max=10m" doc:"When a sender is told to come again while there is no room."`
-}
-
-// ServerTLS is the tls block of the source: files in PEM, read again at every handshake.
-type ServerTLS struct {
-	CertFile     string `hcl:"cert_file" doc:"Certificate to show."`
-	KeyFile      string `hcl:"key_file" doc:"Key of cert_file."`
-	ClientCAFile string `hcl:"client_ca_file,optional" doc:"Certificates that a sender's must descend from; default: senders show none."`
+	Listen string `hcl:"listen,optional" check:"hostport" doc:"Address of a listener of its own, such as 0.0.0.0:9201, for /api/v1/write. tls, basic_auth and bearer_token are those of this listener. Without it the daemon's address takes requests, as it does in any case."`
+	receiver.Access
+	MaxBody       sdk.Bytes     `hcl:"max_body,optional" default:"32MiB" check:"min=1KiB,max=256MiB" doc:"Largest message that is taken, decompressed."`
+	MaxConcurrent int           `hcl:"max_concurrent,optional" default:"4" check:"min=1,max=64" doc:"Requests that are read at the same time; others wait for a moment and are then told to come again."`
+	OutOfRoom     time.Duration `hcl:"retry_after,optional" default:"5s" check:"min=1s,max=10m" doc:"When a sender is told to come again while there is no room."`
 }
 
 // Validate checks what belongs together.
 func (c *SourceConfig) Validate(d *sdk.Diags) {
-	guarded := c.BasicAuth != nil || c.BearerToken.IsSet() || c.TLS != nil && c.TLS.ClientCAFile != ""
-	switch host, _, err := net.SplitHostPort(c.Listen); {
-	case c.Listen == "" && (guarded || c.TLS != nil):
+	switch {
+	case c.Listen != "":
+		receiver.ValidateAddress(d, &c.Listen, c.Guarded(), "set bearer_token, basic_auth, or client_ca_file in tls")
+	case c.Guarded() || c.TLS != nil:
 		d.Errorf(nil, "tls, basic_auth and bearer_token are those of a listener of its own, and listen is not set")
-	case c.Listen == "" || err != nil || guarded:
-	case host != "localhost" && !net.ParseIP(host).IsLoopback():
-		d.Warnf(&c.Listen, "anyone who reaches %s can write: ask for basic_auth, a bearer_token or client certificates", c.Listen)
 	}
-	if b := c.BasicAuth; b != nil && b.Password.IsSet() == (b.PasswordFile != "") {
-		d.Errorf(b, "give basic_auth a password or a password_file")
-	}
-	if c.BasicAuth != nil && c.BearerToken.IsSet() {
-		d.Errorf(&c.BearerToken, "basic_auth and bearer_token exclude each other: both are the Authorization header")
-	}
+	c.Access.Validate(d)
 }
 
 var _ sdk.Validator = (*SourceConfig)(nil)

@@ -2,28 +2,25 @@ package main
 
 import (
 	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
-	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/golang/snappy"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/receiver"
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
-// How long a sender may take, and how long it is kept waiting before it is told to come again.
+// How long a sender is kept waiting before it is told to come again.
 const (
-	readTimeout = 30 * time.Second
-	slotWait    = 5 * time.Second
-	creditWait  = 2 * time.Second
-	flushWait   = 20 * time.Second // senders give up after 30 s
+	slotWait   = 5 * time.Second
+	creditWait = 2 * time.Second
+	flushWait  = 20 * time.Second // senders give up after 30 s
 )
 
 // buffers are the memory of a request, used again.
@@ -35,24 +32,12 @@ type buffers struct {
 // maxKept bounds the memory that is kept for the next request.
 const maxKept = 8 << 20
 
-// refusal of a request as a whole.
-type statusError struct {
-	code int
-	text string
-}
-
-func (e *statusError) Error() string { return e.text }
-
-func refuse(code int, format string, args ...any) error {
-	return &statusError{code, fmt.Sprintf(format, args...)}
-}
-
 // ServeHTTP takes a request of protocol 1.0 or 2.0: it answers when its samples are durable.
 func (r *reader) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	protocol, err := protocolOf(req)
 	var c counts
 	if err == nil {
-		http.NewResponseController(w).SetReadDeadline(time.Now().Add(readTimeout))
+		http.NewResponseController(w).SetReadDeadline(time.Now().Add(receiver.ReadTimeout))
 		c, err = r.take(req.Context(), protocol, req.Body)
 	}
 	h := w.Header()
@@ -61,13 +46,13 @@ func (r *reader) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		h.Set(writtenHistogramsHeader, strconv.Itoa(c.histograms))
 		h.Set(writtenExemplarsHeader, strconv.Itoa(c.exemplars))
 	}
-	var refused *statusError
+	var refused *receiver.Refusal
 	switch {
 	case errors.As(err, &refused):
-		if refused.code == http.StatusMethodNotAllowed {
+		if refused.Status == http.StatusMethodNotAllowed {
 			h.Set("Allow", http.MethodPost)
 		}
-		http.Error(w, refused.text, refused.code)
+		http.Error(w, refused.Error(), refused.Status)
 	case err != nil: // nothing is wrong with the request
 		h.Set("Retry-After", strconv.Itoa(int(max(r.cfg.OutOfRoom.Seconds(), 1))))
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
@@ -87,10 +72,10 @@ func (r *reader) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // protocolOf reads the version of a request from its headers.
 func protocolOf(req *http.Request) (int, error) {
 	if req.Method != http.MethodPost {
-		return 0, refuse(http.StatusMethodNotAllowed, "only POST writes")
+		return 0, receiver.Refuse(http.StatusMethodNotAllowed, "only POST writes")
 	}
 	if encoding := req.Header.Get("Content-Encoding"); encoding != "" && encoding != "snappy" {
-		return 0, refuse(http.StatusUnsupportedMediaType, "Content-Encoding %.100q is not snappy", encoding)
+		return 0, receiver.Refuse(http.StatusUnsupportedMediaType, "Content-Encoding %.100q is not snappy", encoding)
 	}
 	said := req.Header.Get("Content-Type")
 	if said == "" {
@@ -98,7 +83,7 @@ func protocolOf(req *http.Request) (int, error) {
 	}
 	kind, parameters, err := mime.ParseMediaType(said)
 	if err != nil || kind != "application/x-protobuf" {
-		return 0, refuse(http.StatusUnsupportedMediaType, "Content-Type %.100q is not application/x-protobuf", said)
+		return 0, receiver.Refuse(http.StatusUnsupportedMediaType, "Content-Type %.100q is not application/x-protobuf", said)
 	}
 	switch parameters["proto"] {
 	case "", "prometheus.WriteRequest":
@@ -106,10 +91,10 @@ func protocolOf(req *http.Request) (int, error) {
 	case "io.prometheus.write.v2.Request":
 		return 2, nil
 	}
-	return 0, refuse(http.StatusUnsupportedMediaType, "the message %.100q is neither prometheus.WriteRequest nor io.prometheus.write.v2.Request", parameters["proto"])
+	return 0, receiver.Refuse(http.StatusUnsupportedMediaType, "the message %.100q is neither prometheus.WriteRequest nor io.prometheus.write.v2.Request", parameters["proto"])
 }
 
-// take reads a request and returns when its samples are durable. An error that is no statusError asks to come again.
+// take reads a request and returns when its samples are durable. An error that is no Refusal asks to come again.
 func (r *reader) take(ctx context.Context, protocol int, body io.Reader) (counts, error) {
 	select {
 	case r.slots <- struct{}{}:
@@ -169,47 +154,27 @@ func (r *reader) emit(ctx context.Context) error {
 // read decompresses and decodes a body. What it says of its size is checked before there is memory for it.
 func (b *buffers) read(protocol int, body io.Reader, limit int) error {
 	var err error
-	if b.packed, err = readAll(b.packed[:0], body, snappy.MaxEncodedLen(limit)); err != nil {
+	if b.packed, err = receiver.ReadAll(b.packed[:0], body, int64(snappy.MaxEncodedLen(limit))); err != nil {
 		return err
 	}
 	n, err := snappy.DecodedLen(b.packed)
 	if err != nil {
-		return refuse(http.StatusBadRequest, "the body is not compressed with snappy's block format: %v", err)
+		return receiver.Refuse(http.StatusBadRequest, "the body is not compressed with snappy's block format: %v", err)
 	}
 	if n > limit {
-		return refuse(http.StatusRequestEntityTooLarge, "the message has %d bytes, and max_body is %d", n, limit)
+		return receiver.Refuse(http.StatusRequestEntityTooLarge, "the message has %d bytes, and max_body is %d", n, limit)
 	}
 	if b.body, err = snappy.Decode(b.body[:cap(b.body)], b.packed); err != nil {
-		return refuse(http.StatusBadRequest, "the body is not compressed with snappy's block format: %v", err)
+		return receiver.Refuse(http.StatusBadRequest, "the body is not compressed with snappy's block format: %v", err)
 	}
 	b.request.reset(limit)
 	switch err := b.request.decode(protocol, b.body); {
 	case errors.Is(err, errTooMuch):
-		return refuse(http.StatusRequestEntityTooLarge, "%v", err)
+		return receiver.Refuse(http.StatusRequestEntityTooLarge, "%v", err)
 	case err != nil:
-		return refuse(http.StatusBadRequest, "the message of protocol %d.0 cannot be read: %v", protocol, err)
+		return receiver.Refuse(http.StatusBadRequest, "the message of protocol %d.0 cannot be read: %v", protocol, err)
 	}
 	return nil
-}
-
-// readAll reads into memory that grows with what comes, not with what a header says.
-func readAll(into []byte, body io.Reader, limit int) ([]byte, error) {
-	for {
-		if len(into) == cap(into) {
-			into = append(into, 0)[:len(into)]
-		}
-		n, err := body.Read(into[len(into):cap(into)])
-		into = into[:len(into)+n]
-		var tooLong *http.MaxBytesError
-		switch {
-		case len(into) > limit || errors.As(err, &tooLong):
-			return into, refuse(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", limit)
-		case err == io.EOF:
-			return into, nil
-		case err != nil:
-			return into, refuse(http.StatusRequestTimeout, "the body did not come: %v", err)
-		}
-	}
 }
 
 // keep keeps the memory of a request, unless it was a large one.
@@ -223,34 +188,16 @@ func (r *reader) keep(b *buffers) {
 
 // authorized lets in who shows what the block asks for.
 func (r *reader) authorized(next http.Handler) http.Handler {
-	basic, token := r.cfg.BasicAuth, r.cfg.BearerToken
-	if basic == nil && !token.IsSet() {
-		return next
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if basic != nil {
-			password := basic.Password.Reveal()
-			if basic.PasswordFile != "" {
-				b, err := os.ReadFile(basic.PasswordFile)
-				if err != nil {
-					r.host.Fail(err)
-					http.Error(w, "the password file cannot be read", http.StatusServiceUnavailable)
-					return
-				}
-				password = strings.TrimSpace(string(b))
-			}
-			user, shown, _ := req.BasicAuth()
-			if same(user, basic.Username) && same(shown, password) && password != "" {
-				next.ServeHTTP(w, req)
-				return
-			}
-			w.Header().Set("WWW-Authenticate", `Basic realm="remote write"`)
-		} else if shown, ok := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer "); ok && same(shown, token.Reveal()) {
+		switch admitted, err := r.cfg.Admits(receiver.Authorization(req.Header.Get("Authorization"))); {
+		case err != nil:
+			r.host.Fail(err)
+			http.Error(w, "the password file cannot be read", http.StatusServiceUnavailable)
+		case !admitted:
+			w.Header().Set("WWW-Authenticate", r.cfg.Challenge("remote write"))
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+		default:
 			next.ServeHTTP(w, req)
-			return
 		}
-		http.Error(w, "who are you?", http.StatusUnauthorized)
 	})
 }
-
-func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }

@@ -33,8 +33,8 @@ type sample struct {
 	v      float64
 }
 
-// receiver reads requests with the code that Prometheus generated from the specification's messages.
-type receiver struct {
+// catcher is a receiver that reads requests with the code that Prometheus generated from the specification's messages.
+type catcher struct {
 	*httptest.Server
 	t        testing.TB
 	mu       sync.Mutex
@@ -45,8 +45,8 @@ type receiver struct {
 	answer   func(w http.ResponseWriter, r *http.Request, n int) bool // false: the samples do not count
 }
 
-func newReceiver(t testing.TB, answer func(w http.ResponseWriter, r *http.Request, n int) bool) *receiver {
-	x := &receiver{t: t, answer: answer, families: map[string]string{}}
+func newReceiver(t testing.TB, answer func(w http.ResponseWriter, r *http.Request, n int) bool) *catcher {
+	x := &catcher{t: t, answer: answer, families: map[string]string{}}
 	x.Server = httptest.NewServer(x)
 	t.Cleanup(x.Close)
 	return x
@@ -63,7 +63,7 @@ func speaks2(w http.ResponseWriter, r *http.Request, n int) bool {
 
 func isV2(r *http.Request) bool { return strings.Contains(r.Header.Get("Content-Type"), "v2.Request") }
 
-func (x *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (x *catcher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	compressed, err := io.ReadAll(r.Body)
@@ -86,7 +86,7 @@ func (x *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (x *receiver) read1(body []byte) (out []sample) {
+func (x *catcher) read1(body []byte) (out []sample) {
 	var m prompb.WriteRequest
 	if err := m.Unmarshal(body); err != nil {
 		x.t.Errorf("not a WriteRequest: %v", err)
@@ -104,7 +104,7 @@ func (x *receiver) read1(body []byte) (out []sample) {
 	return out
 }
 
-func (x *receiver) read2(body []byte) (out []sample) {
+func (x *catcher) read2(body []byte) (out []sample) {
 	var m writev2.Request
 	if err := m.Unmarshal(body); err != nil {
 		x.t.Errorf("not a Request: %v", err)
@@ -127,7 +127,7 @@ func (x *receiver) read2(body []byte) (out []sample) {
 }
 
 // got copies what came.
-func (x *receiver) got() []sample {
+func (x *catcher) got() []sample {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return slices.Clone(x.samples)

@@ -2,17 +2,15 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/receiver"
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
@@ -39,42 +37,9 @@ func openSource(_ context.Context, cfg *SourceConfig, host sdk.Host) (*reader, e
 	if cfg.Listen == "" {
 		return r, nil
 	}
-	l, err := host.Listen("tcp", cfg.Listen)
-	if err != nil {
-		return nil, sdk.At(&cfg.Listen, err)
-	}
-	if cfg.TLS != nil {
-		config, err := cfg.TLS.config()
-		if err != nil {
-			return nil, errors.Join(err, l.Close())
-		}
-		l = tls.NewListener(l, config)
-	}
-	r.listener = l
-	return r, nil
-}
-
-func (t *ServerTLS) config() (*tls.Config, error) {
-	if _, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile); err != nil {
-		return nil, sdk.At(&t.CertFile, err)
-	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
-	c.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		return &pair, err
-	}
-	if t.ClientCAFile == "" {
-		return c, nil
-	}
-	pem, err := os.ReadFile(t.ClientCAFile)
-	if err != nil {
-		return nil, sdk.At(&t.ClientCAFile, err)
-	}
-	c.ClientCAs, c.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
-	if !c.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, sdk.At(&t.ClientCAFile, fmt.Errorf("%s holds no certificate in PEM", t.ClientCAFile))
-	}
-	return c, nil
+	var err error
+	r.listener, err = cfg.TLS.Listen(host, &cfg.Listen, "http/1.1")
+	return r, err
 }
 
 // Stream serves the listener until ctx ends, and then finishes what was begun: a sender whose request is not answered
@@ -94,20 +59,7 @@ func (r *reader) Stream(ctx context.Context, out sdk.Emitter) error {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/api/v1/write", r.authorized(r))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute, MaxHeaderBytes: 64 << 10}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(r.listener) }()
-	select {
-	case err := <-served:
-		return err
-	case <-ctx.Done():
-	}
-	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	if server.Shutdown(finish) != nil {
-		server.Close()
-	}
-	return ctx.Err()
+	return receiver.Serve(ctx, r.listener, mux)
 }
 
 // Close frees the address where Stream has not.

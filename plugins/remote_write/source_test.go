@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +22,7 @@ import (
 	"github.com/prometheus/prometheus/prompb"
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/certificates"
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
@@ -304,6 +307,76 @@ func TestTheListenerAsksWhoWrites(t *testing.T) {
 	}
 	if response, _ := send(t, http.DefaultClient, "http://u:canary@"+address+"/other", type1, body); response.StatusCode != 404 {
 		t.Error(response.Status)
+	}
+}
+
+func TestATokenAndAPasswordFileAreAskedForToo(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("canary\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	body := marshal(t, &prompb.WriteRequest{Timeseries: []prompb.TimeSeries{series1(1, time.Now().UnixMilli(), "__name__", "a")}})
+	withToken, withFile := freeAddress(t), freeAddress(t)
+	openSourceTest(t, plugintest.Config{"listen": withToken, "bearer_token": "t0ken"})
+	c := openSourceTest(t, plugintest.Config{"listen": withFile, "basic_auth": plugintest.Config{"username": "u", "password_file": file}})
+	try := func(address, authorization string, want int) {
+		t.Helper()
+		client := &http.Client{Transport: showing(authorization)}
+		if response, text := send(t, client, "http://"+address+"/api/v1/write", type1, body); response.StatusCode != want {
+			t.Errorf("%q: %s %s", authorization, response.Status, text)
+		}
+	}
+	try(withToken, "Bearer t0ken", 204)
+	try(withToken, "Bearer other", 401)
+	try(withFile, "Basic dTpjYW5hcnk=", 204)
+	try(withFile, "Basic dTpub25l", 401)
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	try(withFile, "Basic dTpjYW5hcnk=", 503) // not the sender's fault: it comes again
+	if p := c.Health().LastError; p.GetBlame().String() != "CONFIG" {
+		t.Errorf("%v", p)
+	}
+}
+
+// showing adds an Authorization header.
+type showing string
+
+func (s showing) RoundTrip(r *http.Request) (*http.Response, error) {
+	r.Header.Set("Authorization", string(s))
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+func TestOverTLSOnlyThoseMayWriteWhoShowTheRightCertificate(t *testing.T) {
+	t.Parallel()
+	authority := certificates.New(t)
+	server, client := authority.Issue(), authority.Issue()
+	address := freeAddress(t)
+	source := openSourceTest(t, plugintest.Config{"listen": address, "tls": plugintest.Config{"cert_file": server.Cert, "key_file": server.Key, "client_ca_file": authority.File}})
+	// our own sink gets through
+	c := openTest(t, "https://"+address+"/api/v1/write", plugintest.Config{"tls": plugintest.Config{"ca_file": authority.File, "cert_file": client.Cert, "key_file": client.Key}})
+	b := c.Batch()
+	b.PutAt(b.Define(named("a_total")), 1, time.Now())
+	if ack := c.Write(); ack.Stored != 1 {
+		t.Errorf("%v", ack)
+	}
+	if got := source.Next(); got.String() != `a_total{instance="a:1", job="x"} 1` {
+		t.Errorf("%s", got)
+	}
+	body := marshal(t, &prompb.WriteRequest{Timeseries: []prompb.TimeSeries{series1(1, time.Now().UnixMilli(), "__name__", "a")}})
+	if response, text := send(t, http.DefaultClient, "http://"+address+"/api/v1/write", type1, body); response.StatusCode != http.StatusBadRequest || !strings.Contains(text, "HTTPS server") {
+		t.Errorf("not encrypted: %s %s", response.Status, text)
+	}
+	for name, shown := range authority.Strangers() {
+		stranger := &http.Client{Transport: &http.Transport{TLSClientConfig: shown, DisableKeepAlives: true}, Timeout: 10 * time.Second}
+		if response, err := stranger.Post("https://"+address+"/api/v1/write", type1, bytes.NewReader(snappy.Encode(nil, body))); err == nil {
+			response.Body.Close()
+			t.Errorf("%s: %s", name, response.Status)
+		}
+	}
+	if h := source.Health(); !strings.HasPrefix(h.Text, "1 samples received, 0 refused") {
+		t.Errorf("%s", h.Text)
 	}
 }
 

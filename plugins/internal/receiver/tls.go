@@ -1,0 +1,60 @@
+package receiver
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+)
+
+// TLS is the tls block of a receiver: files in PEM. The certificate is read again at every handshake.
+type TLS struct {
+	CertFile     string `hcl:"cert_file" doc:"Certificate to show."`
+	KeyFile      string `hcl:"key_file" doc:"Key of cert_file."`
+	ClientCAFile string `hcl:"client_ca_file,optional" doc:"Certificates that a sender's must descend from; without it, senders need none."`
+}
+
+// Listen binds to an address, given by pointer to its field, and encrypts what comes and goes there, unless there is no tls
+// block; protocols are those of HTTP that it offers. The files are read first: an address is not held for nothing.
+func (t *TLS) Listen(host sdk.Host, address *string, protocols ...string) (net.Listener, error) {
+	config, err := t.config(protocols)
+	if err != nil {
+		return nil, err
+	}
+	l, err := host.Listen("tcp", *address)
+	if err != nil {
+		return nil, sdk.At(address, err)
+	}
+	if config == nil {
+		return l, nil
+	}
+	return tls.NewListener(l, config), nil
+}
+
+func (t *TLS) config(protocols []string) (*tls.Config, error) {
+	if t == nil {
+		return nil, nil
+	}
+	if _, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile); err != nil {
+		return nil, sdk.At(&t.CertFile, err)
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: protocols, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+		return &pair, err
+	}}
+	if t.ClientCAFile == "" {
+		return c, nil
+	}
+	pem, err := os.ReadFile(t.ClientCAFile)
+	if err != nil {
+		return nil, sdk.At(&t.ClientCAFile, err)
+	}
+	c.ClientCAs, c.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
+	if !c.ClientCAs.AppendCertsFromPEM(pem) {
+		return nil, sdk.At(&t.ClientCAFile, fmt.Errorf("%s holds no certificate in PEM", t.ClientCAFile))
+	}
+	return c, nil
+}
