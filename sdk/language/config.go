@@ -6,11 +6,16 @@
 //
 //	read.go       a path becomes sources: one file, or the *.hcl and *.hcl.json files of a directory
 //	limits.go     size and nesting, checked on tokens, before a parser that recurses sees them
-//	config.go     sources become blocks and locals
+//	config.go     sources become blocks, locals and variables
 //	syntax.go     what HCL's parser reports, in words that say what to write
 //	content.go    the arguments and blocks of a body, and those that its schema does not know
-//	scope.go      locals and expressions become values; what one expression may cost
+//	variables.go  variables, and who gives them their values
+//	scope.go      locals and expressions become values
+//	budget.go     what all expressions together may cost and make
+//	each.go       for_each and dynamic: one block becomes several
 //	functions.go  env, secret and the functions of values
+//	terraform.go  those that Terraform has and cty has not
+//	bounded.go    what functions may make of what they are given
 //	core.go       the blocks and core attributes that need no plugin, declared as plugins declare theirs
 //	decode.go     a body and its schema become values with their places
 //	names.go      the addresses of blocks, and which of them are enabled
@@ -45,12 +50,14 @@ type Source struct {
 
 // Config is a parsed configuration: nothing in it is evaluated.
 type Config struct {
-	Blocks  []*hcl.Block // but locals, in file order
+	Blocks  []*hcl.Block // but locals and variables, in file order
 	Partial bool         // a file could not be parsed: what it declares is not known
 
 	order  map[string]int // of files
 	files  map[string][]byte
-	locals map[string]*local
+	locals map[string]*local      // variables too: local.x, var.x
+	values map[string][]given     // of variables, from files
+	flags  map[string]given       // of variables, from the command line
 	broken map[string]bool        // files that could not be parsed
 	hidden map[string][]hcl.Range // of each file: what no snippet shows
 }
@@ -58,6 +65,7 @@ type Config struct {
 // grammar names the labels of each block at the top of a file.
 var grammar = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "daemon"}, {Type: "http"}, {Type: "buffer"}, {Type: "locals"}, {Type: "route"},
+	{Type: "variable", LabelNames: []string{"name"}},
 	{Type: "pipeline", LabelNames: []string{"name"}}, {Type: "rules", LabelNames: []string{"name"}},
 	{Type: "alert", LabelNames: []string{"name"}}, {Type: "record", LabelNames: []string{"name"}},
 	{Type: "source", LabelNames: typeAndName}, {Type: "processor", LabelNames: typeAndName}, {Type: "sink", LabelNames: typeAndName},
@@ -69,7 +77,6 @@ var typeAndName = []string{"type", "name"}
 
 // notYet says what to write instead of the blocks that this version does not have.
 var notYet = map[string]string{
-	"variable":    `Use locals, and env("NAME", "default") for what differs between machines.`,
 	"pack":        "Write its sources and rules in files of the same directory: all *.hcl files of a directory are read as one.",
 	"test":        "Test rules with promtool test rules.",
 	"moved":       "A renamed component starts anew.",
@@ -82,7 +89,10 @@ var notYet = map[string]string{
 // Parse reads sources as one body. The Config is usable whatever the diagnostics say: it lacks the files that have
 // mistakes of syntax.
 func Parse(sources []Source) (*Config, hcl.Diagnostics) {
-	c := &Config{order: map[string]int{}, files: map[string][]byte{}, locals: map[string]*local{}, broken: map[string]bool{}, hidden: map[string][]hcl.Range{}}
+	c := &Config{
+		order: map[string]int{}, files: map[string][]byte{}, locals: map[string]*local{}, values: map[string][]given{}, flags: map[string]given{},
+		broken: map[string]bool{}, hidden: map[string][]hcl.Range{},
+	}
 	var r Report
 	total := 0
 	for i, s := range sources {
@@ -93,7 +103,11 @@ func Parse(sources []Source) (*Config, hcl.Diagnostics) {
 			break
 		}
 		c.order[s.Name], c.files[s.Name] = i, s.Bytes
-		if body := parse(&r, s); body != nil {
+		if strings.HasPrefix(s.Name, flagged) {
+			c.addValues(&r, s, nil)
+		} else if body := parse(&r, s); body != nil && isValues(s.Name) {
+			c.addValues(&r, s, body)
+		} else if body != nil {
 			c.collect(&r, body)
 		} else {
 			c.Partial, c.broken[s.Name] = true, true
@@ -116,6 +130,7 @@ func parse(r *Report, s Source) hcl.Body {
 		f, diags = hclsyntax.ParseConfig(s.Bytes, s.Name, hcl.InitialPos)
 	}
 	if !diags.HasErrors() {
+		meter(f.Body)
 		return f.Body
 	}
 	r.Diags = append(r.Diags, explainSyntax(diags, s.Bytes)...)
@@ -140,9 +155,12 @@ func (c *Config) collect(r *Report, body hcl.Body) {
 		}
 	}
 	for _, b := range content.Blocks {
-		if b.Type == "locals" {
+		switch b.Type {
+		case "locals":
 			c.addLocals(r, b)
-		} else {
+		case "variable":
+			c.addVariable(r, b)
+		default:
 			c.Blocks = append(c.Blocks, b)
 		}
 	}
@@ -164,11 +182,12 @@ func (c *Config) addLocals(r *Report, b *hcl.Block) {
 	}
 	slices.SortFunc(sorted, func(a, b *hcl.Attribute) int { return a.Range.Start.Byte - b.Range.Start.Byte })
 	for _, a := range sorted {
-		if other := c.locals[a.Name]; other != nil {
-			r.Error(a.NameRange, "Duplicate local", "local.%s is declared at %s already.", a.Name, Place(other.at))
+		name := "local." + a.Name
+		if other := c.locals[name]; other != nil {
+			r.Error(a.NameRange, "Duplicate local", "%s is declared at %s already.", name, Place(other.at))
 			continue
 		}
-		c.locals[a.Name] = &local{name: a.Name, expr: a.Expr, at: a.NameRange}
+		c.locals[name] = &local{name: name, expr: a.Expr, at: a.NameRange}
 	}
 }
 

@@ -47,6 +47,32 @@ func TestReadTakesADirectoryInNameOrder(t *testing.T) {
 	}
 }
 
+func TestValuesOfFilesAndFlagsGoWithTheFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"a.hcl": "a", "b.vars.hcl": "b"})
+	other := filepath.Join(t.TempDir(), "c.vars.hcl.json")
+	if err := os.WriteFile(other, []byte("c"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sources, err := language.ReadAll(dir, []string{other, filepath.Join(dir, "b.vars.hcl")}, []string{"x=1=2", "y="})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, s := range sources {
+		names = append(names, filepath.Base(s.Name)+"="+string(s.Bytes))
+	}
+	if got, want := strings.Join(names, " "), "a.hcl=a c.vars.hcl.json=c b.vars.hcl=b -var x=1=2 -var y="; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	for _, wrong := range []struct{ file, flag, want string }{{"x.hcl", "x=1", "ends in .vars.hcl"}, {other, "x", "takes a name and a value"}, {other, "a b=1", "takes a name and a value"}} {
+		if _, err := language.ReadAll(dir, []string{wrong.file}, []string{wrong.flag}); err == nil || !strings.Contains(err.Error(), wrong.want) {
+			t.Errorf("%v: %v", wrong, err)
+		}
+	}
+}
+
 func TestReadSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

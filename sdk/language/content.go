@@ -32,7 +32,8 @@ func Content(body hcl.Body, schema *hcl.BodySchema) (content *hcl.BodyContent, s
 
 // Header is the range of a block's first line: what names it.
 func Header(b *hcl.Block) hcl.Range {
-	if _, native := b.Body.(*hclsyntax.Body); !native && len(b.LabelRanges) > 0 {
+	body, _ := unmake(b.Body)
+	if _, native := body.(*hclsyntax.Body); !native && len(b.LabelRanges) > 0 {
 		return b.LabelRanges[len(b.LabelRanges)-1]
 	}
 	return b.DefRange

@@ -186,8 +186,6 @@ func (d *Decoder) CoreBlock(block *hcl.Block) *Body {
 
 // laterArguments says what to write instead of the arguments that this version does not have, in the blocks that will take them.
 var laterArguments = map[string]string{
-	"for_each":          "Write a block for each.",
-	"dynamic":           "Write a block for each.",
 	"http.tls":          "Serve on a loopback address, behind a proxy that speaks TLS.",
 	"http.auth":         "Serve on a loopback address, behind a proxy that asks who is there.",
 	"rules.files":       "Write the rules as alert and record blocks.",
@@ -199,6 +197,14 @@ var laterArguments = map[string]string{
 // explainStray says what to write instead of an argument that belongs to another block, or to a later version.
 func explainStray(x *Body, s Stray, outer *sdk.Schema) (summary, text string) {
 	in := x.Kind
+	switch {
+	case s.Name == "for_each" && !repeats(in) && outer == nil:
+		return "There is one of it", fmt.Sprintf("%s takes no for_each: there is one of it.", x.Title)
+	case s.Name == "for_each" && outer != nil:
+		return "for_each in a nested block", fmt.Sprintf("A block within another is repeated by dynamic:\n  dynamic %q {\n    for_each = …\n    content { … }\n  }", in)
+	case s.Name == "count":
+		return "Unknown argument", "There is no count: blocks are repeated by for_each = { name = … } or toset([ … ]), or left out by enabled = false."
+	}
 	if outer == nil && IsKind(in) {
 		in = "component"
 	}

@@ -21,9 +21,11 @@ type Decoder struct {
 	types    map[string]cty.Type
 	defaults map[*sdk.Attribute]*Field
 	declared map[string]*declared
-	byPrefix map[string][]string // kind, or kind.type → addresses
+	blocks   []*hcl.Block        // with those that for_each makes
+	byPrefix map[string][]string // kind, kind.type, or what has a for_each → addresses
 	used     map[string]bool     // addresses that something refers to
 	edges    int                 // what all references mean
+	made     int                 // blocks that for_each and dynamic made
 }
 
 // NewDecoder makes a decoder of the blocks of a configuration.
@@ -47,6 +49,7 @@ const (
 type Body struct {
 	Kind   string // the block's type
 	Title  string // as people write it: source "etcd" "main"
+	Key    string // of one that for_each made: ["prod"]
 	Header hcl.Range
 	Labels []string
 	Fields []*Field
@@ -81,10 +84,14 @@ type Attr struct {
 
 // Block reads a block by its schema. outer is the schema of the block around it, nil for one at the top.
 func (d *Decoder) Block(block *hcl.Block, schema, outer *sdk.Schema) *Body {
-	x := &Body{Kind: block.Type, Title: Title(block), Header: Header(block), Labels: block.Labels}
-	content, strays, diags := Content(block.Body, bodySchema(schema))
+	x := &Body{Kind: block.Type, Title: Title(block), Key: Key(block), Header: Header(block), Labels: block.Labels}
+	began := len(d.Diags)
+	if x.Key != "" {
+		defer func() { saidIn(Address(block), d.Diags[began:]) }()
+	}
+	content, strays, diags := d.content(block, bodySchema(schema))
 	d.Diags = append(d.Diags, diags...)
-	x.Broken = diags.HasErrors() || len(strays) > 0
+	x.Broken = d.Diags[began:].HasErrors() || len(strays) > 0 || isShadow(block)
 	meant := map[string]bool{} // by misspelt names
 	for _, s := range strays {
 		meant[d.stray(x, s, schema, outer)] = true
@@ -196,8 +203,12 @@ func (d *Decoder) stray(x *Body, s Stray, schema, outer *sdk.Schema) string {
 		if summary, text = explainStray(x, s, outer); text != "" {
 			break
 		}
-		guess = Closest(s.Name, names)
-		hint := DidYouMean(s.Name, names)
+		all := names
+		if outer == nil && repeats(x.Kind) {
+			all = append(slices.Clone(names), "for_each")
+		}
+		guess = Closest(s.Name, all)
+		hint := DidYouMean(s.Name, all)
 		if guess == "" && len(names) > 0 {
 			hint = " It takes " + strings.Join(names, ", ") + "."
 		}
@@ -242,7 +253,7 @@ func (x *Body) Nested() (blocks []*Body) {
 	for _, f := range x.Fields {
 		blocks = append(blocks, f.Blocks...)
 	}
-	slices.SortFunc(blocks, func(y, z *Body) int { return y.Header.Start.Byte - z.Header.Start.Byte })
+	slices.SortStableFunc(blocks, func(y, z *Body) int { return y.Header.Start.Byte - z.Header.Start.Byte })
 	return blocks
 }
 
@@ -290,19 +301,19 @@ func Fill[T any](x *Body) (t T) {
 
 // Attrs lists the attributes for plan and show.
 func (x *Body) Attrs(prefix string) (list []Attr) {
+	seen := map[string]int{} // by path: loose rules are a field each
 	for _, f := range x.Fields {
 		if f.Attr != nil && f.Text != "" {
 			list = append(list, Attr{
 				Path: prefix + f.Name, Text: f.Text, Sum: f.Sum, Default: f.Expr == nil, Sensitive: f.Sensitive, Change: f.Attr.Change, Range: f.At,
 			})
 		}
-		seen := map[string]int{}
 		for i, y := range f.Blocks {
 			path := prefix + f.Name
 			if label := strings.Join(y.Labels, " "); label != "" {
-				path += fmt.Sprintf("[%q]", label)
-				if seen[label]++; seen[label] > 1 {
-					path += fmt.Sprintf("#%d", seen[label])
+				path += fmt.Sprintf("[%q]%s", label, y.Key)
+				if seen[path]++; seen[path] > 1 {
+					path += fmt.Sprintf("#%d", seen[path])
 				}
 			} else if y.many {
 				path += fmt.Sprintf("[%d]", i)
@@ -340,6 +351,7 @@ func (x *Body) RangeOf(path sdk.Path) hcl.Range {
 
 // Within finds the expression of an element.
 func Within(expr hcl.Expression, path sdk.Path) hcl.Expression {
+	expr, in := unbind(expr)
 	for _, step := range path {
 		var next hcl.Expression
 		if list, diags := hcl.ExprList(expr); !diags.HasErrors() && step.Key == "" && step.Index >= 0 && step.Index < len(list) {
@@ -357,5 +369,5 @@ func Within(expr hcl.Expression, path sdk.Path) hcl.Expression {
 		}
 		expr = next
 	}
-	return expr
+	return bind(expr, in)
 }

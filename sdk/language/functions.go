@@ -1,10 +1,17 @@
 package language
 
 import (
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
 	"fmt"
-	"regexp"
+	"net/url"
+	"path"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2/ext/tryfunc"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
@@ -16,17 +23,55 @@ type secretMark struct{}
 // IsSecret reports whether a value, or a part of it, is secret.
 func IsSecret(v cty.Value) bool { return v.ContainsMarked() }
 
-// functions are named and behave as Terraform's.
+// functions are named and behave as Terraform's, but for env and secret. They depend on nothing but their arguments: none reads a
+// file, asks the network, or knows the time.
 func (s *Scope) functions() map[string]function.Function {
-	return map[string]function.Function{
-		"env": s.envFunc(), "secret": s.secretFunc(), "length": lengthFunc,
-		"format": bounded(stdlib.FormatFunc, widths), "join": bounded(stdlib.JoinFunc, product), "replace": bounded(stdlib.ReplaceFunc, product),
-		"coalesce": stdlib.CoalesceFunc, "concat": stdlib.ConcatFunc, "contains": stdlib.ContainsFunc, "distinct": stdlib.DistinctFunc,
-		"flatten": stdlib.FlattenFunc, "jsonencode": stdlib.JSONEncodeFunc, "keys": stdlib.KeysFunc, "lookup": stdlib.LookupFunc,
-		"lower": stdlib.LowerFunc, "merge": stdlib.MergeFunc, "sort": stdlib.SortFunc, "split": stdlib.SplitFunc,
-		"toset": stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType)), "trimprefix": stdlib.TrimPrefixFunc, "trimspace": stdlib.TrimSpaceFunc,
-		"trimsuffix": stdlib.TrimSuffixFunc, "upper": stdlib.UpperFunc, "values": stdlib.ValuesFunc,
+	all := map[string]function.Function{
+		"env": s.envFunc(), "secret": s.secretFunc(), "length": lengthFunc, "sensitive": sensitiveFunc,
+
+		"abs": stdlib.AbsoluteFunc, "ceil": stdlib.CeilFunc, "floor": stdlib.FloorFunc, "log": stdlib.LogFunc, "max": stdlib.MaxFunc, "min": stdlib.MinFunc,
+		"parseint": stdlib.ParseIntFunc, "pow": bounded(stdlib.PowFunc, powers), "signum": stdlib.SignumFunc, "sum": sumFunc,
+
+		"chomp": stdlib.ChompFunc, "endswith": textTest(strings.HasSuffix), "format": bounded(stdlib.FormatFunc, widths),
+		"formatlist": bounded(stdlib.FormatListFunc, widths), "indent": bounded(stdlib.IndentFunc, indents), "join": bounded(stdlib.JoinFunc, product),
+		"lower": stdlib.LowerFunc, "regex": stdlib.RegexFunc, "regexall": bounded(stdlib.RegexAllFunc, groups), "replace": bounded(replaceFunc, product),
+		"split": stdlib.SplitFunc, "startswith": textTest(strings.HasPrefix), "strcontains": textTest(strings.Contains), "strrev": stdlib.ReverseFunc,
+		"substr": stdlib.SubstrFunc, "title": stdlib.TitleFunc, "trim": stdlib.TrimFunc, "trimprefix": stdlib.TrimPrefixFunc, "trimspace": stdlib.TrimSpaceFunc,
+		"trimsuffix": stdlib.TrimSuffixFunc, "upper": stdlib.UpperFunc, "basename": textFunc(path.Base), "dirname": textFunc(path.Dir),
+
+		"alltrue": truthFunc(true), "anytrue": truthFunc(false), "chunklist": stdlib.ChunklistFunc, "coalesce": stdlib.CoalesceFunc,
+		"coalescelist": stdlib.CoalesceListFunc, "compact": stdlib.CompactFunc, "concat": stdlib.ConcatFunc, "contains": stdlib.ContainsFunc,
+		"distinct": bounded(stdlib.DistinctFunc, squares), "element": stdlib.ElementFunc, "flatten": stdlib.FlattenFunc, "index": indexFunc,
+		"keys": stdlib.KeysFunc, "lookup": stdlib.LookupFunc, "matchkeys": bounded(matchkeysFunc, squares), "merge": stdlib.MergeFunc, "one": oneFunc,
+		"range": stdlib.RangeFunc, "reverse": stdlib.ReverseListFunc, "setintersection": stdlib.SetIntersectionFunc,
+		"setproduct": bounded(stdlib.SetProductFunc, lengths), "setsubtract": stdlib.SetSubtractFunc, "setunion": stdlib.SetUnionFunc,
+		"slice": stdlib.SliceFunc, "sort": stdlib.SortFunc, "transpose": transposeFunc, "values": stdlib.ValuesFunc, "zipmap": stdlib.ZipmapFunc,
+
+		"base64decode": base64decodeFunc, "base64encode": textFunc(func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }),
+		"csvdecode": stdlib.CSVDecodeFunc, "jsondecode": bounded(stdlib.JSONDecodeFunc, nested), "jsonencode": stdlib.JSONEncodeFunc, "urlencode": textFunc(url.QueryEscape),
+		"md5":    textFunc(func(s string) string { return fmt.Sprintf("%x", md5.Sum([]byte(s))) }),
+		"sha1":   textFunc(func(s string) string { return fmt.Sprintf("%x", sha1.Sum([]byte(s))) }),
+		"sha256": textFunc(func(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s))) }),
+		"sha512": textFunc(func(s string) string { return fmt.Sprintf("%x", sha512.Sum512([]byte(s))) }),
+
+		"cidrcontains": cidrcontainsFunc, "cidrhost": cidrhostFunc, "cidrnetmask": cidrnetmaskFunc, "cidrsubnet": cidrsubnetFunc, "cidrsubnets": cidrsubnetsFunc,
+
+		"formatdate": stdlib.FormatDateFunc, "timeadd": stdlib.TimeAddFunc, "timecmp": timecmpFunc,
+
+		"tobool": stdlib.MakeToFunc(cty.Bool), "tolist": stdlib.MakeToFunc(cty.List(cty.DynamicPseudoType)), "tomap": stdlib.MakeToFunc(cty.Map(cty.DynamicPseudoType)),
+		"tonumber": stdlib.MakeToFunc(cty.Number), "toset": stdlib.MakeToFunc(cty.Set(cty.DynamicPseudoType)), "tostring": stdlib.MakeToFunc(cty.String),
 	}
+	for name, f := range all {
+		all[name] = s.paid(name, f)
+	}
+	all["can"], all["try"], all[meterName] = tryfunc.CanFunc, tryfunc.TryFunc, s.meterFunc()
+	return all
+}
+
+// instead says what to write instead of functions of Terraform's that are not here.
+var instead = map[string]string{
+	"file": ` For a password write secret("file:/path").`, "nonsensitive": " What is secret stays secret.", "timestamp": " A configuration means the same at any time.",
+	"uuid": " A configuration means the same at any time.", "templatefile": " Put the text into a heredoc: <<-EOT … EOT.", "fileexists": " No function reads files.",
 }
 
 func (s *Scope) envFunc() function.Function {
@@ -126,32 +171,3 @@ var lengthFunc = function.New(&function.Spec{
 		return cty.NilVal, function.NewArgErrorf(0, "a text, a list or a map has a length, and this is none")
 	},
 })
-
-// wide is a width that makes much text from nothing.
-var wide = regexp.MustCompile(`%[^a-zA-Z%]*[0-9]{4,}`)
-
-// bounded refuses a call that could make much more text than it is given.
-func bounded(f function.Function, tooMuch func(args []cty.Value) bool) function.Function {
-	return function.New(&function.Spec{
-		Params: f.Params(), VarParam: f.VarParam(), Type: f.ReturnTypeForValues,
-		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			if tooMuch(args) {
-				return cty.NilVal, fmt.Errorf("the text would be too large")
-			}
-			return f.Call(args)
-		},
-	})
-}
-
-func product(args []cty.Value) bool {
-	p := 1.0
-	for _, a := range args {
-		p *= sizeOf(a).bytes
-	}
-	return p > maxLoop
-}
-
-func widths(args []cty.Value) bool {
-	text, _ := args[0].Unmark()
-	return text.IsKnown() && wide.MatchString(text.AsString())
-}

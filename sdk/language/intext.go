@@ -24,6 +24,7 @@ func (s *Scope) InText(expr hcl.Expression, whole hcl.Range, value string, from,
 // offsets gives for each byte of a text's value the place in the file that it comes from, and for its end the place behind.
 // What an interpolation makes comes from the beginning of its expression. nil: it cannot be told.
 func (s *Scope) offsets(expr hcl.Expression, src []byte, size int) []int {
+	expr, in := unbind(expr)
 	for {
 		inner, ok := expr.(*hclsyntax.ParenthesesExpr)
 		if !ok {
@@ -39,7 +40,7 @@ func (s *Scope) offsets(expr hcl.Expression, src []byte, size int) []int {
 	quoted := len(whole) > 0 && whole[0] == '"'
 	offsets := make([]int, 0, size+1)
 	for _, part := range t.Parts {
-		v, ok := s.Value(part)
+		v, ok := s.Value(bind(part, in))
 		if v, _ = v.Unmark(); !ok || !v.IsKnown() {
 			return nil
 		}

@@ -8,10 +8,12 @@ import (
 	"github.com/hashicorp/hcl/v2"
 )
 
-// declared is a block that has an address.
+// declared is a block that has an address, or what its for_each makes together.
 type declared struct {
 	block   *hcl.Block
 	enabled bool
+	each    bool // it has a for_each: its addresses are under byPrefix
+	known   bool // of a for_each: what it makes is known
 }
 
 // identifier is what a name in a reference may be.
@@ -20,11 +22,14 @@ var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]{0,127}$`)
 // Declare gives all blocks of the configuration their addresses, before anything refers to them.
 func (d *Decoder) Declare() {
 	for _, block := range d.cfg.Blocks {
-		d.declare(block)
+		if d.declare(block) {
+			d.blocks = append(d.blocks, d.make(block)...)
+		}
 	}
 }
 
-func (d *Decoder) declare(block *hcl.Block) {
+// declare checks a block's labels, and that no other has them.
+func (d *Decoder) declare(block *hcl.Block) bool {
 	address := Address(block)
 	for i, l := range block.Labels {
 		if !identifier.MatchString(l) && block.Type != "rules" && block.Type != "alert" && block.Type != "record" {
@@ -32,43 +37,87 @@ func (d *Decoder) declare(block *hcl.Block) {
 		}
 	}
 	if block.Type == "alert" || block.Type == "record" {
-		return // their names are their group's matter
+		return true // their names are their group's matter
 	}
 	if other := d.declared[address]; other != nil {
 		d.Error(Header(block), "Duplicate block", "%s is declared at %s already.", Title(block), Place(Header(other.block)))
-		return
+		return false
 	}
-	d.declared[address] = &declared{block: block, enabled: d.Enabled(block)}
-	if IsKind(block.Type) {
-		for _, prefix := range []string{block.Type, block.Type + "." + block.Labels[0]} {
+	d.declared[address] = &declared{block: block}
+	return true
+}
+
+// make declares what a block's for_each makes, or without one the block itself.
+func (d *Decoder) make(block *hcl.Block) []*hcl.Block {
+	blocks, each, known := d.expand(block)
+	base := Address(block)
+	if each && d.declared[base] != nil {
+		d.declared[base].each, d.declared[base].known = true, known
+	}
+	for _, x := range blocks {
+		address := Address(x)
+		if block.Type == "alert" || block.Type == "record" || isShadow(x) {
+			continue
+		}
+		if len(address) > maxAddress {
+			d.Error(Header(block), "Address too long", "%s has more than %d bytes.", address, maxAddress)
+		}
+		at := d.declared[address]
+		if at == nil {
+			at = &declared{}
+			d.declared[address] = at
+		}
+		at.block, at.enabled = x, d.Enabled(x)
+		if !IsKind(block.Type) {
+			continue
+		}
+		prefixes := []string{block.Type, block.Type + "." + block.Labels[0]}
+		if each {
+			prefixes = append(prefixes, base)
+		}
+		for _, prefix := range prefixes {
 			d.byPrefix[prefix] = append(d.byPrefix[prefix], address)
 		}
 	}
+	return blocks
 }
+
+// maxAddress: it is the name of a directory.
+const maxAddress = 200
+
+// Expanded lists the blocks of the configuration in file order, with those that for_each makes in the place of theirs.
+func (d *Decoder) Expanded() []*hcl.Block { return d.blocks }
 
 // Enabled reads the attribute that every block with a name has. A block that is not enabled is not looked at further: what
 // it needs may be missing on this machine.
 func (d *Decoder) Enabled(block *hcl.Block) bool {
-	content, _, _ := block.Body.PartialContent(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "enabled"}}})
+	body, in := unmake(block.Body)
+	content, _, _ := body.PartialContent(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "enabled"}}})
 	a := content.Attributes["enabled"]
 	if a == nil || block.Type == "daemon" || block.Type == "http" || block.Type == "buffer" || block.Type == "route" {
 		return true
 	}
-	saved := len(d.Diags)
-	f := d.Attribute(&Body{}, &Core["component"].Attributes[0], a)
+	saved, told := len(d.Diags), d.budget.told
+	bound := *a
+	bound.Expr = bind(a.Expr, in)
+	f := d.Attribute(&Body{}, &Core["component"].Attributes[0], &bound)
+	d.budget.told = told
 	d.Diags = d.Diags[:saved] // reported when the block is decoded
 	return f == nil || f.Value == true
 }
 
 // IsOn reports whether a block is the one that has its address, and enabled.
 func (d *Decoder) IsOn(block *hcl.Block) bool {
+	if isShadow(block) {
+		return IsKind(block.Type) // its mistakes are worth telling; it is broken in any case
+	}
 	x := d.declared[Address(block)]
 	return x != nil && x.block == block && x.enabled
 }
 
 // Blocks lists the blocks of a type that are on, in file order.
 func (d *Decoder) Blocks(of string) (list []*hcl.Block) {
-	for _, block := range d.cfg.Blocks {
+	for _, block := range d.blocks {
 		if block.Type == of && d.IsOn(block) {
 			list = append(list, block)
 		}
@@ -76,9 +125,9 @@ func (d *Decoder) Blocks(of string) (list []*hcl.Block) {
 	return list
 }
 
-// Address is what references call a block: its type and its labels.
+// Address is what references call a block: its type, its labels and its key.
 func Address(block *hcl.Block) string {
-	return strings.Join(append([]string{block.Type}, block.Labels...), ".")
+	return strings.Join(append([]string{block.Type}, block.Labels...), ".") + Key(block)
 }
 
 // On lists the components of a kind that are enabled.

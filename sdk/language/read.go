@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -45,6 +46,29 @@ func Read(path string) ([]Source, error) {
 		return nil, fmt.Errorf("%s is a directory without *.hcl files: write one, or give another path", path)
 	}
 	return sources, nil
+}
+
+// ReadAll reads a path as Read does, with files of values and the values of flags, name=value: the later wins.
+func ReadAll(path string, files, flags []string) ([]Source, error) {
+	sources, err := Read(path)
+	for _, file := range files {
+		if err == nil && !isValues(file) {
+			err = fmt.Errorf("the name of a file of values ends in %s or %s.json, so that it is told from one of blocks: %s does not", valuesFile, valuesFile, file)
+		}
+		if err == nil {
+			var s Source
+			s, err = readFile(file)
+			sources = append(slices.DeleteFunc(sources, func(x Source) bool { return x.Name == s.Name }), s) // a directory may hold it
+		}
+	}
+	for _, flag := range flags {
+		if err == nil {
+			var s Source
+			s, err = Flag(flag)
+			sources = append(sources, s)
+		}
+	}
+	return sources, err
 }
 
 // readFile reads no more than tells Parse that the file is too large.

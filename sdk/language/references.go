@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/magpie-monitoring/magpie/sdk"
 )
@@ -17,6 +18,7 @@ const maxEdges = 1_000_000
 // references resolves an attribute that takes addresses, to those of enabled components, in order and each once. They are
 // read from the syntax, never evaluated.
 func (d *Decoder) references(a *sdk.Attribute, expr hcl.Expression) (result Addresses, ok bool) {
+	expr, in := unbind(expr)
 	items, diags := hcl.ExprList(expr)
 	if diags.HasErrors() {
 		items = []hcl.Expression{expr} // to = store.tsdb.main
@@ -25,7 +27,7 @@ func (d *Decoder) references(a *sdk.Attribute, expr hcl.Expression) (result Addr
 	var texts []string
 	seen := map[string]bool{}
 	for _, item := range items {
-		t, valid := d.traversal(a, item)
+		t, valid := d.traversal(a, bind(item, in))
 		if !valid {
 			ok = false
 			continue
@@ -48,6 +50,10 @@ func (d *Decoder) references(a *sdk.Attribute, expr hcl.Expression) (result Addr
 }
 
 func (d *Decoder) traversal(a *sdk.Attribute, item hcl.Expression) (hcl.Traversal, bool) {
+	if t, keyed := d.keyedReference(item); keyed {
+		return t, t != nil
+	}
+	item, _ = unbind(item)
 	t, diags := hcl.AbsTraversalForExpr(item)
 	native, isNative := item.(hclsyntax.Expression)
 	if variables := item.Variables(); diags.HasErrors() && !isNative && len(variables) == 1 { // JSON: "${store.tsdb.main}"
@@ -71,38 +77,93 @@ func (d *Decoder) traversal(a *sdk.Attribute, item hcl.Expression) (hcl.Traversa
 	return nil, false
 }
 
-// resolve finds what a reference means: kind.type.name one component, kind.type those of a type, kind all.
+// resolve finds what a reference means: kind.type.name one component, or all that its for_each makes, kind.type.name["key"] one of
+// those, kind.type those of a type, kind all.
 func (d *Decoder) resolve(a *sdk.Attribute, t hcl.Traversal, at hcl.Range) (addresses []string, text string, ok bool) {
-	text = t.RootName()
-	for _, step := range t[1:] {
-		name, isName := step.(hcl.TraverseAttr)
-		if !isName {
-			d.Error(at, "Not in this version yet", "Components have no keys: this version does not have for_each.")
-			return nil, text, false
-		}
-		text += "." + name.Name
-	}
 	kind := t.RootName()
-	takes := slices.Contains(a.Checks, kind)
+	base, text, ok := d.written(a, t, at)
+	if !ok {
+		return nil, text, false
+	}
+	takes, x := slices.Contains(a.Checks, kind), d.declared[text]
 	switch {
 	case !takes && IsKind(kind):
 		d.Error(at, "Wrong kind of reference", "%s takes a %s, and this is a %s.", a.Name, strings.Join(a.Checks, " or a "), kind)
 		return nil, text, false
-	case takes && len(t) == 3 && d.declared[text] != nil:
-		addresses = []string{text}
+	case takes && x != nil && x.each && !x.known:
+		return nil, text, false // what it makes has a mistake, which is said
+	case takes && x != nil && x.each:
+		addresses, ok = d.byPrefix[text], true
+	case takes && len(t) >= 3 && x != nil:
+		addresses, ok = []string{text}, true
 	case takes && len(t) < 3:
-		addresses = d.byPrefix[text]
+		addresses, ok = d.byPrefix[text], d.byPrefix[text] != nil || d.hasEmpty(text)
+	case takes && text != base && d.declared[base] != nil:
+		d.unknownKey(base, text, at)
+		return nil, text, false
+	default:
+		ok = false
 	}
-	if len(addresses) == 0 {
+	if !ok {
 		if !d.cfg.Partial {
-			d.Error(at, "Undeclared reference", "%s", d.undeclared(a, t, text))
+			d.Error(at, "Undeclared reference", "%s", d.undeclaredReference(a, t, text))
 		}
 		return nil, text, false
 	}
 	return slices.DeleteFunc(slices.Clone(addresses), func(address string) bool { return !d.declared[address].enabled }), text, true
 }
 
-func (d *Decoder) undeclared(a *sdk.Attribute, t hcl.Traversal, text string) string {
+// written gives a reference as text: whole, and without its key.
+func (d *Decoder) written(a *sdk.Attribute, t hcl.Traversal, at hcl.Range) (base, text string, ok bool) {
+	base, text = t.RootName(), t.RootName()
+	for i, step := range t[1:] {
+		switch step := step.(type) {
+		case hcl.TraverseAttr:
+			base, text = text+"."+step.Name, text+"."+step.Name
+			continue
+		case hcl.TraverseIndex:
+			if key, _ := step.Key.Unmark(); i == 2 && len(t) == 4 && key.IsKnown() && !key.IsNull() && key.Type() == cty.String {
+				return base, text + "[" + Quote(key.AsString()) + "]", true
+			} else if !key.IsKnown() {
+				return base, text, false // the for_each around it makes none
+			}
+		}
+		d.Error(at, "Not a reference", `%s takes references such as %s.TYPE.NAME or %s.TYPE.NAME["key"].`, a.Name, a.Checks[0], a.Checks[0])
+		return base, text, false
+	}
+	return base, text, true
+}
+
+// hasEmpty reports whether a kind or a type is declared only by blocks whose for_each makes none.
+func (d *Decoder) hasEmpty(prefix string) bool {
+	for address, x := range d.declared {
+		if x.each && strings.HasPrefix(address, prefix+".") {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *Decoder) unknownKey(base, text string, at hcl.Range) {
+	switch x := d.declared[base]; {
+	case !x.each:
+		d.Error(at, "Undeclared reference", "%s has no for_each, and so no keys: write %s.", base, base)
+	case x.known:
+		var keys []string
+		for _, address := range d.byPrefix[base] {
+			keys = append(keys, strings.TrimPrefix(address, base))
+		}
+		hint := ""
+		if best := Closest(strings.TrimPrefix(text, base), keys); best != "" {
+			hint = fmt.Sprintf(" Did you mean %s%s?", base, best)
+		} else if len(keys) > 0 {
+			hint = fmt.Sprintf(" Its keys are %s.", strings.Join(append(keys[:min(len(keys), 10)], "…")[:min(len(keys), 11)], ", "))
+		}
+		d.Error(at, "Undeclared reference", "There is no %s.%s", text, hint)
+	}
+}
+
+func (d *Decoder) undeclaredReference(a *sdk.Attribute, t hcl.Traversal, text string) string {
 	var known []string
 	for prefix, addresses := range d.byPrefix {
 		if kind, _, isType := strings.Cut(prefix, "."); slices.Contains(a.Checks, kind) {

@@ -1,24 +1,15 @@
 package language
 
 import (
+	"cmp"
+	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
-)
-
-// What expressions may make, in bytes of text and elements of collections: without a bound, twenty locals that double each
-// other fill the memory. A loop makes at most what it works on, times its elements.
-const (
-	maxValue    = 2 << 20
-	maxElements = maxValue / 16
-	maxLoop     = 256 << 20
-	maxTotal    = 32 << 20 // all values together
 )
 
 // Scope evaluates expressions. Every expression gets a context of its own that holds only the locals it names: one context
@@ -31,8 +22,9 @@ type Scope struct {
 	funcs    map[string]function.Function
 	plain    *hcl.EvalContext // of expressions that name no local
 	evaluate []*local         // those being evaluated, to find cycles
-	spent    float64
+	budget   budget
 	secrets  map[string]bool // that no message may repeat
+	warned   map[string]bool // variables
 }
 
 // Env is what a configuration may ask of the machine.
@@ -42,48 +34,59 @@ type Env struct {
 	Offline  bool // secrets are not read: their values are unknown
 }
 
-// local is one value of a locals block.
+// local is one value of a locals block, or a variable.
 type local struct {
-	name   string
-	expr   hcl.Expression
-	at     hcl.Range
-	state  int // 0: not looked at, 1: being evaluated, 2: done
-	ok     bool
-	value  cty.Value
-	size   size
-	hidden bool
+	name     string         // as it is referred to: local.site, var.site
+	expr     hcl.Expression // of a variable, its default; nil: it has none
+	at       hcl.Range
+	variable *variable // nil: it is none
+	state    int       // 0: not looked at, 1: being evaluated, 2: done
+	ok       bool
+	value    cty.Value
+	hidden   bool
 }
 
-// NewScope makes the scope of a configuration and evaluates its locals.
+// NewScope makes the scope of a configuration and evaluates its variables and locals.
 func NewScope(c *Config, env Env) *Scope {
-	s := &Scope{cfg: c, env: env, locals: map[string]*local{}, secrets: map[string]bool{}}
+	s := &Scope{cfg: c, env: env, locals: map[string]*local{}, secrets: map[string]bool{}, warned: map[string]bool{}}
+	s.budget.allow(c.files)
 	s.funcs = s.functions()
 	s.plain = &hcl.EvalContext{Functions: s.funcs}
 	for name, l := range c.locals {
-		s.locals[name] = &local{name: name, expr: l.expr, at: l.at}
+		s.locals[name] = &local{name: name, expr: l.expr, at: l.at, variable: l.variable}
 	}
+	s.undeclared()
 	for _, name := range slices.Sorted(maps.Keys(s.locals)) {
 		s.local(s.locals[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.locals)) {
+		if l := s.locals[name]; l.ok && l.variable != nil {
+			s.validate(l)
+		}
 	}
 	return s
 }
 
 // Value evaluates an expression. false means that it has no value: the reason is reported, once.
 func (s *Scope) Value(expr hcl.Expression) (cty.Value, bool) {
-	ctx, ok := s.context(expr)
-	if !ok {
+	expr, in := unbind(expr)
+	if s.budget.exhausted {
 		return cty.NilVal, false
 	}
-	if !s.afford(expr) {
-		return s.tooLarge(expr, maxValue)
+	ctx, ok := s.context(expr, in)
+	if !ok || !s.afford(expr, ctx) {
+		return cty.NilVal, false
 	}
-	v, diags := expr.Value(ctx)
+	v, diags := s.run(expr, ctx)
+	if s.budget.exhausted {
+		return s.tooDear(expr)
+	}
 	for _, d := range diags {
 		if _, reason, ok := strings.Cut(d.Detail, " parameter: "); ok && d.Summary == "Invalid function argument" {
 			d.Detail = reason
 		} else if d.Summary == "Call to unknown function" && d.Subject != nil {
 			name := string(d.Subject.SliceBytes(s.cfg.files[d.Subject.Filename]))
-			d.Detail = "There is no function " + name + "." + DidYouMean(name, slices.Collect(maps.Keys(s.funcs)))
+			d.Detail = "There is no function " + name + "." + cmp.Or(instead[name], DidYouMean(name, slices.Collect(maps.Keys(s.funcs))))
 		}
 		d.Expression, d.EvalContext = nil, nil // they hold values, secrets among them
 	}
@@ -91,30 +94,34 @@ func (s *Scope) Value(expr hcl.Expression) (cty.Value, bool) {
 	if diags.HasErrors() {
 		return v, false
 	}
-	switch z := sizeOf(v); {
-	case z.bytes > maxValue || z.elements > maxElements:
-		return s.tooLarge(expr, maxValue)
-	case s.spent+z.bytes > maxTotal:
-		return s.tooLarge(expr, maxTotal)
-	default:
-		s.spent += z.bytes
-		return v, true
+	if z := sizeOf(v); !s.budget.hold(z) {
+		return s.tooLarge(expr, z)
 	}
+	return v, true
 }
 
-func (s *Scope) tooLarge(expr hcl.Expression, limit int) (cty.Value, bool) {
-	s.Error(expr.Range(), "Value too large", "An expression makes at most %d MiB, and all together %d; this one goes beyond %d MiB.", maxValue>>20, maxTotal>>20, limit>>20)
-	return cty.NilVal, false
+// run evaluates until the budget is exhausted.
+func (s *Scope) run(expr hcl.Expression, ctx *hcl.EvalContext) (v cty.Value, diags hcl.Diagnostics) {
+	defer func() {
+		if r := recover(); r != nil && r != error(errTooDear) {
+			panic(r)
+		}
+	}()
+	return expr.Value(ctx)
 }
 
-// context makes the context of an expression: the locals that it names, evaluated.
-func (s *Scope) context(expr hcl.Expression) (*hcl.EvalContext, bool) {
+// context makes the context of an expression: the locals and variables that it names, evaluated, and what for_each and dynamic give.
+func (s *Scope) context(expr hcl.Expression, in *iteration) (*hcl.EvalContext, bool) {
 	variables := expr.Variables()
 	if len(variables) == 0 {
 		return s.plain, true
 	}
-	ok, values := true, map[string]cty.Value{}
+	ok, roots, values := true, map[string]cty.Value{}, map[string]map[string]cty.Value{}
 	for _, t := range variables {
+		if i := in.find(t.RootName()); i != nil {
+			roots[i.name] = i.value
+			continue
+		}
 		l := localOf(s.locals, t)
 		if l == nil {
 			ok = s.strange(t)
@@ -123,45 +130,61 @@ func (s *Scope) context(expr hcl.Expression) (*hcl.EvalContext, bool) {
 		if s.local(l); !l.ok {
 			ok = false
 		}
-		values[l.name] = l.value
+		root, name, _ := strings.Cut(l.name, ".")
+		if values[root] == nil {
+			values[root] = map[string]cty.Value{}
+		}
+		values[root][name] = l.value
 	}
 	if !ok {
 		return nil, false
 	}
-	return &hcl.EvalContext{Functions: s.funcs, Variables: map[string]cty.Value{"local": cty.ObjectVal(values)}}, true
+	for root, of := range values {
+		roots[root] = cty.ObjectVal(of)
+	}
+	return &hcl.EvalContext{Functions: s.funcs, Variables: roots}, true
 }
 
-// localOf gives the local that a traversal names, nil if it names none.
+// localOf gives the local or the variable that a traversal names, nil if it names none.
 func localOf(locals map[string]*local, t hcl.Traversal) *local {
-	if len(t) < 2 || t.RootName() != "local" {
+	if len(t) < 2 || t.RootName() != "local" && t.RootName() != "var" {
 		return nil
 	}
 	name, _ := t[1].(hcl.TraverseAttr)
-	return locals[name.Name]
+	return locals[t.RootName()+"."+name.Name]
 }
 
 // strange reports a name that is no local; it gives false, for its caller's ok.
 func (s *Scope) strange(t hcl.Traversal) bool {
 	root, at := t.RootName(), t.SourceRange()
 	switch {
-	case root == "local" && s.cfg.Partial: // perhaps declared in the file that could not be read
-	case root == "local" && len(t) == 1:
-		s.Error(at, "Incomplete reference", "Write local and a name, such as local.site.")
-	case root == "local":
+	case (root == "local" || root == "var") && s.cfg.Partial: // perhaps declared in the file that could not be read
+	case (root == "local" || root == "var") && len(t) == 1:
+		s.Error(at, "Incomplete reference", "Write %s and a name, such as %s.site.", root, root)
+	case root == "local" || root == "var":
 		name, _ := t[1].(hcl.TraverseAttr)
 		hint := ""
 		if !s.Flooded() {
-			hint = DidYouMean(name.Name, slices.Collect(maps.Keys(s.locals)))
+			hint = DidYouMean(name.Name, s.names(root+"."))
 		}
-		s.Error(at, "Undeclared local", "No locals block declares %q.%s", name.Name, hint)
-	case root == "each" || root == "var":
-		s.Error(at, "Not in this version yet", "This version has neither for_each nor variable. For values that are used more than once there are locals { … }.")
+		other, called := "var", "No locals block declares"
+		if root == "var" {
+			other, called = "local", "No variable block declares"
+		}
+		if s.locals[other+"."+name.Name] != nil {
+			hint = fmt.Sprintf(" Did you mean %s.%s?", other, name.Name)
+		}
+		s.Error(at, "Undeclared "+map[string]string{"local": "local", "var": "variable"}[root], "%s %q.%s", called, name.Name, hint)
+	case root == "each":
+		s.Error(at, "each without for_each", "each.key and each.value are there in a block that says for_each = …")
+	case root == "count":
+		s.Error(at, "Unknown name", "There is no count: blocks are repeated by for_each = …, and know each.key and each.value.")
 	case slices.ContainsFunc(grammar.Blocks, func(b hcl.BlockHeaderSchema) bool { return b.Type == root && len(t) > 1 }):
 		s.Error(at, "A component is no value", "References to components are taken by from, through, to, notify, discover and store only.")
 	case len(t) == 1:
-		s.Error(at, "Unknown name", "There is no variable %q. If it is a text, put it in quotes: %q.", root, root)
+		s.Error(at, "Unknown name", "There is no value %q. If it is a text, put it in quotes: %q.", root, root)
 	default:
-		s.Error(at, "Unknown name", "There is no variable %q. Values come from local.NAME, env(\"NAME\") and secret(\"file:…\").", root)
+		s.Error(at, "Unknown name", "There is no value %q. Values come from local.NAME, var.NAME, env(\"NAME\") and secret(\"file:…\").", root)
 	}
 	return false
 }
@@ -175,10 +198,12 @@ func (s *Scope) local(l *local) {
 		return
 	}
 	l.state, s.evaluate = 1, append(s.evaluate, l)
-	l.value, l.ok = s.Value(l.expr)
-	if l.ok {
-		l.size = sizeOf(l.value)
+	if l.variable != nil {
+		l.value, l.ok = s.variable(l)
 	} else {
+		l.value, l.ok = s.Value(l.expr)
+	}
+	if !l.ok {
 		l.value = cty.DynamicVal
 	}
 	l.state, s.evaluate = 2, s.evaluate[:len(s.evaluate)-1]
@@ -194,54 +219,10 @@ func (s *Scope) cycle(l *local) {
 		}
 		for _, t := range in.expr.Variables() {
 			if localOf(s.locals, t) == next {
-				path.WriteString("\n  local." + in.name + " uses local." + next.name + " at " + Place(t.SourceRange()))
+				path.WriteString("\n  " + in.name + " uses " + next.name + " at " + Place(t.SourceRange()))
 				break
 			}
 		}
 	}
-	s.Error(l.at, "Cycle", "local.%s needs its own value:%s", l.name, path.String())
-}
-
-// afford reports whether the scope may evaluate an expression, whose locals have their values.
-func (s *Scope) afford(expr hcl.Expression) bool {
-	length := float64(expr.Range().End.Byte - expr.Range().Start.Byte)
-	z, loops := size{bytes: length, elements: length / 2}, 0.0
-	for _, t := range expr.Variables() {
-		if l := localOf(s.locals, t); l != nil {
-			z.bytes += l.size.bytes
-			z.elements += l.size.elements
-		}
-	}
-	if native, ok := expr.(hclsyntax.Expression); ok {
-		_ = hclsyntax.VisitAll(native, func(n hclsyntax.Node) hcl.Diagnostics {
-			if _, is := n.(*hclsyntax.ForExpr); is {
-				loops++
-			}
-			return nil
-		})
-	}
-	return z.bytes <= maxValue && (loops == 0 || z.bytes*math.Pow(z.elements, loops) <= maxLoop)
-}
-
-// size is how large a value is.
-type size struct{ bytes, elements float64 }
-
-// sizeOf measures a value. A number beyond float64 is as large as can be: written out as text, it would be.
-func sizeOf(v cty.Value) (z size) {
-	_ = cty.Walk(v, func(_ cty.Path, v cty.Value) (bool, error) {
-		z.elements++
-		if v, _ = v.Unmark(); v.IsKnown() && !v.IsNull() {
-			switch v.Type() {
-			case cty.String:
-				z.bytes += float64(len(v.AsString()))
-			case cty.Number:
-				if f, _ := v.AsBigFloat().Float64(); math.IsInf(f, 0) {
-					z.bytes = math.Inf(1)
-				}
-			}
-		}
-		return true, nil
-	})
-	z.bytes += z.elements
-	return z
+	s.Error(l.at, "Cycle", "%s needs its own value:%s", l.name, path.String())
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -24,14 +25,21 @@ func (c *Config) HideBehind(r hcl.Range) {
 // HideSecret hides the expression of a sensitive argument, and the locals that it uses. What only names a secret, as
 // secret("env:TOKEN") does, is shown.
 func (c *Config) HideSecret(expr hcl.Expression) {
+	expr, _ = unbind(expr)
 	call, isCall := expr.(*hclsyntax.FunctionCallExpr)
 	if !isCall || call.Name != "secret" && (call.Name != "env" || len(call.Args) != 1) {
 		c.Hide(expr.Range())
 	}
 	for _, t := range expr.Variables() {
 		if l := localOf(c.locals, t); l != nil && !l.hidden {
-			l.hidden = true
-			c.HideSecret(l.expr)
+			if l.hidden = true; l.expr != nil {
+				c.HideSecret(l.expr)
+			}
+			if name, isVariable := strings.CutPrefix(l.name, "var."); isVariable {
+				for _, g := range append(c.values[name], c.flags[name]) {
+					c.Hide(g.at)
+				}
+			}
 		}
 	}
 }

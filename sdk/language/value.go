@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/magpie-monitoring/magpie/sdk"
 )
@@ -183,6 +184,8 @@ func (r *reading) wrongType(v cty.Value, t cty.Type, path sdk.Path, hidden bool)
 			hint = fmt.Sprintf(`: add the unit, such as "%ss"`, literal)
 		case given == cty.Number && r.attr.Unit == sdk.BytesUnit:
 			hint = fmt.Sprintf(`: add the unit, such as "%sMiB"`, literal)
+		case t == cty.String && !r.isLiteral(path):
+			hint = ": make a text of it, tostring(…)"
 		case t == cty.String:
 			hint = fmt.Sprintf(": put it in quotes, %q", literal)
 		case isList(t):
@@ -190,6 +193,20 @@ func (r *reading) wrongType(v cty.Value, t cty.Type, path sdk.Path, hidden bool)
 		}
 	}
 	return r.wrong(path, "Wrong type", "takes %s, and this is %s%s.", takes(t, r.attr.Unit), called(given), hint)
+}
+
+// written is the expression of an element, as it stands in the file; nil for a default.
+func (r *reading) written(path sdk.Path) hcl.Expression {
+	if r.expr == nil {
+		return nil
+	}
+	expr, _ := unbind(Within(r.expr, path))
+	return expr
+}
+
+func (r *reading) isLiteral(path sdk.Path) bool {
+	expr := r.written(path)
+	return expr == nil || len(expr.Variables()) == 0
 }
 
 // convert makes what the plugin is sent: string, bool, json.Number, time.Duration, sdk.Bytes, []any, map[string]any, and
@@ -266,6 +283,9 @@ func (r *reading) simple(v cty.Value, t cty.Type, path sdk.Path, hidden bool) an
 				v = n
 			}
 		}
+	}
+	if _, inQuotes := r.written(path).(*hclsyntax.TemplateWrapExpr); inQuotes && t == cty.String && v.Type().IsPrimitiveType() {
+		v, _ = convert.Convert(v, t) // "${each.value}" is a text, whatever it holds
 	}
 	switch {
 	case v.Type() != t:

@@ -33,7 +33,7 @@ const maxShown = 200
 
 // Diagnostics puts remarks into the order of the files, each once.
 func (c *Config) Diagnostics(diags hcl.Diagnostics) (list []Diagnostic) {
-	diags = slices.Clone(diags)
+	diags = fold(diags)
 	sortByPlace(diags, c.order)
 	seen := map[Diagnostic]bool{}
 	for _, d := range diags {
@@ -47,6 +47,50 @@ func (c *Config) Diagnostics(diags hcl.Diagnostics) (list []Diagnostic) {
 		}
 	}
 	return list
+}
+
+// inBlock is of a remark on a block that for_each made: its address.
+type inBlock string
+
+func saidIn(address string, diags hcl.Diagnostics) {
+	for _, d := range diags {
+		if d.Extra == nil {
+			d.Extra = inBlock(address)
+		}
+	}
+}
+
+// fold makes one of the remarks on the same place in several of the blocks that a for_each made.
+func fold(diags hcl.Diagnostics) (folded hcl.Diagnostics) {
+	type place struct {
+		hcl.Range
+		summary string
+	}
+	first, others := map[place]*hcl.Diagnostic{}, map[*hcl.Diagnostic]int{}
+	for _, d := range diags {
+		if _, many := d.Extra.(inBlock); !many || d.Subject == nil {
+			folded = append(folded, d)
+			continue
+		}
+		at := place{*d.Subject, d.Summary}
+		if was := first[at]; was != nil {
+			if was.Extra != d.Extra {
+				others[was]++
+			}
+			continue
+		}
+		copied := *d
+		first[at] = &copied
+		folded = append(folded, &copied)
+	}
+	for _, d := range first {
+		d.Detail += fmt.Sprintf("\n(In %s", d.Extra)
+		if n := others[d]; n > 0 {
+			d.Detail += fmt.Sprintf(", and in %d more", n)
+		}
+		d.Detail += ".)"
+	}
+	return folded
 }
 
 // sortByPlace sorts diagnostics by file and place; those without a place come first.

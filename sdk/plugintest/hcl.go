@@ -27,7 +27,7 @@ func HCL(c sdk.Capability, text string) (Config, error) {
 	whole := &sdk.Schema{Attributes: slices.Concat(core.Attributes, c.Type.Config.Attributes), Blocks: slices.Concat(core.Blocks, c.Type.Config.Blocks)}
 	d.Declare()
 	var found *language.Body
-	for _, block := range parsed.Blocks {
+	for _, block := range d.Expanded() {
 		if block.Type == string(c.Type.Kind) && (c.Type.Name == "" || block.Labels[0] == c.Type.Name) {
 			found = d.Block(block, whole, nil)
 			break

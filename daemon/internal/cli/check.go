@@ -10,7 +10,7 @@ import (
 )
 
 func check(ctx context.Context, o *options, _ []string) int {
-	sources, err := language.Read(o.config)
+	sources, err := o.read()
 	if err != nil {
 		return o.fail(err)
 	}

@@ -69,6 +69,8 @@ type options struct {
 	logFormat  string
 	json       bool
 	addr       string
+	vars       list
+	varFiles   list
 	query      queryFlags
 }
 
@@ -125,6 +127,8 @@ func start(c command, args []string, to IO) int {
 	f.StringVar(&o.dataDir, "data-dir", "", "data directory; default: as the configuration says")
 	f.StringVar(&o.listen, "listen", "", "address to serve on; default: as the configuration says")
 	f.Var(&o.pluginDirs, "plugin-dir", "plugin directory, repeatable; default: plugins beside the binary, then /usr/lib/magpie/plugins")
+	f.Var(&o.vars, "var", "value of a variable, repeatable: name=value")
+	f.Var(&o.varFiles, "var-file", "file of values of variables, repeatable: name.vars.hcl")
 	f.StringVar(&o.logLevel, "log-level", "info", "least level to log: debug, info, warn, error")
 	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
 	f.BoolVar(&o.json, "json", false, "output for programs")
@@ -190,6 +194,11 @@ func defaultPluginDirs() []string {
 		dirs = append(dirs, filepath.Join(filepath.Dir(self), "plugins"))
 	}
 	return append(dirs, "/usr/lib/magpie/plugins")
+}
+
+// read reads the configuration, and what the flags say of its variables.
+func (o *options) read() ([]language.Source, error) {
+	return language.ReadAll(o.config, o.varFiles, o.vars)
 }
 
 // fail prints an error and what to do next.

@@ -16,7 +16,6 @@ import (
 
 	"github.com/magpie-monitoring/magpie/daemon/internal/api/control/controlconnect"
 	"github.com/magpie-monitoring/magpie/daemon/internal/engine"
-	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 const defaultAddr = "http://127.0.0.1:9470"
@@ -36,7 +35,7 @@ func (o *options) daemon() *daemon {
 	}
 	dir := o.dataDir
 	if dir == "" {
-		if sources, err := language.Read(o.config); err == nil {
+		if sources, err := o.read(); err == nil {
 			dir = engine.DataDir(sources)
 		}
 	}

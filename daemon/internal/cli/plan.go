@@ -7,11 +7,10 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/magpie-monitoring/magpie/daemon/internal/api/control"
-	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 func planCommand(ctx context.Context, o *options, _ []string) int {
-	sources, err := language.Read(o.config)
+	sources, err := o.read()
 	if err != nil {
 		return o.fail(err)
 	}

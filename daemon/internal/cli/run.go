@@ -14,7 +14,6 @@ import (
 
 	"github.com/magpie-monitoring/magpie/daemon/internal/api"
 	"github.com/magpie-monitoring/magpie/daemon/internal/engine"
-	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 // stopWithin is how long the daemon has to stop; what is not delivered by then is after the next start.
@@ -31,7 +30,7 @@ func run(ctx context.Context, o *options, _ []string) int {
 	}
 	log := hclog.New(&hclog.LoggerOptions{Name: "magpie", Level: level, Output: o.Err, JSONFormat: o.logFormat == "json", Color: colour, ColorHeaderOnly: true})
 	e, err := engine.Open(ctx, engine.Options{
-		Version: Version, Read: func() ([]language.Source, error) { return language.Read(o.config) }, PluginDirs: o.pluginDirs,
+		Version: Version, Read: o.read, PluginDirs: o.pluginDirs,
 		DataDir: o.dataDir, Listen: o.listen, Log: log,
 	})
 	debug.SetGCPercent(50) // samples pass through buffers that are used again: what is collected is small, and memory counts

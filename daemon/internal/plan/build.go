@@ -57,7 +57,7 @@ func Build(cfg *language.Config, types []Offer, env Env) (*Desired, hcl.Diagnost
 	}
 	b.Declare()
 	b.settings()
-	for _, block := range cfg.Blocks {
+	for _, block := range b.Expanded() {
 		if language.IsKind(block.Type) && b.IsOn(block) {
 			b.component(block)
 		}

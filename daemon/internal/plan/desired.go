@@ -105,6 +105,7 @@ type Group struct {
 	Store    string // address
 	Rules    []*Rule
 	Range    hcl.Range
+	body     *language.Body
 }
 
 // Rule is an alert or a record block.

@@ -148,10 +148,11 @@ func (d *Desired) named(types ...string) map[string][]language.Attr {
 		if !slices.Contains(types, x.Kind) {
 			continue
 		}
-		m[x.Title] = x.Attrs("")
+		title := x.Title + x.Key
+		m[title] = x.Attrs("")
 		for _, g := range d.Groups {
-			if g.Range == x.Header && (x.Kind == "rules" || x.Kind == "file") {
-				m[x.Title] = append(m[x.Title], language.Attr{Path: "rules", Text: "[" + strings.Join(g.ruleNames(), ", ") + "]"})
+			if g.body == x {
+				m[title] = append(m[title], language.Attr{Path: "rules", Text: "[" + strings.Join(g.ruleNames(), ", ") + "]"})
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"bytes"
 	"flag"
 	"os"
 	"path/filepath"
@@ -106,7 +107,7 @@ func offers(t testing.TB) []plan.Offer {
 	}
 }
 
-var environment = map[string]string{"SITE": "fra1", "PORT": "8", "TOKEN": "env-canary", "NOT_A_NUMBER": "x"}
+var environment = map[string]string{"SITE": "fra1", "PORT": "8", "TOKEN": "env-canary", "NOT_A_NUMBER": "x", "MAGPIE_VAR_from_env": "8", "MAGPIE_VAR_list_from_env": `["a", "b"]`}
 
 func env() plan.Env {
 	return plan.Env{
@@ -121,7 +122,7 @@ func env() plan.Env {
 	}
 }
 
-// TestGolden reads each archive of testdata/config: its *.hcl and *.json files are the configuration, and what is expected
+// TestGolden reads each archive of testdata/config: its *.hcl and *.json files, and those named as flags are, are the configuration, and what is expected
 // follows. Those under old/ are the configuration that runs, for the plan.
 func TestGolden(t *testing.T) {
 	t.Parallel()
@@ -141,11 +142,14 @@ func TestGolden(t *testing.T) {
 			var sources, old []language.Source
 			for _, f := range want.Files {
 				name, isOld := strings.CutPrefix(f.Name, "old/")
-				if !strings.HasSuffix(name, ".hcl") && !strings.HasSuffix(name, ".json") {
+				if !strings.HasSuffix(name, ".hcl") && !strings.HasSuffix(name, ".json") && !strings.HasPrefix(name, "-var ") {
 					f.Data = []byte(golden(t, f.Name, old, sources))
 				} else if isOld {
 					old = append(old, language.Source{Name: name, Bytes: f.Data})
 				} else {
+					if strings.HasPrefix(name, "-var ") {
+						f.Data = bytes.TrimSpace(f.Data)
+					}
 					sources = append(sources, language.Source{Name: name, Bytes: f.Data})
 				}
 				a.Files = append(a.Files, f)

@@ -15,7 +15,7 @@ import (
 // groups reads the rules blocks, and makes one group of the loose rules of each file.
 func (b *builder) groups() {
 	loose := map[string]*language.Body{}
-	for _, block := range b.cfg.Blocks {
+	for _, block := range b.Expanded() {
 		file := language.Header(block).Filename
 		switch {
 		case block.Type == "rules" && b.IsOn(block):
@@ -39,7 +39,7 @@ func (b *builder) groups() {
 }
 
 func (b *builder) group(x *language.Body, r language.RulesBlock) {
-	g := &Group{Name: r.Name, File: x.Header.Filename, Interval: cmp.Or(r.Interval, b.desired.Settings.Interval), Range: x.Header}
+	g := &Group{Name: r.Name + x.Key, body: x, File: x.Header.Filename, Interval: cmp.Or(r.Interval, b.desired.Settings.Interval), Range: x.Header}
 	b.SetDefault(x, language.Core["rules"], "interval", g.Interval)
 	if f := x.Field("store"); f != nil && len(r.Store) > 1 {
 		b.Error(f.At, "Several stores", "A group asks one store: name one of %s.", strings.Join(r.Store, ", "))
@@ -56,7 +56,7 @@ func (b *builder) group(x *language.Body, r language.RulesBlock) {
 			continue
 		}
 		rule := b.rule(y)
-		key := y.Title
+		key := y.Title + y.Key
 		if rule.Record != "" { // several records of one name may differ in their labels
 			key += fmt.Sprint(rule.Labels)
 		}

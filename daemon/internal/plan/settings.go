@@ -83,7 +83,7 @@ func (b *builder) pipelines() {
 			named[source] = true
 		}
 		for _, to := range p.To {
-			line := &Pipeline{Name: "pipeline." + p.Name, From: p.From, Through: p.Through, To: to, Range: x.Header}
+			line := &Pipeline{Name: "pipeline." + p.Name + x.Key, From: p.From, Through: p.Through, To: to, Range: x.Header}
 			for _, source := range p.From {
 				if other := seen[source+" "+to]; other != nil {
 					b.Error(x.RangeOf(sdk.Path{{Name: "to"}}), "Two ways to one place", "%s brings %s to %s already: it would be there twice. Name the source, or the place, in one of them only.", other.Name, source, to)

@@ -55,6 +55,9 @@ func Show(d *Desired) string {
 }
 
 func show(b *strings.Builder, x *language.Body) {
+	if x.Key != "" {
+		fmt.Fprintf(b, "# %s\n", x.Key)
+	}
 	fmt.Fprintf(b, "%s {\n", x.Title)
 	for _, f := range x.Fields {
 		switch {
