@@ -63,7 +63,8 @@ func (t *TLS) Validate(d *Diags) {
 	}
 }
 
-// Client makes an HTTP client for one component. idle is how many connections to one host are kept open.
+// Client makes an HTTP client for one component. idle is how many connections to one host are kept open. A redirect that
+// would lose what is sent is not followed: it is the answer.
 func (c *HTTPClient) Client(timeout time.Duration, idle int) (*http.Client, error) {
 	t := &http.Transport{MaxIdleConnsPerHost: idle, MaxIdleConns: 0, IdleConnTimeout: 5 * time.Minute, DisableCompression: true, ForceAttemptHTTP2: true}
 	if c.ProxyURL != "" {
@@ -80,7 +81,7 @@ func (c *HTTPClient) Client(timeout time.Duration, idle int) (*http.Client, erro
 		}
 		t.TLSClientConfig = config
 	}
-	client := &http.Client{Timeout: timeout, Transport: &authenticated{next: t, cfg: c}}
+	client := &http.Client{Timeout: timeout, Transport: &authenticated{next: t, cfg: c}, CheckRedirect: keepMethod}
 	if !c.FollowRedirects {
 		client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	}

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -49,14 +48,6 @@ func newHTTPSender(cfg *SinkConfig) (sender, error) {
 	client, err := cfg.Client(cfg.RequestTimeout, 4)
 	if err != nil {
 		return nil, err
-	}
-	if client.CheckRedirect == nil {
-		client.CheckRedirect = func(next *http.Request, via []*http.Request) error {
-			if next.Method != via[0].Method || len(via) > 5 {
-				return http.ErrUseLastResponse // a GET would bring nothing along
-			}
-			return nil
-		}
 	}
 	return &overHTTP{cfg: cfg, url: u.String(), client: client}, nil
 }
@@ -98,10 +89,10 @@ func judge(r *http.Response, answer []byte) *failure {
 	if strings.HasPrefix(r.Header.Get("Content-Type"), binary) && proto.Unmarshal(answer, &s) == nil {
 		text = s.Message
 	}
-	f := &failure{err: fmt.Errorf("the receiver answers %d %s: %.300q", r.StatusCode, http.StatusText(r.StatusCode), strings.TrimSpace(text)), reason: "rejected"}
+	f := &failure{err: fmt.Errorf("the receiver answers %d %s%s", r.StatusCode, http.StatusText(r.StatusCode), sdk.Excerpt(text)), reason: "rejected"}
 	switch r.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		f.again, f.after = true, retryAfter(r.Header.Get("Retry-After"), time.Now())
+		f.again, f.after = true, sdk.AskedPause(r.Header.Get("Retry-After"), time.Now())
 	case http.StatusRequestEntityTooLarge:
 		f.tooLarge, f.reason = true, "too_large"
 	case http.StatusUnauthorized, http.StatusForbidden:
@@ -110,17 +101,6 @@ func judge(r *http.Response, answer []byte) *failure {
 		f.reason = "not_found"
 	}
 	return f
-}
-
-// retryAfter reads the header, seconds or a date; 0 if there is none that can be read.
-func retryAfter(header string, now time.Time) time.Duration {
-	if n, err := strconv.ParseUint(header, 10, 32); err == nil {
-		return min(time.Duration(n)*time.Second, maxPause)
-	}
-	if at, err := http.ParseTime(header); err == nil {
-		return min(max(at.Sub(now), 0), maxPause)
-	}
-	return 0
 }
 
 // readPartial reads an ExportMetricsServiceResponse; what cannot be read is a success, as the status says.
@@ -212,12 +192,12 @@ func (o *overGRPC) send(ctx context.Context, request []byte) (partial partialAns
 
 // judgeStatus says what a status means: https://opentelemetry.io/docs/specs/otlp/#failures.
 func judgeStatus(s *status.Status) *failure {
-	f := &failure{err: fmt.Errorf("the receiver answers %s: %.300q", s.Code(), s.Message()), reason: "rejected"}
+	f := &failure{err: fmt.Errorf("the receiver answers %s%s", s.Code(), sdk.Excerpt(s.Message())), reason: "rejected"}
 	var pause *errdetails.RetryInfo
 	for _, detail := range s.Details() {
 		if info, ok := detail.(*errdetails.RetryInfo); ok {
 			pause = info
-			f.after = min(max(info.RetryDelay.AsDuration(), 0), maxPause)
+			f.after = min(max(info.RetryDelay.AsDuration(), 0), sdk.MaxPause)
 		}
 	}
 	switch s.Code() {

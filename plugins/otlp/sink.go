@@ -61,9 +61,6 @@ func (f *failure) Error() string { return f.err.Error() }
 // gathered is how many samples one Write takes if they are waiting: about what a request holds.
 const gathered = 10_000
 
-// maxPause bounds how long a receiver can ask not to be tried.
-const maxPause = time.Hour
-
 // exporter is an open sink.
 type exporter struct {
 	cfg  *SinkConfig
@@ -137,14 +134,14 @@ func (e *exporter) advance(ctx context.Context, in *sdk.Batch, j *job) error {
 			// which of them is not said: the count is what can be right
 			n := min(partial.rejected, end-j.next)
 			j.dropped = append(j.dropped, refusal{j.next, j.next + n, "partial_success"})
-			e.host.Fail(sdk.Target(fmt.Errorf("the receiver refused %d of %d data points: %.300q", partial.rejected, end-j.next, partial.why)))
+			e.host.Fail(sdk.Target(fmt.Errorf("the receiver refused %d of %d data points%s", partial.rejected, end-j.next, sdk.Excerpt(partial.why))))
 		case err == nil && partial.why != "":
-			e.host.Log().Warn("the receiver took everything and says: " + fmt.Sprintf("%.300q", partial.why))
+			e.host.Log().Warn("the receiver took everything and says" + sdk.Excerpt(partial.why))
 		case err == nil:
 		case !errors.As(err, &f):
 			return sdk.Target(err)
 		case f.again && f.after > 0:
-			return sdk.RetryAfter(f.err, min(f.after, maxPause))
+			return sdk.RetryAfter(f.err, f.after)
 		case f.again:
 			return sdk.Target(f.err)
 		case f.tooLarge && end-j.next > 1:

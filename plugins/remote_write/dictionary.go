@@ -222,6 +222,9 @@ func labelsOf(pairs []pair) sdk.Labels {
 	return ls
 }
 
+// maxQuoted is how many bytes of labels an error shows.
+const maxQuoted = 300
+
 // textOf shows labels in an error, cut where they are long.
 func textOf(pairs []pair) string {
 	text := strings.ToValidUTF8(labelsOf(pairs).String(), "�")

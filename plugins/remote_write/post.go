@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -19,13 +18,8 @@ import (
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
-// Bounds of what a receiver can make the sender do.
-const (
-	maxAnswer     = 4 << 10 // bytes of an answer that are read
-	maxQuoted     = 300     // bytes of it in an error
-	maxRedirects  = 5
-	maxRetryAfter = time.Hour // a receiver may ask for a pause, not for silence
-)
+// maxAnswer is how much of an answer is read.
+const maxAnswer = 4 << 10
 
 // What a receiver of protocol 2.0 answers with, and no other.
 const (
@@ -135,7 +129,7 @@ func (w *writer) judge(r *http.Response, body []byte, protocol, n int) (answer, 
 		w.spoken.Store(2)
 	}
 	unknown := protocol == 2 && !confirmed && w.cfg.Protocol == "auto"
-	err := sdk.Target(fmt.Errorf("POST %s answers %d %s%s", w.url, r.StatusCode, http.StatusText(r.StatusCode), quote(body)))
+	err := sdk.Target(fmt.Errorf("POST %s answers %d %s%s", w.url, r.StatusCode, http.StatusText(r.StatusCode), sdk.Excerpt(string(body))))
 	switch code := r.StatusCode; {
 	case unknown && (code/100 == 2 || code == http.StatusUnsupportedMediaType || code == http.StatusBadRequest && w.spoken.Load() == 0):
 		w.spoken.Store(1)
@@ -149,10 +143,7 @@ func (w *writer) judge(r *http.Response, body []byte, protocol, n int) (answer, 
 		w.host.Fail(sdk.Target(fmt.Errorf("POST %s answers %d, and says that %d of %d samples were written", w.url, code, written, n)))
 		return answer{reason: "rejected", written: written}, nil
 	case code/100 == 5 || code == http.StatusTooManyRequests:
-		if pause := retryAfter(r.Header.Get("Retry-After"), time.Now()); pause > 0 {
-			return answer{}, sdk.RetryAfter(err, pause)
-		}
-		return answer{}, err
+		return answer{}, sdk.RetryAfter(err, sdk.AskedPause(r.Header.Get("Retry-After"), time.Now()))
 	case code/100 == 3:
 		err = sdk.Fix(err, "Write the address that the redirect leads to into url.")
 	}
@@ -179,40 +170,4 @@ func writtenOf(h http.Header, n int) (written int, said bool) {
 		}
 	}
 	return min(written, n), said
-}
-
-// quote shows the beginning of an answer.
-func quote(body []byte) string {
-	text := strings.TrimSpace(strings.ToValidUTF8(string(body), ""))
-	if text == "" {
-		return ""
-	}
-	more := ""
-	if len(text) > maxQuoted {
-		text, more = strings.ToValidUTF8(text[:maxQuoted], ""), " …"
-	}
-	return ": " + strconv.Quote(text) + more
-}
-
-// retryAfter reads the header, seconds or a date (RFC 9110, 10.2.3); 0 if there is none that can be read.
-func retryAfter(header string, now time.Time) time.Duration {
-	if n, err := strconv.ParseUint(header, 10, 32); err == nil {
-		return min(time.Duration(n)*time.Second, maxRetryAfter)
-	}
-	if at, err := http.ParseTime(header); err == nil {
-		return min(max(at.Sub(now), 0), maxRetryAfter)
-	}
-	return 0
-}
-
-// keepMethod follows a redirect only if what is sent stays what it was: after 301, 302 and 303 the client would send a GET
-// without the message, and its answer would look like a success.
-func keepMethod(next *http.Request, via []*http.Request) error {
-	if len(via) > maxRedirects {
-		return fmt.Errorf("more than %d redirects", maxRedirects)
-	}
-	if next.Method != via[0].Method {
-		return http.ErrUseLastResponse
-	}
-	return nil
 }

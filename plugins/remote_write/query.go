@@ -120,7 +120,7 @@ func (s *store) ask(ctx context.Context, route string, form url.Values) (answer 
 	}
 	if err := json.Unmarshal(body, &answer); err != nil || answer.Status != "success" && answer.Error == "" {
 		head := body[:min(len(body), maxAnswer)]
-		return answer, 0, sdk.Target(fmt.Errorf("POST %s answers %d %s%s", address, response.StatusCode, http.StatusText(response.StatusCode), quote(head)))
+		return answer, 0, sdk.Target(fmt.Errorf("POST %s answers %d %s%s", address, response.StatusCode, http.StatusText(response.StatusCode), sdk.Excerpt(string(head))))
 	}
 	return answer, response.StatusCode, nil
 }

@@ -49,9 +49,6 @@ func newWriter(url string, cfg *Sending, host sdk.Host) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.FollowRedirects {
-		client.CheckRedirect = keepMethod
-	}
 	return &writer{cfg: cfg, url: url, host: host, client: client}, nil
 }
 

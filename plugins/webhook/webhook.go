@@ -35,7 +35,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -63,13 +62,8 @@ func (c *Config) Validate(d *sdk.Diags) {
 	c.HTTPClient.Validate(d)
 }
 
-// Bounds of what a receiver can make the notifier do.
-const (
-	maxBody       = 4 << 10 // bytes of an answer that are read
-	maxQuoted     = 300     // bytes of it in an error
-	maxRedirects  = 5
-	maxRetryAfter = time.Hour // a receiver may ask for a pause, not for silence
-)
+// maxBody is how much of an answer is read.
+const maxBody = 4 << 10
 
 // webhook is an open component.
 type webhook struct {
@@ -91,22 +85,7 @@ func open(_ context.Context, cfg *Config, _ sdk.Host) (*webhook, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.FollowRedirects {
-		client.CheckRedirect = keepMethod
-	}
 	return &webhook{cfg, client, redaction(cfg, u), u.Scheme + "://" + u.Host}, nil
-}
-
-// keepMethod follows a redirect only if what is sent stays what it was: after 301, 302 and 303 the client would send a GET
-// without the message, and its answer would look like a success.
-func keepMethod(next *http.Request, via []*http.Request) error {
-	if len(via) > maxRedirects {
-		return fmt.Errorf("more than %d redirects", maxRedirects)
-	}
-	if next.Method != via[0].Method {
-		return http.ErrUseLastResponse
-	}
-	return nil
 }
 
 // Notify sends one notification.
@@ -150,41 +129,14 @@ func (w *webhook) judge(r *http.Response) error {
 	if r.StatusCode/100 == 2 {
 		return nil
 	}
-	err := sdk.Target(fmt.Errorf("%s %s answers %d %s%s", w.cfg.Method, w.where, r.StatusCode, http.StatusText(r.StatusCode), w.quote(body)))
+	err := sdk.Target(fmt.Errorf("%s %s answers %d %s%s", w.cfg.Method, w.where, r.StatusCode, http.StatusText(r.StatusCode), sdk.Excerpt(w.redacted.Replace(strings.ToValidUTF8(string(body), "")))))
 	switch {
 	case r.StatusCode/100 == 3:
 		return sdk.Permanent(sdk.Fix(err, "Write the address that the redirect leads to into url."))
 	case r.StatusCode/100 == 5, r.StatusCode == http.StatusTooManyRequests, r.StatusCode == http.StatusRequestTimeout, r.StatusCode == http.StatusTooEarly:
-		if pause := retryAfter(r.Header.Get("Retry-After"), time.Now()); pause > 0 {
-			return sdk.RetryAfter(err, pause)
-		}
-		return err
+		return sdk.RetryAfter(err, sdk.AskedPause(r.Header.Get("Retry-After"), time.Now()))
 	}
 	return sdk.Permanent(err)
-}
-
-// quote shows the beginning of an answer.
-func (w *webhook) quote(body []byte) string {
-	text := w.redacted.Replace(strings.TrimSpace(strings.ToValidUTF8(string(body), "")))
-	if text == "" {
-		return ""
-	}
-	more := ""
-	if len(text) > maxQuoted {
-		text, more = strings.ToValidUTF8(text[:maxQuoted], ""), " …"
-	}
-	return ": " + strconv.Quote(text) + more
-}
-
-// retryAfter reads the header, seconds or a date (RFC 9110, 10.2.3); 0 if there is none that can be read.
-func retryAfter(header string, now time.Time) time.Duration {
-	if n, err := strconv.ParseUint(header, 10, 32); err == nil {
-		return min(time.Duration(n)*time.Second, maxRetryAfter)
-	}
-	if at, err := http.ParseTime(header); err == nil {
-		return min(max(at.Sub(now), 0), maxRetryAfter)
-	}
-	return 0
 }
 
 // Close ends the idle connections.

@@ -164,21 +164,6 @@ func TestTheAnswerDecidesWhetherToTryAgain(t *testing.T) {
 	}
 }
 
-func TestRetryAfterTakesADate(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 5, 1, 10, 0, 0, 0, time.UTC)
-	for header, want := range map[string]time.Duration{
-		"Fri, 01 May 2026 10:00:30 GMT": 30 * time.Second,
-		"Fri, 01 May 2026 09:00:00 GMT": 0,
-		"Fri, 01 May 2099 09:00:00 GMT": time.Hour,
-		"4294967296":                    0, // no number that anybody means
-	} {
-		if got := retryAfter(header, now); got != want {
-			t.Errorf("%q: %v, want %v", header, got, want)
-		}
-	}
-}
-
 func TestNoAnswerIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
@@ -297,14 +282,4 @@ func TestAMistakeInTheBlockIsFoundOffline(t *testing.T) {
 			t.Errorf("%v: got %q, want %q", c.cfg, got, c.want)
 		}
 	}
-}
-
-func FuzzRetryAfterIsBounded(f *testing.F) {
-	f.Add("120")
-	f.Add("Fri, 01 May 2026 10:00:30 GMT")
-	f.Fuzz(func(t *testing.T, header string) {
-		if d := retryAfter(header, time.Unix(0, 0)); d < 0 || d > maxRetryAfter {
-			t.Errorf("%q: %v", header, d)
-		}
-	})
 }
