@@ -40,6 +40,7 @@ import (
 	"time"
 
 	"github.com/magpie-monitoring/magpie/plugins/internal/datagram"
+	"github.com/magpie-monitoring/magpie/plugins/internal/names"
 	"github.com/magpie-monitoring/magpie/plugins/internal/receiver"
 	"github.com/magpie-monitoring/magpie/sdk"
 )
@@ -78,7 +79,7 @@ func (c *Config) Validate(d *sdk.Diags) {
 	}
 	receiver.ValidateLogin(d, c.BasicAuth)
 	for _, label := range []*string{&c.DatabaseLabel, &c.RetentionLabel} {
-		if *label != "" && labelName(*label) != *label {
+		if *label != "" && names.Label(*label) != *label {
 			d.Errorf(label, "%q cannot be the name of a label", *label)
 		}
 	}

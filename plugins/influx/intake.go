@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/names"
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
@@ -204,7 +205,7 @@ func (in *intake) find(w *write, text []byte) (*head, string) {
 	}
 	h = &head{measurement: measurement, used: w.now}
 	for _, t := range tags {
-		h.labels = h.labels.Set(labelName(t.key), t.value)
+		h.labels = h.labels.Set(names.Label(t.key), t.value)
 	}
 	if in.cfg.DatabaseLabel != "" {
 		h.labels = h.labels.Set(in.cfg.DatabaseLabel, w.database)
@@ -269,34 +270,9 @@ func (in *intake) define(h *head, key []byte) *series {
 // metricName is measurement_field as Telegraf's prometheus output and influx_exporter make it, the field value left out.
 func (in *intake) metricName(measurement, field string) string {
 	if field == "value" && in.cfg.DropValue {
-		return escape(measurement, true)
+		return names.Metric(measurement)
 	}
-	return escape(measurement+in.cfg.Separator+field, true)
-}
-
-// labelName makes a label of a tag's key. Names that mean something to Prometheus itself get a prefix.
-func labelName(name string) string {
-	if name = escape(name, false); strings.HasPrefix(name, "__") {
-		return "exported_" + name
-	}
-	return name
-}
-
-func escape(name string, colon bool) string {
-	var b strings.Builder
-	for i, r := range name {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r == '_', r == ':' && colon:
-		case r >= '0' && r <= '9':
-			if i == 0 {
-				b.WriteByte('_')
-			}
-		default:
-			r = '_'
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
+	return names.Metric(measurement + in.cfg.Separator + field)
 }
 
 // sweep forgets what was not written for idle_timeout.

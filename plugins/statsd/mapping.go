@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/names"
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
@@ -142,7 +143,7 @@ func apply(rules []rule, id identity, k kind, block shape) (identity, shape, boo
 		block = r.shape
 		break
 	}
-	id.name = metricName(id.name)
+	id.name = names.Metric(id.name)
 	return id, block, true
 }
 

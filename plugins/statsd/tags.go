@@ -5,6 +5,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/names"
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
@@ -65,34 +66,8 @@ func headOf(head string) (name, tags, after string) {
 	return name, tags, after
 }
 
-// metricName makes a name that Prometheus takes, as statsd_exporter does: what does not belong there becomes an underscore.
-func metricName(name string) string { return escape(name, true) }
-
-// labelName does the same for a label. Names that mean something to Prometheus itself get a prefix.
-func labelName(name string) string {
-	name = escape(name, false)
-	if name == "le" || name == "quantile" || strings.HasPrefix(name, "__") {
-		return "exported_" + name
-	}
-	return name
-}
-
-func escape(name string, colon bool) string {
-	var b strings.Builder
-	for i, r := range name {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r == '_', r == ':' && colon:
-		case r >= '0' && r <= '9':
-			if i == 0 {
-				b.WriteByte('_')
-			}
-		default:
-			r = '_'
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
+// labelName makes the name of a label of a tag; those of histograms and summaries are ours.
+func labelName(name string) string { return names.Label(name, "le", "quantile") }
 
 // appendKey makes the key under which a line's series is remembered: all that decides which it is, as it is written.
 func appendKey(key []byte, s *sample) []byte {
