@@ -5,9 +5,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -162,104 +159,45 @@ func cpuOf(t testing.TB, pid int) float64 {
 func pssOf(t testing.TB, pids map[string]int) (sum float64) {
 	t.Helper()
 	for _, pid := range pids {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-		if err != nil {
-			t.Fatal(err)
-		}
-		found := regexp.MustCompile(`(?m)^Pss:\s+(\d+) kB`).FindSubmatch(b)
-		kib, _ := strconv.ParseFloat(string(found[1]), 64)
-		sum += kib * 1024
+		sum += memoryOf(t, pid, "Pss")
 	}
 	return sum
 }
 
-// ---- Scraping beside Prometheus: the same targets, the same interval, at the same time.
-
-const (
-	benchTargets  = 100
-	benchSeries   = 1000
-	benchInterval = 5 * time.Second
-	benchLength   = 60 * time.Second
-)
-
-// pages serves targets whose values change at every scrape.
-func pages(b *testing.B) (addresses []string) {
-	var scrapes atomic.Int64
-	for t := range benchTargets {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(func() { l.Close() })
-		variants := [][]byte{exposition(t, 0), exposition(t, 1), exposition(t, 2)}
-		go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-			w.Write(variants[scrapes.Add(1)%3])
-		}))
-		addresses = append(addresses, l.Addr().String())
+// memoryOf is an entry of a process' smaps_rollup in bytes: Pss, Rss, Anonymous.
+func memoryOf(t testing.TB, pid int, entry string) float64 {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return addresses
-}
-
-// exposition is a page in the manner of node_exporter's.
-func exposition(target, variant int) []byte {
-	var b bytes.Buffer
-	for family := 0; family*8 < benchSeries; family++ {
-		name := fmt.Sprintf("node_subsystem%d_metric_%d_total", family%23, family)
-		fmt.Fprintf(&b, "# HELP %s Help text of metric number %d as its collector tells it.\n# TYPE %s counter\n", name, family, name)
-		for i := range 8 {
-			value := float64((target+1)*(family+7)*(i+3)%99991) * 1.37
-			switch i % 3 {
-			case 0:
-				value = float64(int(value)) + float64(variant)
-			case 1:
-				value += float64(variant) * 0.25
-			}
-			fmt.Fprintf(&b, "%s{device=\"nvme%dn1\",mode=\"mode%d\"} %s\n", name, family%4, i, strconv.FormatFloat(value, 'g', -1, 64))
-		}
+	found := regexp.MustCompile(`(?m)^` + entry + `:\s+(\d+) kB`).FindSubmatch(b)
+	if found == nil {
+		t.Fatalf("no %s of process %d", entry, pid)
 	}
-	return b.Bytes()
+	kib, _ := strconv.ParseFloat(string(found[1]), 64)
+	return kib * 1024
 }
 
-// prometheus starts the machine's Prometheus on the same targets.
-func prometheus(b *testing.B, targets []string) (pid int, url string, version string) {
-	return startPrometheus(b, scraping(targets), "--storage.tsdb.path")
-}
+// ---- Scraping into the store, beside Prometheus.
 
 func BenchmarkScrapeToTSDBBesidePrometheus(b *testing.B) {
-	targets := pages(b)
-	pid, url, version := prometheus(b, targets)
-	m := start(b, fmt.Sprintf("source \"prometheus\" \"bench\" {\n  targets = [\"%s\"]\n  interval = \"%s\"\n}\nstore \"tsdb\" \"main\" {}\n", strings.Join(targets, `", "`), benchInterval))
-	peer := &magpie{TB: b, url: url}
-	appended := func() float64 {
-		return sumOf(peer.get("/metrics"), "prometheus_tsdb_head_samples_appended_total")
+	for _, s := range []scenario{manyTargets, largeTargets, fewTargets} {
+		b.Run(s.String(), func(b *testing.B) {
+			targets := s.pages(b)
+			m := start(b, s.source(targets)+"store \"tsdb\" \"main\" {}\n")
+			m.eventually("all processes run", func() bool { return len(m.pids()) == 2 })
+			sides := []*side{{name: "magpie", pids: m.processes(), samples: func() float64 { return m.metric("magpie_pipeline_stored_samples_total") }}}
+			for _, p := range peers(b) {
+				pid, url := p.start(b, s.scraping(targets), "--storage.tsdb.path")
+				page := &magpie{TB: b, url: url}
+				sides = append(sides, &side{name: p.version, pids: map[string]int{"prometheus": pid}, samples: func() float64 {
+					return sumOf(page.get("/metrics"), "prometheus_tsdb_head_samples_appended_total")
+				}})
+			}
+			s.race(b, sides)
+		})
 	}
-	m.eventually("both have collected everything", func() bool {
-		return m.metric("magpie_pipeline_stored_samples_total") >= benchTargets*benchSeries && appended() >= benchTargets*benchSeries
-	})
-	time.Sleep(2 * benchInterval)
-
-	// While it is measured, neither is asked anything: an answer costs more than the samples of a second.
-	ours, theirs := m.processes(), map[string]int{"the peer": pid}
-	samples, peerSamples := m.metric("magpie_pipeline_stored_samples_total"), appended()
-	before, peerBefore := spent(b, ours), spent(b, theirs)
-	peak, peerPeak := peaks(b, ours, theirs)
-	after, peerAfter := spent(b, ours), spent(b, theirs)
-	samples, peerSamples = m.metric("magpie_pipeline_stored_samples_total")-samples, appended()-peerSamples
-
-	b.Logf("Prometheus %s; %d targets × %d series every %s for %s; CPU of all processes; samples stored: %.0f here, %.0f there",
-		version, benchTargets, benchSeries, benchInterval, benchLength, samples, peerSamples)
-	if math.Abs(samples/peerSamples-1) > 0.05 {
-		b.Errorf("the two did not do the same work")
-	}
-	here, there := perMillion(b, before, after, samples), perMillion(b, peerBefore, peerAfter, peerSamples)
-	b.ReportMetric(here, "s-cpu/Msample")
-	b.ReportMetric(there, "s-cpu-prometheus/Msample")
-	b.ReportMetric(here/there, "cpu-ratio")
-	b.ReportMetric(peak/(1<<20), "MiB-peak-pss")
-	b.ReportMetric(peerPeak/(1<<20), "MiB-peak-pss-prometheus")
-	b.ReportMetric(peak/peerPeak, "memory-ratio")
-	b.ReportMetric(0, "ns/op")
 }
 
 // spent is the CPU time of processes in seconds.

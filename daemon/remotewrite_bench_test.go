@@ -4,13 +4,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/golang/snappy"
 )
@@ -63,51 +60,35 @@ func timeSeries(body []byte) (n int) {
 	return n
 }
 
-// prometheusAgent starts the machine's Prometheus in agent mode on the same targets.
-func prometheusAgent(b *testing.B, targets []string, url string) (pid int, version string) {
-	pid, _, version = startPrometheus(b, scraping(targets)+fmt.Sprintf("remote_write: [{url: '%s'}]\n", url), "--storage.agent.path", "--enable-feature=agent")
-	return pid, version
-}
-
 func BenchmarkRemoteWriteBesidePrometheusAgent(b *testing.B) {
 	for _, protocol := range []string{"1.0", "2.0"} {
-		b.Run("protocol="+protocol, func(b *testing.B) { besideAgent(b, protocol) })
+		for _, s := range []scenario{largeTargets, fewTargets} {
+			b.Run("protocol="+protocol+"/"+s.String(), func(b *testing.B) { besideAgents(b, s, protocol) })
+		}
 	}
 }
 
-func besideAgent(b *testing.B, protocol string) {
-	targets := pages(b)
-	mine, peers := newCounter(b), newCounter(b)
-	pid, version := prometheusAgent(b, targets, peers.URL)
-	m := start(b, fmt.Sprintf("source \"prometheus\" \"bench\" {\n  targets = [\"%s\"]\n  interval = \"%s\"\n}\nsink \"remote_write\" \"out\" {\n  url = \"%s\"\n  protocol = \"%s\"\n}\n",
-		strings.Join(targets, `", "`), benchInterval, mine.URL, protocol))
-	m.eventually("both have collected everything", func() bool {
-		return mine.samples.Load() >= benchTargets*benchSeries && peers.samples.Load() >= benchTargets*benchSeries
-	})
-	time.Sleep(2 * benchInterval)
-
-	ours, theirs := m.processes(), map[string]int{"the peer": pid}
-	at := [4]int64{mine.samples.Load(), mine.bytes.Load(), peers.samples.Load(), peers.bytes.Load()}
-	asked, peerAsked := mine.requests.Load(), peers.requests.Load()
-	before, peerBefore := spent(b, ours), spent(b, theirs)
-	peak, peerPeak := peaks(b, ours, theirs)
-	after, peerAfter := spent(b, ours), spent(b, theirs)
-	samples, bytes := float64(mine.samples.Load()-at[0]), float64(mine.bytes.Load()-at[1])
-	peerSamples, peerBytes := float64(peers.samples.Load()-at[2]), float64(peers.bytes.Load()-at[3])
-
-	b.Logf("Prometheus %s, agent mode; %d targets × %d series every %s for %s; CPU of all processes; samples received: %.0f in %d requests from here, %.0f in %d from there",
-		version, benchTargets, benchSeries, benchInterval, benchLength, samples, mine.requests.Load()-asked, peerSamples, peers.requests.Load()-peerAsked)
-	if math.Abs(samples/peerSamples-1) > 0.05 {
-		b.Errorf("the two did not do the same work")
+// besideAgents gives each side a receiver of its own. The newest Prometheus speaks the same protocol, the machine's only 1.0.
+func besideAgents(b *testing.B, s scenario, protocol string) {
+	targets := s.pages(b)
+	mine := newCounter(b)
+	m := start(b, s.source(targets)+fmt.Sprintf("sink \"remote_write\" \"out\" {\n  url = \"%s\"\n  protocol = \"%s\"\n}\n", mine.URL, protocol))
+	m.eventually("all processes run", func() bool { return len(m.pids()) == 2 })
+	sides := []*side{mine.side("magpie", m.processes())}
+	for i, p := range peers(b) {
+		theirs := newCounter(b)
+		config := fmt.Sprintf("remote_write: [{url: '%s'}]\n", theirs.URL)
+		if i > 0 && protocol == "2.0" {
+			config = fmt.Sprintf("remote_write: [{url: '%s', protobuf_message: io.prometheus.write.v2.Request}]\n", theirs.URL)
+		}
+		pid, _ := p.start(b, s.scraping(targets)+config, "--storage.agent.path", p.agent)
+		sides = append(sides, theirs.side(p.version, map[string]int{"prometheus": pid}))
 	}
-	here, there := perMillion(b, before, after, samples), perMillion(b, peerBefore, peerAfter, peerSamples)
-	b.ReportMetric(here, "s-cpu/Msample")
-	b.ReportMetric(there, "s-cpu-agent/Msample")
-	b.ReportMetric(here/there, "cpu-ratio")
-	b.ReportMetric(peak/(1<<20), "MiB-peak-pss")
-	b.ReportMetric(peerPeak/(1<<20), "MiB-peak-pss-agent")
-	b.ReportMetric(peak/peerPeak, "memory-ratio")
-	b.ReportMetric(bytes/samples, "wire-B/sample")
-	b.ReportMetric(peerBytes/peerSamples, "wire-B-agent/sample")
-	b.ReportMetric(0, "ns/op")
+	s.race(b, sides)
+}
+
+// side is who sends to the counter.
+func (c *counter) side(name string, pids map[string]int) *side {
+	return &side{name: name, pids: pids,
+		samples: func() float64 { return float64(c.samples.Load()) }, sent: func() float64 { return float64(c.bytes.Load()) }}
 }

@@ -131,7 +131,7 @@ func TestWhatARemoteWriterWasAnsweredForIsStoredThroughReloadsAndDeaths(t *testi
 
 func TestAPrometheusElsewhereIsTheStore(t *testing.T) {
 	t.Parallel()
-	_, url, _ := startPrometheus(t, "", "--storage.tsdb.path", "--web.enable-remote-write-receiver")
+	_, url := installed(t).start(t, "", "--storage.tsdb.path", "--web.enable-remote-write-receiver")
 	m := start(t, fmt.Sprintf(`
 source "prometheus" "it" { targets = [%q] }
 store "prometheus" "elsewhere" { url = %q }

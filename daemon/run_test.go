@@ -61,6 +61,7 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	os.RemoveAll(built)
 	os.RemoveAll(builtDaemon)
+	os.RemoveAll(builtPeer)
 	os.Exit(code)
 }
 

@@ -2,11 +2,8 @@ package client
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,8 +27,9 @@ type Catalogue struct {
 	Env   []string
 	Run   string // for sockets
 
-	mu   sync.Mutex
-	seen map[string]Plugin // by path and the file's identity
+	mu     sync.Mutex
+	seen   map[string]Plugin // by path and the file's identity
+	hashes hashes
 }
 
 // Plugins lists all plugins by name. Unknown binaries are started, several at a time, and asked.
@@ -51,6 +49,11 @@ func (c *Catalogue) Plugins(ctx context.Context) ([]Plugin, error) {
 		})
 	}
 	asking.Wait()
+	there := map[string]bool{}
+	for _, path := range paths {
+		there[path] = true
+	}
+	c.hashes.save(c.Cache, there)
 	return plugins, ctx.Err()
 }
 
@@ -85,14 +88,15 @@ func (c *Catalogue) describe(ctx context.Context, path string) Plugin {
 		p.Err = err
 		return p
 	}
-	identity := fmt.Sprintf("%s %d %d", path, info.Size(), info.ModTime().UnixNano())
+	identity, _ := identify(info)
+	identity = path + " " + identity
 	c.mu.Lock()
 	known, ok := c.seen[identity]
 	c.mu.Unlock()
 	if ok {
 		return known
 	}
-	if p.SHA256, p.Err = hashFile(path); p.Err == nil && !c.load(&p) {
+	if p.SHA256, p.Err = c.hashes.of(c.Cache, path, info); p.Err == nil && !c.load(&p) {
 		p.Description, p.Err = c.ask(ctx, path)
 		if p.Err == nil {
 			c.save(&p)
@@ -144,21 +148,5 @@ func (c *Catalogue) save(p *Plugin) {
 	if err != nil {
 		return
 	}
-	temporary := fmt.Sprintf("%s.%d", c.cached(p), os.Getpid())
-	if os.WriteFile(temporary, b, 0o600) == nil {
-		os.Rename(temporary, c.cached(p))
-	}
-}
-
-func hashFile(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	writeFile(c.cached(p), b)
 }

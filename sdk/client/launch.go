@@ -6,6 +6,7 @@
 //	output.go     what it prints
 //	conn.go       the calls, each with a deadline
 //	catalogue.go  the plugins in the plugin directories and what they offer
+//	hashes.go     which file has which hash, so that none is read again for it
 //	guard.go      the guardian, who outlives the daemon by a moment
 //	usage.go      what a process costs
 package client

@@ -1,8 +1,11 @@
 package client
 
 import (
+	"fmt"
 	"net"
+	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,4 +30,14 @@ func peerPid(conn *net.UnixConn) (pid int, err error) {
 		return 0, e
 	}
 	return pid, err
+}
+
+// identify says which file this is, in which state, and since when: the kernel's own time of the last change, which nobody
+// can set back.
+func identify(info os.FileInfo) (identity string, changed time.Time) {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		changed = time.Unix(st.Ctim.Unix())
+		return fmt.Sprintf("%d:%d %d %d", st.Dev, st.Ino, st.Size, changed.UnixNano()), changed
+	}
+	return fmt.Sprintf("%d %d", info.Size(), info.ModTime().UnixNano()), info.ModTime()
 }
