@@ -19,6 +19,7 @@
 //	core.go       the blocks and core attributes that need no plugin, declared as plugins declare theirs
 //	decode.go     a body and its schema become values with their places
 //	names.go      the addresses of blocks, and which of them are enabled
+//	moved.go      what was called otherwise before
 //	references.go what from, to, notify and their like name
 //	value.go      one attribute: type, unit, secrets
 //	check.go      one attribute: url, hostport, regexp, oneof, min, max
@@ -64,7 +65,7 @@ type Config struct {
 
 // grammar names the labels of each block at the top of a file.
 var grammar = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
-	{Type: "daemon"}, {Type: "http"}, {Type: "buffer"}, {Type: "locals"}, {Type: "route"},
+	{Type: "daemon"}, {Type: "http"}, {Type: "buffer"}, {Type: "locals"}, {Type: "route"}, {Type: "moved"},
 	{Type: "variable", LabelNames: []string{"name"}},
 	{Type: "pipeline", LabelNames: []string{"name"}}, {Type: "rules", LabelNames: []string{"name"}},
 	{Type: "alert", LabelNames: []string{"name"}}, {Type: "record", LabelNames: []string{"name"}},
@@ -79,7 +80,6 @@ var typeAndName = []string{"type", "name"}
 var notYet = map[string]string{
 	"pack":        "Write its sources and rules in files of the same directory: all *.hcl files of a directory are read as one.",
 	"test":        "Test rules with promtool test rules.",
-	"moved":       "A renamed component starts anew.",
 	"plugin":      "Plugins are found by their file name in the plugin directories: remove the block.",
 	"cluster":     "Each daemon works alone: remove the block.",
 	"coordinator": "Each daemon works alone: remove the block.",

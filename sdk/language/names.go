@@ -22,7 +22,7 @@ var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]{0,127}$`)
 // Declare gives all blocks of the configuration their addresses, before anything refers to them.
 func (d *Decoder) Declare() {
 	for _, block := range d.cfg.Blocks {
-		if d.declare(block) {
+		if block.Type != "moved" && d.declare(block) {
 			d.blocks = append(d.blocks, d.make(block)...)
 		}
 	}

@@ -93,3 +93,34 @@ func Duration(d time.Duration) string {
 
 // Sorted are the keys of a map, in order.
 func Sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// Show writes a body as HCL: what nobody wrote is marked as a default. It is to be formatted.
+func Show(b *strings.Builder, x *Body) {
+	if x.Key != "" {
+		fmt.Fprintf(b, "# %s\n", x.Key)
+	}
+	fmt.Fprintf(b, "%s {\n", x.Title)
+	for _, f := range x.Fields {
+		switch {
+		case f.Attr != nil && f.Text != "" && f.Expr == nil && len(f.Text) > 60: // comments are aligned: not as far as that
+			fmt.Fprintf(b, "# default\n%s = %s\n", f.Name, f.Text)
+		case f.Attr != nil && f.Text != "" && f.Expr == nil:
+			fmt.Fprintf(b, "%s = %s # default\n", f.Name, f.Text)
+		case f.Attr != nil && f.Text != "":
+			fmt.Fprintf(b, "%s = %s\n", f.Name, heredoc(f))
+		}
+	}
+	for _, y := range x.Nested() {
+		Show(b, y)
+	}
+	b.WriteString("}\n")
+}
+
+// heredoc writes a text of several lines as it was probably written.
+func heredoc(f *Field) string {
+	s, isText := f.Value.(string) // no secret
+	if s = strings.TrimSuffix(s, "\n"); !isText || !strings.Contains(s, "\n") || f.Name != "expr" {
+		return f.Text
+	}
+	return "<<-EOT\n" + strings.NewReplacer("${", "$${", "%{", "%%{").Replace(s) + "\nEOT"
+}

@@ -118,6 +118,16 @@ func (l *Log) Remove(name string) {
 	l.dirty = true
 }
 
+// Rename gives a cursor that nobody reads now another name, and its place with it. Where that name is in use, both stay.
+func (l *Log) Rename(from, to string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c := l.cursors[from]; c != nil && l.cursors[to] == nil {
+		delete(l.cursors, from)
+		l.cursors[to], c.name, l.dirty = c, to, true
+	}
+}
+
 // Rewind makes Next start over: first the definitions before the committed position, as records with Past set, then what
 // is not committed.
 func (c *Cursor) Rewind() { c.segment, c.again = 0, true }

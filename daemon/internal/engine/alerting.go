@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -62,7 +63,11 @@ func (a *alerting) set(d *plan.Desired) {
 	}
 	groups := make([]rule.Group, 0, len(d.Groups))
 	for _, g := range d.Groups {
-		groups = append(groups, groupOf(g))
+		group := groupOf(g)
+		for _, was := range d.Moved.Was("rules." + g.Name) {
+			group.Was = append(group.Was, strings.TrimPrefix(was, "rules."))
+		}
+		groups = append(groups, group)
 	}
 	if err := a.rules.Set(groups); err != nil {
 		a.e.o.Log.Error("the rules were not changed", "error", err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/magpie-monitoring/magpie/daemon/internal/plan"
 	"github.com/magpie-monitoring/magpie/daemon/internal/supervisor"
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 // closeWithin is how long a component has to end its work.
@@ -41,8 +43,16 @@ func (e *Engine) apply(ctx context.Context, built *Built, boot bool) error {
 		c.desired[x.Address] = x
 	}
 	steps := plan.Diff(e.desired, built.Desired).Steps
+	for _, m := range built.Desired.Moved {
+		e.ingest.Move(m.From, m.To)
+	}
 	var err error
 	if boot {
+		for _, m := range built.Desired.Moved { // while the daemon was down
+			if err := e.moveFacts(m.From, m.To); err != nil {
+				e.o.Log.Error("what was moved does not find what it kept", "component", m.To, "was", m.From, "error", err)
+			}
+		}
 		err = c.boot(ctx, steps)
 	} else if err = c.prepare(ctx, steps); err != nil {
 		for i := len(c.undo) - 1; i >= 0; i-- {
@@ -88,7 +98,9 @@ func (c *change) prepare(ctx context.Context, steps []plan.Step) error {
 		case plan.Update:
 			err = c.update(ctx, s.Address)
 		case plan.Restart:
-			err = c.restart(ctx, s.Address)
+			err = c.restart(ctx, s.Address, s.Address)
+		case plan.Move:
+			err = c.restart(ctx, s.From, s.Address)
 		case plan.Remove:
 			c.closing = append(c.closing, c.e.Component(s.Address))
 		}
@@ -175,20 +187,31 @@ func (c *change) update(ctx context.Context, address string) error {
 	return nil
 }
 
-// restart closes a component before its successor opens, as only one can hold what both need.
-func (c *change) restart(ctx context.Context, address string) error {
-	before := c.e.Component(address)
+// restart closes a component before its successor opens, as only one can hold what both need: what only one can have, or all that a
+// component keeps, if its address changes.
+func (c *change) restart(ctx context.Context, from, address string) error {
+	before := c.e.Component(from)
 	before.Close(ctx, closeWithin)
 	c.undo = append(c.undo, func() {
 		again, err := c.e.supervisor.Add(before.Spec)
 		if err == nil {
-			c.e.set(address, again)
+			c.e.set(from, again)
 			err = again.Opened(ctx)
 		}
 		if err != nil {
-			c.e.o.Log.Error("the old component does not open again: it is tried until it does", "component", address, "error", err)
+			c.e.o.Log.Error("the old component does not open again: it is tried until it does", "component", from, "error", err)
 		}
 	})
+	if from != address {
+		if err := c.e.moveFacts(from, address); err != nil {
+			return c.failed(address, err)
+		}
+		c.undo = append(c.undo, func() {
+			if err := c.e.moveFacts(address, from); err != nil {
+				c.e.o.Log.Error("what the component keeps could not be moved back", "component", from, "error", err)
+			}
+		})
+	}
 	component, err := c.add(c.desired[address])
 	if err != nil {
 		return err
@@ -270,7 +293,7 @@ func (c *change) commit() {
 	}
 	closing.Wait()
 	for address, x := range c.old {
-		if x.Kind == sdk.KindSource && c.desired[address] == nil {
+		if x.Kind == sdk.KindSource && c.desired[address] == nil && !slices.ContainsFunc(c.built.Desired.Moved, func(m language.Move) bool { return m.From == address }) {
 			e.ingest.Retire(address)
 		}
 	}
@@ -278,6 +301,11 @@ func (c *change) commit() {
 		stores := map[string]bool{}
 		for _, g := range c.built.Desired.Groups {
 			stores[rulesAddress(g.Store)] = true
+		}
+		for _, m := range c.built.Desired.Moved {
+			if c.desired[m.To] != nil {
+				stores[m.From] = true
+			}
 		}
 		e.ingest.RetireOthers(func(address string) bool { return c.desired[address] != nil || stores[address] })
 	}

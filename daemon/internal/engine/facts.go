@@ -132,3 +132,21 @@ func loadApplied(s *state.Store) (*lastApplied, error) {
 	a := &lastApplied{}
 	return a, json.Unmarshal(text, a)
 }
+
+// moveFacts gives all that a component keeps to another address: its directory, its state, its letters. What is there already stays.
+func (e *Engine) moveFacts(from, to string) error {
+	for _, of := range []func(address string) string{
+		func(a string) string { return filepath.Join("components", a) },
+		func(a string) string { return filepath.Join("state", "component "+a) },
+		func(a string) string { return filepath.Join("letters", a+".jsonl") },
+	} {
+		source, target := filepath.Join(e.dataDir, of(from)), filepath.Join(e.dataDir, of(to))
+		if _, err := os.Lstat(target); err == nil {
+			continue
+		}
+		if err := os.Rename(source, target); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}

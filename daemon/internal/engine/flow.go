@@ -37,7 +37,16 @@ func (e *Engine) flow(opened map[string]*supervisor.Component) {
 	for _, p := range e.pipelines(desired) {
 		key := p.pipeline.Key()
 		old := current[key]
-		anew := opened[p.pipeline.To] != nil || slices.ContainsFunc(p.pipeline.Through, func(a string) bool { return opened[a] != nil })
+		moved := false
+		for _, was := range desired.KeysBefore(p.pipeline) {
+			if old == nil && current[was] != nil {
+				old, moved = current[was], true
+				delete(current, was)
+				old.stop()
+			}
+			e.log.Rename(was, key)
+		}
+		anew := moved || opened[p.pipeline.To] != nil || slices.ContainsFunc(p.pipeline.Through, func(a string) bool { return opened[a] != nil })
 		if old != nil && !anew && old.same(p) {
 			next[key] = old
 			delete(current, key)
@@ -133,6 +142,10 @@ func (e *Engine) deliver(d *delivery) *delivery {
 	wanted := map[string]bool{}
 	for _, address := range slices.Concat(d.pipeline.From, d.rules) {
 		wanted[address] = true
+	}
+	for _, m := range e.desired.Moved { // what the log holds of them
+		wanted[m.From] = wanted[m.From] || wanted[m.To]
+		wanted[rulesAddress(m.From)] = wanted[rulesAddress(m.From)] || wanted[rulesAddress(m.To)]
 	}
 	log := e.o.Log.Named("pipeline").With("pipeline", d.pipeline.Key())
 	r := pipeline.Route{

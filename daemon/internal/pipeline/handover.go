@@ -55,11 +55,26 @@ func (in *Ingest) RetireOthers(configured func(address string) bool) {
 	}
 }
 
+// Move says that an address is called otherwise now: what its old streams knew goes over to the new ones.
+func (in *Ingest) Move(from, to string) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.moved[from] = to
+}
+
+// now is what an address is called now; in.mu is held.
+func (in *Ingest) now(address string) string {
+	if to, moved := in.moved[address]; moved {
+		return to
+	}
+	return address
+}
+
 func (in *Ingest) of(address string) (all []*stream) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	for _, s := range in.streams {
-		if s.address == address {
+		if in.now(s.address) == address {
 			all = append(all, s)
 		}
 	}
@@ -129,11 +144,12 @@ func (in *Ingest) Watch(ctx context.Context) {
 func (in *Ingest) sweep(now time.Time) {
 	in.mu.Lock()
 	all := make([]*stream, 0, len(in.streams))
-	newest := map[string]*stream{}
+	newest, called := map[string]*stream{}, map[*stream]string{}
 	for _, s := range in.streams {
 		all = append(all, s)
-		if n := newest[s.address]; n == nil || s.number > n.number {
-			newest[s.address] = s
+		called[s] = in.now(s.address)
+		if n := newest[called[s]]; n == nil || s.number > n.number {
+			newest[called[s]] = s
 		}
 	}
 	in.mu.Unlock()
@@ -141,7 +157,7 @@ func (in *Ingest) sweep(now time.Time) {
 		s.mu.Lock()
 		orphaned := s.orphaned
 		s.mu.Unlock()
-		switch successor := newest[s.address]; {
+		switch successor := newest[called[s]]; {
 		case orphaned.IsZero():
 		case successor != s && now.Sub(successor.opened) > successor.grace:
 			in.handOver(successor)

@@ -35,6 +35,7 @@ type Ingest struct {
 	log *buffer.Log
 
 	mu      sync.Mutex
+	moved   map[string]string // addresses that are called otherwise now
 	streams map[uint32]*stream
 	ending  map[uint32]*stream // whose end is appended, and not durable yet
 	dropped map[string]uint64  // samples refused at the door, by reason
@@ -46,7 +47,7 @@ type Ingest struct {
 
 // NewIngest makes the door of a log. The log's Carry must be the door's Carry.
 func NewIngest() *Ingest {
-	return &Ingest{streams: map[uint32]*stream{}, ending: map[uint32]*stream{}, dropped: map[string]uint64{}}
+	return &Ingest{streams: map[uint32]*stream{}, ending: map[uint32]*stream{}, dropped: map[string]uint64{}, moved: map[string]string{}}
 }
 
 // Start takes the log and finds the streams that the last run of the daemon left open.

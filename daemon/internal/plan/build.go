@@ -66,6 +66,7 @@ func Build(cfg *language.Config, types []Offer, env Env) (*Desired, hcl.Diagnost
 	b.pipelines()
 	b.groups()
 	b.route()
+	b.desired.Moved = b.Moves()
 	if !b.Diags.HasErrors() && !cfg.Partial {
 		b.unconnected()
 	}

@@ -30,6 +30,7 @@ type Desired struct {
 	Pipelines  []*Pipeline  // one for each way that samples take; sorted by name
 	Groups     []*Group     // of rules, in file order
 	Route      *Route       // nil: nobody is notified
+	Moved      language.Moves
 
 	blocks []*language.Body // but components, for show and diff
 }
@@ -95,7 +96,12 @@ type Pipeline struct {
 }
 
 // Key names the pipeline's cursor.
-func (p *Pipeline) Key() string { return p.Name + " -> " + p.To }
+func (p *Pipeline) Key() string { return key(p.Name, p.To) }
+
+func key(name, to string) string { return name + " -> " + to }
+
+// KeysBefore lists the keys that a pipeline had when it, or its destination, was called otherwise.
+func (d *Desired) KeysBefore(p *Pipeline) []string { return d.Moved.Keys(p.Name, p.To, key) }
 
 // Group is a rules block, or the loose rules of one file.
 type Group struct {

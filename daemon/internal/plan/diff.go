@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -20,6 +21,7 @@ type Plan struct {
 // Action is what happens.
 type Action string
 
+// Move: it goes on under another address, with all that it keeps; the old one closes first, and what changed beside its name changes too.
 // Update: live, in place. Replace: the new one opens before the old one closes. Restart: the old one closes first, as only
 // one can hold what both need. What is no component is created, updated or removed.
 const (
@@ -28,12 +30,14 @@ const (
 	Replace Action = "replace"
 	Restart Action = "restart"
 	Remove  Action = "remove"
+	Move    Action = "move"
 	Keep    Action = "keep"
 )
 
 // Step is one change.
 type Step struct {
-	Address string       `json:"address"` // of anything but a component, its name
+	Address string       `json:"address"`        // of anything but a component, its name
+	From    string       `json:"from,omitempty"` // of what is moved: what it was called
 	Action  Action       `json:"action"`
 	Attrs   []AttrChange `json:"attributes,omitempty"` // of what was there and stays
 }
@@ -62,17 +66,28 @@ func Diff(old, desired *Desired) *Plan {
 		before[c.Address] = c
 	}
 	for _, c := range desired.Components {
-		p.Steps = append(p.Steps, step(before[c.Address], c))
-		delete(before, c.Address)
+		old := before[c.Address]
+		for _, was := range desired.Moved.Was(c.Address) {
+			old = cmp.Or(old, before[was])
+		}
+		p.Steps = append(p.Steps, step(old, c))
+		if old != nil {
+			delete(before, old.Address)
+		}
 	}
 	for address := range before {
 		p.Steps = append(p.Steps, Step{Address: address, Action: Remove})
 	}
 	slices.SortFunc(p.Steps, byAddress)
-	p.Settings = changes(old.named(settingsBlocks...), desired.named(settingsBlocks...))
-	p.Groups = changes(old.named("rules", "file"), desired.named("rules", "file"))
-	p.Route = changes(old.named("route"), desired.named("route"))
-	p.Pipelines = changes(old.pipelineAttrs(), desired.pipelineAttrs())
+	p.Settings = changes(old.named(settingsBlocks...), desired.named(settingsBlocks...), nil)
+	p.Groups = changes(old.named("rules", "file"), desired.named("rules", "file"), desired.Moved.Titles)
+	p.Route = changes(old.named("route"), desired.named("route"), nil)
+	was, now, keys := old.pipelineAttrs(), desired.pipelineAttrs(), map[string][]string{}
+	for _, l := range desired.Pipelines {
+		keys[l.Key()] = desired.KeysBefore(l)
+	}
+	desired.Moved.Paths(was, "from ")
+	p.Pipelines = changes(was, now, func(key string) []string { return keys[key] })
 	return p
 }
 
@@ -89,6 +104,8 @@ func step(old, c *Component) Step {
 		replaced = replaced || a.Change != sdk.Live
 	}
 	switch {
+	case old.Address != c.Address:
+		s.Action, s.From = Move, old.Address
 	case replaced && (exclusive(old.Offers.Config) || exclusive(c.Offers.Config)):
 		s.Action = Restart // whatever changed, two of them cannot hold it at once
 	case replaced:
@@ -124,10 +141,16 @@ func attrChanges(old, now []language.Attr) (list []AttrChange) {
 	return list
 }
 
-func changes(old, now map[string][]language.Attr) (list []Step) {
+func changes(old, now map[string][]language.Attr, was func(name string) []string) (list []Step) {
+	from := map[string]string{}
+	if was != nil {
+		from = language.Rename(old, now, was)
+	}
 	for name, attrs := range now {
 		if before, had := old[name]; !had {
 			list = append(list, Step{Address: name, Action: Create})
+		} else if from[name] != "" {
+			list = append(list, Step{Address: name, Action: Move, From: from[name], Attrs: attrChanges(before, attrs)})
 		} else if changed := attrChanges(before, attrs); changed != nil {
 			list = append(list, Step{Address: name, Action: Update, Attrs: changed})
 		}

@@ -13,7 +13,7 @@ import (
 // actions say how each is written: symbol, colour, words, and what it is forced by.
 var actions = map[Action][4]string{
 	Create: {"+", "32", "create"}, Update: {"~", "33", "update in place"}, Remove: {"-", "31", "remove"},
-	Replace: {"±", "35", "replace, the new one first", "  # forces replacement"}, Restart: {"±", "35", "restart, with a gap", "  # forces restart"},
+	Replace: {"±", "35", "replace, the new one first", "  # forces replacement"}, Restart: {"±", "35", "restart, with a gap", "  # forces restart"}, Move: {">", "36", "move from ", ""},
 }
 
 // Print writes a plan for people. What keeps running is counted at the end.
@@ -30,7 +30,7 @@ func (p *Plan) Print(w io.Writer, colour bool) error {
 	}
 	for _, s := range steps {
 		a := actions[s.Action]
-		line := fmt.Sprintf("%s %-*s  %s", a[0], wide, s.Address, a[2])
+		line := fmt.Sprintf("%s %-*s  %s%s", a[0], wide, s.Address, a[2], s.From)
 		if colour {
 			line = "\x1b[" + a[1] + "m" + line + "\x1b[0m"
 		}
@@ -42,6 +42,9 @@ func (p *Plan) Print(w io.Writer, colour bool) error {
 		b.WriteString("Nothing changes")
 	} else {
 		fmt.Fprintf(&b, "Plan: %d to create, %d to update in place, %d to replace, %d to restart, %d to remove", counts[Create], counts[Update], counts[Replace], counts[Restart], counts[Remove])
+		if counts[Move] > 0 {
+			fmt.Fprintf(&b, ", %d to move with what they keep", counts[Move])
+		}
 	}
 	fmt.Fprintf(&b, "; %d keep running untouched.\n", counts[Keep])
 	_, err := io.WriteString(w, b.String())

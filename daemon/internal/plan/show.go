@@ -24,7 +24,7 @@ func Show(d *Desired) string {
 		if b.Len() > 0 {
 			b.WriteByte('\n')
 		}
-		show(&b, x)
+		language.Show(&b, x)
 	}
 	for _, x := range d.blocks {
 		if slices.Contains(settingsBlocks, x.Kind) {
@@ -52,34 +52,4 @@ func Show(d *Desired) string {
 		}
 	}
 	return string(hclwrite.Format([]byte(b.String())))
-}
-
-func show(b *strings.Builder, x *language.Body) {
-	if x.Key != "" {
-		fmt.Fprintf(b, "# %s\n", x.Key)
-	}
-	fmt.Fprintf(b, "%s {\n", x.Title)
-	for _, f := range x.Fields {
-		switch {
-		case f.Attr != nil && f.Text != "" && f.Expr == nil && len(f.Text) > 60: // comments are aligned: not as far as that
-			fmt.Fprintf(b, "# default\n%s = %s\n", f.Name, f.Text)
-		case f.Attr != nil && f.Text != "" && f.Expr == nil:
-			fmt.Fprintf(b, "%s = %s # default\n", f.Name, f.Text)
-		case f.Attr != nil && f.Text != "":
-			fmt.Fprintf(b, "%s = %s\n", f.Name, heredoc(f))
-		}
-	}
-	for _, y := range x.Nested() {
-		show(b, y)
-	}
-	b.WriteString("}\n")
-}
-
-// heredoc writes a text of several lines as it was probably written.
-func heredoc(f *language.Field) string {
-	s, isText := f.Value.(string) // no secret
-	if s = strings.TrimSuffix(s, "\n"); !isText || !strings.Contains(s, "\n") || f.Name != "expr" {
-		return f.Text
-	}
-	return "<<-EOT\n" + strings.NewReplacer("${", "$${", "%{", "%%{").Replace(s) + "\nEOT"
 }

@@ -99,10 +99,14 @@ func (g *group) retire() {
 	for _, s := range g.rules {
 		g.resolve(s)
 	}
-	if err := g.o.Save(saveKey(g.key), nil); err != nil {
-		g.o.Log.Warn("the state of a removed group of rules could not be removed", "group", g.Name, "file", g.File, "error", err)
-	}
+	g.forgetKey(g.key)
 	g.staleLater(g.living())
+}
+
+func (g *group) forgetKey(key string) {
+	if err := g.o.Save(saveKey(key), nil); err != nil {
+		g.o.Log.Warn("the state of a removed group of rules could not be removed", "group", key, "error", err)
+	}
 }
 
 // living are the series that the group has written and not yet marked stale.

@@ -66,6 +66,7 @@ type Group struct {
 	Store    string // address
 	Interval time.Duration
 	Rules    []Rule
+	Was      []string // names that it had before: it goes on from the state under them
 }
 
 // Rule is an alert or a record rule. Name, kind and labels are what its state is kept by when the group changes.
@@ -144,6 +145,12 @@ func (r *Rules) Set(groups []Group) error {
 	}
 	old := r.groups
 	for key, g := range next {
+		if was := r.renamed(g, next); was != nil {
+			delete(old, was.key)
+			old[key] = was
+		}
+	}
+	for key, g := range next {
 		if was := old[key]; was != nil && reflect.DeepEqual(was.Group, g.Group) {
 			next[key] = was
 			delete(old, key)
@@ -156,6 +163,8 @@ func (r *Rules) Set(groups []Group) error {
 		<-was.done
 		if next[key] == nil {
 			was.retire()
+		} else if was.key != key {
+			next[key].forgetKey(was.key) // it is saved under the new one now
 		}
 	}
 	for key, g := range next {
@@ -170,6 +179,19 @@ func (r *Rules) Set(groups []Group) error {
 		g.start()
 	}
 	r.groups = next
+	return nil
+}
+
+// renamed finds the group that a new one follows: one that has gone, of one of its earlier names, or of its name in another file.
+func (r *Rules) renamed(g *group, next map[string]*group) *group {
+	if r.groups[g.key] != nil {
+		return nil
+	}
+	for key, was := range r.groups {
+		if key == was.key && next[key] == nil && (was.Name == g.Name || slices.Contains(g.Was, was.Name)) {
+			return was
+		}
+	}
 	return nil
 }
 

@@ -64,11 +64,22 @@ func (g *group) save() {
 // load restores the state that an earlier process saved. What cannot be read is said, and the group starts empty.
 func (g *group) load() {
 	value, err := g.o.Load(saveKey(g.key))
+	was := ""
+	for _, name := range g.Was { // it was renamed while the daemon was down
+		if err == nil && value == nil {
+			was = g.File + ";" + name
+			value, err = g.o.Load(saveKey(was))
+		}
+	}
 	if err == nil && value != nil {
 		err = g.restore(value)
 	}
 	if err != nil {
 		g.o.Log.Warn("the saved state of alerts cannot be used: they start anew", "group", g.Name, "file", g.File, "error", err)
+	} else if was != "" && value != nil {
+		g.dirty = true
+		g.save()
+		g.forgetKey(was)
 	}
 }
 
