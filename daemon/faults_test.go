@@ -74,19 +74,7 @@ func fault(t *testing.T, source, sink, more string) *faulty {
 	f.magpie = m
 	m.write(f.config(source, sink, more))
 	m.run()
-	t.Cleanup(func() {
-		m.cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-m.done:
-		case <-time.After(10 * time.Second):
-			m.cmd.Process.Kill()
-			t.Error("the daemon did not stop within 10 s")
-		}
-		if t.Failed() {
-			text := m.logged()
-			t.Logf("the daemon's log:\n%s", text[max(0, len(text)-8000):])
-		}
-	})
+	m.endWithTheTest()
 	return f
 }
 

@@ -102,19 +102,25 @@ func start(t testing.TB, config string, args ...string) *magpie {
 	m := &magpie{TB: t, dir: t.TempDir(), args: args}
 	m.write(config)
 	m.run()
-	t.Cleanup(func() {
+	m.endWithTheTest()
+	return m
+}
+
+// endWithTheTest stops the daemon at the end of the test, and shows the end of its log if that has failed.
+func (m *magpie) endWithTheTest() {
+	m.Cleanup(func() {
 		m.cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-m.done:
 		case <-time.After(10 * time.Second):
 			m.cmd.Process.Kill()
-			t.Error("the daemon did not stop within 10 s")
+			m.Error("the daemon did not stop within 10 s")
 		}
-		if t.Failed() {
-			t.Logf("the daemon's log:\n%s", m.logged())
+		if m.Failed() {
+			text := m.logged()
+			m.Logf("the daemon's log:\n%s", text[max(0, len(text)-32<<10):])
 		}
 	})
-	return m
 }
 
 func (m *magpie) write(config string) {

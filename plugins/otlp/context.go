@@ -152,7 +152,7 @@ func (in *intake) metricOf(s *scope, name, unit, help []byte, k kind) (*metric, 
 
 // labelsOf are the labels of a point without its name: attributes, what the resource and the scope add.
 func (in *intake) labelsOf(at *place, attributes []byte) (sdk.Labels, error) {
-	list, err := readAttributes(attributes, at.attributes)
+	list, err := readAttributes(attributes, at.tags.attributes)
 	if err != nil {
 		return nil, err
 	}
@@ -185,10 +185,10 @@ type sample struct {
 
 // place is where in a request a data point stands.
 type place struct {
-	resource   *resource
-	scope      *scope
-	metric     *metric
-	kind       kind
-	delta      bool
-	attributes uint64 // tag of the attributes in a data point
+	resource *resource
+	scope    *scope
+	metric   *metric
+	kind     kind
+	delta    bool
+	tags     pointTags
 }

@@ -36,14 +36,10 @@ func (in *intake) exponential(at *place, raw []byte) error {
 	h := &expHistogram{threshold: zeroThreshold}
 	var positive, negative []byte
 	ok := true
-	in.key, in.examples = in.key[:0], in.examples[:0]
+	in.begin()
 	m := message{rest: raw}
 	for m.next() {
 		switch m.tag {
-		case 1<<3 | asBytes:
-			in.addKey(m.bytes)
-		case 3<<3 | asFixed64:
-			d.time = m.bits
 		case 4<<3 | asFixed64:
 			h.count = float64(m.bits)
 		case 5<<3 | asFixed64:
@@ -56,18 +52,15 @@ func (in *intake) exponential(at *place, raw []byte) error {
 			positive = m.bytes
 		case 9<<3 | asBytes:
 			negative = m.bytes
-		case 10<<3 | asVarint:
-			d.flags = m.bits
-		case 11<<3 | asBytes:
-			in.examples = append(in.examples, m.bytes)
 		case 14<<3 | asFixed64:
 			h.threshold = max(h.threshold, math.Float64frombits(m.bits))
+		default:
+			d.field(in, &at.tags, &m)
 		}
 	}
 	if m.bad {
 		return errMalformed
 	}
-	d.key = in.key
 	for _, side := range []struct {
 		raw []byte
 		to  *buckets

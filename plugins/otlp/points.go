@@ -15,8 +15,44 @@ const noRecordedValue = 1
 type data struct {
 	time  uint64 // ns
 	flags uint64
-	key   []byte // its attributes as they came
-	noSum bool   // a histogram without a sum: the second of its series has no sample
+	noSum bool // a histogram without a sum: the second of its series has no sample
+}
+
+// pointTags are the tags of what all kinds of data points have, each under numbers of its own; but for the time, which is 3.
+type pointTags struct{ attributes, exemplars, flags uint64 }
+
+// tagsOf are those of a kind.
+func tagsOf(k kind) pointTags {
+	switch k {
+	case histogram:
+		return pointTags{9<<3 | asBytes, 8<<3 | asBytes, 10<<3 | asVarint}
+	case exponential:
+		return pointTags{1<<3 | asBytes, 11<<3 | asBytes, 10<<3 | asVarint}
+	case summary:
+		return pointTags{7<<3 | asBytes, 0, 8<<3 | asVarint}
+	}
+	return pointTags{7<<3 | asBytes, 5<<3 | asBytes, 8<<3 | asVarint}
+}
+
+// begin forgets the point before.
+func (in *intake) begin() {
+	in.key, in.examples, in.counts, in.bounds = in.key[:0], in.examples[:0], in.counts[:0], in.bounds[:0]
+}
+
+// field takes what m has of the common fields. The attributes as they came are the key under which a point is known; the
+// length keeps them apart.
+func (d *data) field(in *intake, of *pointTags, m *message) {
+	switch m.tag {
+	case of.attributes:
+		in.key = append(in.key, byte(len(m.bytes)>>16), byte(len(m.bytes)>>8), byte(len(m.bytes)))
+		in.key = append(in.key, m.bytes...)
+	case 3<<3 | asFixed64:
+		d.time = m.bits
+	case of.exemplars:
+		in.examples = append(in.examples, m.bytes)
+	case of.flags:
+		d.flags = m.bits
+	}
 }
 
 // number reads a NumberDataPoint.
@@ -24,28 +60,22 @@ func (in *intake) number(at *place, raw []byte) error {
 	var d data
 	var v float64
 	has := false
-	in.key, in.examples = in.key[:0], in.examples[:0]
+	in.begin()
 	m := message{rest: raw}
 	for m.next() {
 		switch m.tag {
-		case 7<<3 | asBytes:
-			in.addKey(m.bytes)
-		case 3<<3 | asFixed64:
-			d.time = m.bits
-		case 5<<3 | asBytes:
-			in.examples = append(in.examples, m.bytes)
 		case 4<<3 | asFixed64:
 			v, has = math.Float64frombits(m.bits), true
 		case 6<<3 | asFixed64:
 			v, has = float64(int64(m.bits)), true
-		case 8<<3 | asVarint:
-			d.flags = m.bits
+		default:
+			d.field(in, &at.tags, &m)
 		}
 	}
 	if m.bad {
 		return errMalformed
 	}
-	if d.key = in.key; !has && d.flags&noRecordedValue == 0 {
+	if !has && d.flags&noRecordedValue == 0 {
 		in.reject(noValue, 1)
 		return nil
 	}
@@ -59,26 +89,16 @@ func (in *intake) number(at *place, raw []byte) error {
 	return in.exemplars(p, nil)
 }
 
-// addKey adds an attribute to the key of the point that is read. The length keeps keys apart.
-func (in *intake) addKey(attribute []byte) {
-	in.key = append(in.key, byte(len(attribute)>>16), byte(len(attribute)>>8), byte(len(attribute)))
-	in.key = append(in.key, attribute...)
-}
-
 // histogram reads a HistogramDataPoint with explicit bounds.
 func (in *intake) histogram(at *place, raw []byte) error {
 	var d data
 	var count uint64
 	var sum float64
 	hasSum := false
-	in.key, in.examples, in.counts, in.bounds = in.key[:0], in.examples[:0], in.counts[:0], in.bounds[:0]
+	in.begin()
 	m := message{rest: raw}
 	for m.next() {
 		switch m.tag {
-		case 9<<3 | asBytes:
-			in.addKey(m.bytes)
-		case 3<<3 | asFixed64:
-			d.time = m.bits
 		case 4<<3 | asFixed64:
 			count = m.bits
 		case 5<<3 | asFixed64:
@@ -93,16 +113,14 @@ func (in *intake) histogram(at *place, raw []byte) error {
 			for _, bits := range appendFixed(nil, &m) {
 				in.bounds = append(in.bounds, math.Float64frombits(bits))
 			}
-		case 8<<3 | asBytes:
-			in.examples = append(in.examples, m.bytes)
-		case 10<<3 | asVarint:
-			d.flags = m.bits
+		default:
+			d.field(in, &at.tags, &m)
 		}
 	}
 	if m.bad {
 		return errMalformed
 	}
-	if d.key = in.key; !wellFormed(in.bounds, in.counts) {
+	if !wellFormed(in.bounds, in.counts) {
 		in.reject(badHistogram, 1)
 		return nil
 	}
@@ -158,14 +176,10 @@ func wellFormed(bounds []float64, counts []uint64) bool {
 func (in *intake) summary(at *place, raw []byte) error {
 	var d data
 	values := make([]float64, 2, 32)
-	in.key, in.bounds = in.key[:0], in.bounds[:0]
+	in.begin()
 	m := message{rest: raw}
 	for m.next() {
 		switch m.tag {
-		case 7<<3 | asBytes:
-			in.addKey(m.bytes)
-		case 3<<3 | asFixed64:
-			d.time = m.bits
 		case 4<<3 | asFixed64:
 			values[0] = float64(m.bits)
 		case 5<<3 | asFixed64:
@@ -184,14 +198,13 @@ func (in *intake) summary(at *place, raw []byte) error {
 			m.bad = m.bad || q.bad
 			in.bounds = append(in.bounds, quantile)
 			values = append(values, v)
-		case 8<<3 | asVarint:
-			d.flags = m.bits
+		default:
+			d.field(in, &at.tags, &m)
 		}
 	}
 	if m.bad {
 		return errMalformed
 	}
-	d.key = in.key
 	p, err := in.pointOf(at, &d, raw, in.bounds)
 	if p == nil {
 		return err
@@ -207,7 +220,7 @@ func (in *intake) pointOf(at *place, d *data, raw []byte, edges []float64) (*poi
 		in.reject(badTime, 1)
 		return nil, nil
 	}
-	p := at.metric.points[string(d.key)]
+	p := at.metric.points[string(in.key)]
 	if p == nil || !slices.Equal(p.edges, edges) {
 		old := p
 		ls, err := in.labelsOf(at, raw)
@@ -228,7 +241,7 @@ func (in *intake) pointOf(at *place, d *data, raw []byte, edges []float64) (*poi
 			}
 			p.last, p.shown = old.last, old.shown
 		}
-		at.metric.points[string(d.key)] = p
+		at.metric.points[string(in.key)] = p
 	}
 	p.used = in.minute
 	at.resource.latest = max(at.resource.latest, d.time)

@@ -138,14 +138,7 @@ func (in *intake) metric(at *place, raw []byte) error {
 		in.reject(badName, points)
 		return nil
 	}
-	switch at.kind {
-	case histogram:
-		at.attributes = 9<<3 | asBytes
-	case exponential:
-		at.attributes = 1<<3 | asBytes
-	default:
-		at.attributes = 7<<3 | asBytes
-	}
+	at.tags = tagsOf(at.kind)
 	key := ""
 	if len(at.metric.points) == 0 {
 		key = string(in.key) // as metricOf left it

@@ -152,9 +152,9 @@ func (s *sideFields) field(m *message, which uint64) error {
 	if len(s.spans) > maxBuckets || len(s.deltas) > maxBuckets || len(s.counts) > maxBuckets {
 		return errBuckets
 	}
-	packed := m.tag&7 == asBytes
-	switch {
-	case which == 0 && packed:
+	var err error
+	switch inOne := m.tag&7 == asBytes; {
+	case which == 0 && inOne:
 		span := sdk.Span{}
 		f := message{rest: m.bytes}
 		for f.next() {
@@ -165,30 +165,32 @@ func (s *sideFields) field(m *message, which uint64) error {
 				span.Length = uint32(f.bits)
 			}
 		}
-		s.spans = append(s.spans, span)
-		return f.err
-	case which == 1 && packed:
-		for b := m.bytes; len(b) > 0; {
-			v, n := protowire.ConsumeVarint(b)
-			if n < 0 || len(s.deltas) > maxBuckets {
-				return errors.Join(errProtobuf, errBuckets)
-			}
-			s.deltas, b = append(s.deltas, protowire.DecodeZigZag(v)), b[n:]
-		}
+		s.spans, err = append(s.spans, span), f.err
+	case which == 1 && inOne:
+		s.deltas, err = packed(s.deltas, m.bytes, protowire.ConsumeVarint, protowire.DecodeZigZag)
 	case which == 1:
 		s.deltas = append(s.deltas, protowire.DecodeZigZag(m.bits))
-	case which == 2 && packed:
-		for b := m.bytes; len(b) > 0; {
-			v, n := protowire.ConsumeFixed64(b)
-			if n < 0 || len(s.counts) > maxBuckets {
-				return errors.Join(errProtobuf, errBuckets)
-			}
-			s.counts, b = append(s.counts, math.Float64frombits(v)), b[n:]
-		}
+	case which == 2 && inOne:
+		s.counts, err = packed(s.counts, m.bytes, protowire.ConsumeFixed64, math.Float64frombits)
 	case which == 2:
 		s.counts = append(s.counts, m.f64())
 	}
-	return nil
+	return err
+}
+
+// packed adds the numbers of a field that holds many.
+func packed[T any](list []T, b []byte, read func([]byte) (uint64, int), meant func(uint64) T) ([]T, error) {
+	for len(b) > 0 {
+		v, n := read(b)
+		if n < 0 {
+			return list, errProtobuf
+		}
+		if len(list) > maxBuckets {
+			return list, errBuckets
+		}
+		list, b = append(list, meant(v)), b[n:]
+	}
+	return list, nil
 }
 
 // writeNative puts the native histogram beside the text, and a line with its index into it.

@@ -58,11 +58,7 @@ func TestAReceiverThatIsDownForAnHourLosesNothingAndHoldsNobodyUp(t *testing.T) 
 }
 
 func TestARefusedMessageIsNotTriedAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		n := w.notifier()
-		defer n.Stop()
-		mustRoute(t, n, simple("r"))
+	notifying(t, simple("r"), func(t *testing.T, w *world, n *Notifier) {
 		w.set(func() { w.fails["r"] = sdk.Permanent(errors.New("no such channel")) })
 		n.Put([]Alert{firing("High a")})
 		time.Sleep(time.Hour)
@@ -77,11 +73,7 @@ func TestARefusedMessageIsNotTriedAgain(t *testing.T) {
 }
 
 func TestAReceiverMayAskToBeTriedLater(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		n := w.notifier()
-		defer n.Stop()
-		mustRoute(t, n, simple("r"))
+	notifying(t, simple("r"), func(t *testing.T, w *world, n *Notifier) {
 		w.set(func() { w.fails["r"] = sdk.RetryAfter(errors.New("too many requests"), 20*time.Minute) })
 		n.Put([]Alert{firing("High a")})
 		time.Sleep(20 * time.Minute)
@@ -96,11 +88,7 @@ func TestAReceiverMayAskToBeTriedLater(t *testing.T) {
 }
 
 func TestOnlyAFewMessagesAreInFlightToOneReceiver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		n := w.notifier()
-		defer n.Stop()
-		mustRoute(t, n, simple("r", "other"))
+	notifying(t, simple("r", "other"), func(t *testing.T, w *world, n *Notifier) {
 		w.set(func() { w.hangs["r"] = true })
 		for i := range 100 {
 			n.Put([]Alert{firing(fmt.Sprint("High", i))})
@@ -149,11 +137,7 @@ func TestTheReceiptThreadsMessagesOfOneStory(t *testing.T) {
 }
 
 func TestAMessageReads(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		n := w.notifier()
-		defer n.Stop()
-		mustRoute(t, n, simple("r"))
+	notifying(t, simple("r"), func(t *testing.T, w *world, n *Notifier) {
 		a, b := firing("High a:9100 severity=page"), firing("High b:9100 severity=page")
 		a.Annotations = map[string]string{"summary": "a is high", "runbook": "line 1\nline 2\n"}
 		a.GeneratorURL = "http://magpie.example/graph?g0.expr=x&g0.tab=1"

@@ -157,12 +157,19 @@ func run(t *testing.T, name string, f func(t *testing.T, w *world)) {
 	})
 }
 
-func TestAGroupWaitsThenTellsWhatIsNewAndItsEndOnce(t *testing.T) {
+// notifying is a world with a Notifier that has a route.
+func notifying(t *testing.T, route *Route, f func(t *testing.T, w *world, n *Notifier)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		n := w.notifier()
 		defer n.Stop()
-		mustRoute(t, n, simple("r"))
+		mustRoute(t, n, route)
+		f(t, w, n)
+	})
+}
+
+func TestAGroupWaitsThenTellsWhatIsNewAndItsEndOnce(t *testing.T) {
+	notifying(t, simple("r"), func(t *testing.T, w *world, n *Notifier) {
 		n.Put([]Alert{firing("High a")})
 		time.Sleep(10 * time.Second)
 		n.Put([]Alert{firing("High b"), firing("Low c")})
@@ -196,11 +203,7 @@ func TestAGroupWaitsThenTellsWhatIsNewAndItsEndOnce(t *testing.T) {
 }
 
 func TestWhatFiresIsRepeatedAfterTheRepeatInterval(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		n := w.notifier()
-		defer n.Stop()
-		mustRoute(t, n, simple("r"))
+	notifying(t, simple("r"), func(t *testing.T, w *world, n *Notifier) {
 		n.Put([]Alert{firing("High a")})
 		time.Sleep(time.Minute)
 		first := w.attempts()[0].note
@@ -283,11 +286,7 @@ func TestRoutesAndGroups(t *testing.T) {
 }
 
 func TestAnAlertThatNobodyRenewsResolvesByItself(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		n := w.notifier()
-		defer n.Stop()
-		mustRoute(t, n, simple("r"))
+	notifying(t, simple("r"), func(t *testing.T, w *world, n *Notifier) {
 		a := firing("High a")
 		a.ValidFor = 4 * time.Minute
 		for range 10 {
@@ -330,11 +329,7 @@ func TestAClockThatIsSetNotifiesOfNothing(t *testing.T) {
 }
 
 func TestNewRoutesKeepGroupsThatAreTheSame(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		n := w.notifier()
-		defer n.Stop()
-		mustRoute(t, n, simple("r", "old"))
+	notifying(t, simple("r", "old"), func(t *testing.T, w *world, n *Notifier) {
 		w.set(func() { w.fails["old"] = errors.New("down") })
 		n.Put([]Alert{firing("High a")})
 		time.Sleep(time.Minute)
@@ -358,11 +353,7 @@ func TestNewRoutesKeepGroupsThatAreTheSame(t *testing.T) {
 }
 
 func TestAnAlertWhoseOwnReceiversChangeMoves(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		n := w.notifier()
-		defer n.Stop()
-		mustRoute(t, n, simple("r"))
+	notifying(t, simple("r"), func(t *testing.T, w *world, n *Notifier) {
 		a := firing("High a")
 		a.Notify = []string{"me"}
 		n.Put([]Alert{a})
