@@ -70,6 +70,6 @@ func BenchmarkABatchBecomesARequest(b *testing.B) {
 	in := sdk.ReadBatch(1, []sdk.Run{run})
 	b.ReportAllocs()
 	for n := 0; n < b.N; n += samples {
-		encodeFrom(in, 0, 1<<20)
+		encodeFrom(in, 0, 1<<20, nil)
 	}
 }

@@ -61,7 +61,7 @@ const (
 
 // encodeFrom makes a request of the samples from one on, until it has the size; end is the first sample that it does not
 // have. It has at least one, or else refused has: what cannot be sent at all.
-func encodeFrom(in *sdk.Batch, from, limit int) (request []byte, end int, refused []refusal) {
+func encodeFrom(in *sdk.Batch, from, limit int, examples map[int][]sdk.Exemplar) (request []byte, end int, refused []refusal) {
 	var origins []*origin
 	size, i := 0, 0
 	for r := range in.Runs() {
@@ -77,8 +77,8 @@ func encodeFrom(in *sdk.Batch, from, limit int) (request []byte, end int, refuse
 		for k, ref := range run.Refs {
 			if i >= from && size < limit {
 				if end = i + 1; run.Histograms == nil {
-					size += o.add(run.Origin, ref, run.Time(k), run.Values[k])
-				} else if grew, reason := o.addHistogram(run.Origin, ref, run.Time(k), run.Histograms[k]); reason == "" {
+					size += o.add(run.Origin, ref, run.Time(k), run.Values[k], examples[i])
+				} else if grew, reason := o.addHistogram(run.Origin, ref, run.Time(k), run.Histograms[k], examples[i]); reason == "" {
 					size += grew
 				} else {
 					refused = append(refused, refusal{i, i + 1, reason})
@@ -107,13 +107,14 @@ func originOf(o *sdk.Origin) *origin {
 }
 
 // add puts a sample behind the others of its metric, and gives about how much the request grew.
-func (o *origin) add(from *sdk.Origin, ref sdk.Ref, ms int64, v float64) int {
+func (o *origin) add(from *sdk.Origin, ref sdk.Ref, ms int64, v float64, examples []sdk.Exemplar) int {
 	t := o.trackOf(from, ref)
 	s := t.stream
 	grew := o.touch(s)
 	before := len(s.points)
 	stale := math.Float64bits(v) == math.Float64bits(sdk.StaleNaN)
-	length := len(t.labels) + 9 + 9
+	exemplars := appendExemplars(nil, 5, examples)
+	length := len(t.labels) + 9 + 9 + len(exemplars)
 	if stale {
 		length -= 9 - 2
 	}
@@ -131,6 +132,7 @@ func (o *origin) add(from *sdk.Origin, ref sdk.Ref, ms int64, v float64) int {
 	} else {
 		s.points = appendFixed64(s.points, 4, math.Float64bits(v))
 	}
+	s.points = append(s.points, exemplars...)
 	return grew + len(s.points) - before
 }
 

@@ -20,7 +20,7 @@ const (
 
 // addHistogram puts a native histogram behind the others of its metric: an exponential histogram, or one with explicit
 // bounds where it has custom ones. It gives about how much the request grew, or why it cannot be sent.
-func (o *origin) addHistogram(from *sdk.Origin, ref sdk.Ref, ms int64, h *sdk.Histogram) (grew int, reason string) {
+func (o *origin) addHistogram(from *sdk.Origin, ref sdk.Ref, ms int64, h *sdk.Histogram, examples []sdk.Exemplar) (grew int, reason string) {
 	switch {
 	case h.Reset == sdk.NotCounter:
 		return 0, gaugeHistogram
@@ -49,14 +49,14 @@ func (o *origin) addHistogram(from *sdk.Origin, ref sdk.Ref, ms int64, h *sdk.Hi
 		for _, bound := range h.Custom {
 			body = appendFixed64(body, 7, math.Float64bits(bound))
 		}
-		body = t.appendLabels(body, 9)
+		body = appendExemplars(t.appendLabels(body, 9), 8, examples)
 	} else {
 		body = protowire.AppendVarint(append(body, 6<<3|byte(asVarint)), protowire.EncodeZigZag(int64(h.Schema)))
 		body = appendFixed64(body, 7, uint64(h.ZeroCount))
 		body = appendBuckets(body, 8, lowest, positive)
 		body = appendBuckets(body, 9, lowestNegative, negative)
 		body = appendFixed64(body, 14, math.Float64bits(h.ZeroThreshold))
-		body = t.appendLabels(body, 1)
+		body = appendExemplars(t.appendLabels(body, 1), 11, examples)
 	}
 	s := o.nativeStream(from, ref, t, n)
 	grew = o.touch(s)

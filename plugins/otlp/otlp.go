@@ -43,8 +43,9 @@
 // the sample before it. All else is a gauge, but for the _bucket, _sum and _count series of histograms and summaries: these
 // go one by one, as sums that are not monotonic. That keeps names and values through a Prometheus or a Magpie at the other
 // end; a backend that wants whole classic histograms does not get them. Native histograms are sent as exponential ones, those
-// with custom buckets as histograms with explicit bounds. Staleness markers become the flag "no recorded value". Exemplars are
-// not sent.
+// with custom buckets as histograms with explicit bounds. Staleness markers become the flag "no recorded value". An exemplar
+// goes with the first point of its series (of a classic histogram: of its bucket) that is not older, or else the last; one
+// whose series has no sample in the batch is left out.
 //
 // # Sink: delivery
 //
@@ -80,6 +81,7 @@
 //	intake.go, request.go, points.go       from a request to samples
 //	exponential.go, exemplars.go           exponential histograms, exemplars
 //	context.go, names.go, attributes.go    what is known of a sender; names and labels
-//	sink.go, post.go, encode.go, native.go the sink: a batch's way, requests and answers, messages
+//	sink.go, post.go, encode.go, native.go,
+//	examples.go                            the sink: a batch's way, requests and answers, messages
 //	protobuf.go                            reading protobuf in place
 package main

@@ -84,8 +84,9 @@ func openSink(_ context.Context, cfg *SinkConfig, host sdk.Host) (*exporter, err
 
 // job is how far a batch is. It outlives a failed Write: the next attempt goes on behind what the receiver has.
 type job struct {
-	next    int // samples before it are settled
-	dropped []refusal
+	next     int // samples before it are settled
+	dropped  []refusal
+	examples map[int][]sdk.Exemplar // by sample
 }
 
 // refusal is a stretch of samples that the receiver will not have.
@@ -99,7 +100,7 @@ func (e *exporter) Write(ctx context.Context, in *sdk.Batch) error {
 	e.mu.Lock()
 	j := e.jobs[in]
 	if j == nil {
-		j = &job{}
+		j = &job{examples: examplesOf(in)}
 		e.jobs[in] = j
 	}
 	e.mu.Unlock()
@@ -121,7 +122,7 @@ func (e *exporter) Write(ctx context.Context, in *sdk.Batch) error {
 func (e *exporter) advance(ctx context.Context, in *sdk.Batch, j *job) error {
 	limit := int(e.cfg.MaxRequestSize)
 	for j.next < in.Len() {
-		body, end, refused := encodeFrom(in, j.next, limit)
+		body, end, refused := encodeFrom(in, j.next, limit, j.examples)
 		if len(refused) == end-j.next {
 			j.dropped = append(j.dropped, refused...)
 			j.next = end

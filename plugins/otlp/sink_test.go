@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"net"
 	"net/http"
@@ -110,7 +111,9 @@ func TestOurSinkSendsIntoOurSource(t *testing.T) {
 // prometheusServer is the OTLP endpoint of Prometheus 3 over its database.
 func prometheusServer(t *testing.T) (address string, db *tsdb.DB) {
 	t.Helper()
-	db, err := tsdb.Open(t.TempDir(), slog.New(slog.DiscardHandler), nil, tsdb.DefaultOptions(), nil)
+	options := tsdb.DefaultOptions()
+	options.EnableExemplarStorage, options.MaxExemplars = true, 100
+	db, err := tsdb.Open(t.TempDir(), slog.New(slog.DiscardHandler), nil, options, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -403,5 +406,84 @@ func TestNativeHistogramsComeThrough(t *testing.T) {
 		if found := got.Find("latency_seconds_bucket", "n", "custom", "le", le); len(found) != 1 || found[0].Value != want {
 			t.Errorf("le %s: %s", le, found)
 		}
+	}
+}
+
+func TestExemplarsGoWithTheirPoints(t *testing.T) {
+	t.Parallel()
+	c, overGRPC, _ := listening(t, plugintest.Config{"target_info": false}, plugintest.Settings(sdk.SourceSettings{Interval: time.Hour}))
+	address, db := prometheusServer(t)
+	ours := plugintest.Open(t, sink, plugintest.Config{"endpoint": "http://" + overGRPC, "max_request_size": 16 << 10})
+	theirs := plugintest.Open(t, sink, plugintest.Config{"protocol": "http", "endpoint": address + "/api/v1/otlp/v1/metrics"})
+	at := time.Now().Truncate(time.Millisecond)
+	const trace, span = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+	want := map[string]string{}
+	fill := func(b *sdk.Batch) {
+		b.Time = at
+		put := func(e sdk.Exemplar, kind sdk.MetricType, family string, h *sdk.Histogram, pairs ...string) {
+			ref := b.Series(sdk.Series{Labels: sdk.NewLabels(append(pairs, "job", "j")...), Family: &sdk.Family{Name: family, Type: kind}})
+			if h == nil {
+				b.Put(ref, 5)
+			} else {
+				b.PutHistogram(ref, h)
+			}
+			b.PutExemplar(ref, e)
+			e.Time = at.Add(-time.Second)
+			want[sdk.NewLabels(append(pairs, "job", "j")...).String()] = fmt.Sprint(e)
+		}
+		ids := sdk.Exemplar{Labels: sdk.NewLabels("span_id", span, "trace_id", trace, "user", "ada"), Value: 0.7, Time: at.Add(-time.Second)}
+		short := sdk.Exemplar{Labels: sdk.NewLabels("trace_id", "no hex"), Value: 3, Time: at.Add(-time.Second)}
+		put(ids, sdk.CounterType, "requests_total", nil, "__name__", "requests_total")
+		put(short, sdk.CounterType, "requests_total", nil, "__name__", "requests_total", "code", "500")
+		put(ids, sdk.HistogramType, "latency_seconds", nil, "__name__", "latency_seconds_bucket", "le", "1")
+		put(ids, sdk.HistogramType, "native", &sdk.Histogram{Schema: 1, Count: 1, Sum: 0.7, PositiveSpans: []sdk.Span{{Length: 1}}, Positive: []float64{1}}, "__name__", "native")
+		b.PutExemplar(b.Series(sdk.Series{Labels: sdk.NewLabels("__name__", "without_a_sample")}), ids)
+	}
+	fill(ours.Batch())
+	fill(theirs.Batch())
+	if a, b := ours.Write(), theirs.Write(); a.Stored != 4 || b.Stored != 4 {
+		t.Fatalf("%v, %v", a, b)
+	}
+	c.Next()
+	got := map[string]string{}
+	for _, e := range c.Exemplars() {
+		got[e.Series.String()] = fmt.Sprint(e.Exemplar)
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got\n%v\nwant\n%v", got, want)
+	}
+	q, err := db.ExemplarQuerier(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := q.Select(0, math.MaxInt64, []*labels.Matcher{labels.MustNewMatcher(labels.MatchRegexp, "__name__", ".+")})
+	if err != nil || len(found) != len(want) {
+		t.Errorf("Prometheus has the exemplars of %d series, %v: %v", len(found), err, found)
+	}
+}
+
+func TestAnExemplarGoesWithTheFirstSampleThatIsNotOlder(t *testing.T) {
+	t.Parallel()
+	now := time.UnixMilli(1_700_000_000_000)
+	defs := map[sdk.Ref]sdk.Series{1: {Labels: sdk.NewLabels("__name__", "a")}, 2: {Labels: sdk.NewLabels("__name__", "b")}}
+	origin := sdk.NewOrigin("source.test.main", func(ref sdk.Ref) (sdk.Series, bool) { s, ok := defs[ref]; return s, ok })
+	run := func(after time.Duration, refs ...sdk.Ref) sdk.Run {
+		return sdk.Run{Origin: origin, Base: now.Add(after).UnixMilli(), Refs: refs, Values: make([]float64, len(refs))}
+	}
+	example := func(ref sdk.Ref, after time.Duration) sdk.RefExemplar {
+		return sdk.RefExemplar{Ref: ref, Exemplar: sdk.Exemplar{Value: after.Seconds(), Time: now.Add(after)}}
+	}
+	in := sdk.ReadBatch(1, []sdk.Run{
+		run(10*time.Second, 1, 2), run(20*time.Second, 2, 1), run(30*time.Second, 1),
+		{Origin: origin, Exemplars: []sdk.RefExemplar{example(1, 5*time.Second), example(1, 10*time.Second), example(1, 15*time.Second), example(2, 15*time.Second), example(2, time.Minute), example(3, 0)}},
+	})
+	got := map[int][]float64{}
+	for i, list := range examplesOf(in) {
+		for _, e := range list {
+			got[i] = append(got[i], e.Value)
+		}
+	}
+	if text := fmt.Sprint(got); text != "map[0:[5 10] 2:[15 60] 3:[15]]" {
+		t.Error(text)
 	}
 }
