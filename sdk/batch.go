@@ -302,7 +302,7 @@ func NewOrigin(address string, lookup func(Ref) (Series, bool)) *Origin {
 // Series decodes the definition of a series; it makes new strings at every call.
 func (o *Origin) Series(ref Ref) (Series, bool) { return o.lookup(ref) }
 
-// Forgetter is an optional interface of sinks: Forget is called between batches when series of an origin will not come
+// Forgetter is an optional interface of sinks and Derivations: Forget is called between batches when series of an origin will not come
 // again (refs nil: none of them), so that what was kept under their refs can be freed.
 type Forgetter interface {
 	Forget(o *Origin, refs []Ref)

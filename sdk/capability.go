@@ -23,7 +23,8 @@ type Type struct {
 	Live      bool   `json:"live,omitempty"`       // takes a changed configuration in place
 	Validates bool   `json:"validates,omitempty"`  // its Config has checks of its own
 
-	Histograms bool `json:"histograms,omitempty"` // a sink that takes native histograms
+	Derives    bool `json:"derives,omitempty"`    // a processor of samples
+	Histograms bool `json:"histograms,omitempty"` // a sink or processor that takes native histograms
 	Exemplars  bool `json:"exemplars,omitempty"`  // a sink that takes exemplars
 	Gathers    int  `json:"gathers,omitempty"`    // a sink that is handed about so many samples at once, if they are waiting
 }
@@ -89,6 +90,13 @@ func StreamSource[C any, T Streamer](open Open[C, T], opts ...Option) Capability
 // Processor offers a processor of series.
 func Processor[C any, T Mapper](open Open[C, T], opts ...Option) Capability {
 	return capability(KindProcessor, open, opts)
+}
+
+// SampleProcessor offers a processor of samples.
+func SampleProcessor[C any, T Deriver](open Open[C, T], opts ...Option) Capability {
+	c := capability(KindProcessor, open, opts)
+	c.Type.Derives = true
+	return c
 }
 
 // Sink offers a sink.

@@ -81,6 +81,27 @@ type Mapper interface {
 	MapSeries(Series) (Series, bool)
 }
 
+// Deriver is a processor of samples: what it makes of them goes on in their place.
+type Deriver interface {
+	// Derive begins the work on the samples of one pipeline, or goes on with it: state is what the last Snapshot gave whose
+	// batches were kept, nil at first. It may be of an earlier configuration of the component.
+	Derive(state []byte) (Derivation, error)
+}
+
+// Derivation is a Deriver's work on one pipeline. Its calls are one after another.
+//
+// What Process sets, the place in the log up to which it was handed samples, and the Snapshot taken there are made durable
+// together, every few seconds. After a failure another Derivation goes on from there, so that every sample counts exactly
+// once, whatever dies.
+type Derivation interface {
+	// Process takes a batch and sets in out what comes of it, with times of their own (PutAt) or at out.Time. Samples that it
+	// does not take are dropped with in.Drop(i, reason). A Permanent error drops the whole batch; after any other error, which
+	// must leave no trace, Process is called again with the same batch. out is the same each time: its refs stay defined.
+	Process(ctx context.Context, in, out *Batch) error
+	// Snapshot gives all that is needed to go on, at most 8 MiB; nil for a processor without memory.
+	Snapshot() ([]byte, error)
+}
+
 // Writer is a sink. nil acknowledges the batch but for the samples that were dropped with in.Drop(i, reason). A Permanent
 // error drops the whole batch, counted; any other error makes the SDK call Write again with the same batch (same in.ID())
 // after a pause. The batch is valid only during the call.

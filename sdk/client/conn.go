@@ -268,9 +268,13 @@ func (c *Conn) Produce(ctx context.Context) (grpc.BidiStreamingClient[wire.Down,
 	return c.rpc.Produce(ctx)
 }
 
-// Consume opens the stream to one sink.
-func (c *Conn) Consume(ctx context.Context, component uint32) (grpc.BidiStreamingClient[wire.Packet, wire.Up], error) {
-	return c.rpc.Consume(metadata.AppendToOutgoingContext(ctx, wire.ComponentKey, strconv.FormatUint(uint64(component), 10)))
+// Consume opens the stream to one sink; derives is the stream of a processor's output, 0 for a sink.
+func (c *Conn) Consume(ctx context.Context, component, derives uint32) (grpc.BidiStreamingClient[wire.Packet, wire.Up], error) {
+	ctx = metadata.AppendToOutgoingContext(ctx, wire.ComponentKey, strconv.FormatUint(uint64(component), 10))
+	if derives != 0 {
+		ctx = metadata.AppendToOutgoingContext(ctx, wire.DerivesKey, strconv.FormatUint(uint64(derives), 10))
+	}
+	return c.rpc.Consume(ctx)
 }
 
 // ServeHost answers the plugin's calls until the stream ends.

@@ -358,7 +358,7 @@ func (p *Component) Batch() *sdk.Batch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.sink == nil {
-		stream, err := p.Conn.Consume(p.t.Context(), p.Number)
+		stream, err := p.Conn.Consume(p.t.Context(), p.Number, 0)
 		if err != nil {
 			p.t.Fatal(err)
 		}

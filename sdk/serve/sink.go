@@ -19,34 +19,64 @@ import (
 // gatherAhead is how many packets may wait for a sink that gathers them.
 const gatherAhead = 64
 
-// Consume feeds one Writer from one pipeline. One packet is read ahead while another is written, or many for a sink that
-// gathers; the daemon's window bounds what is on the way.
-func (s *Server) Consume(stream grpc.BidiStreamingServer[wire.Packet, wire.Up]) error {
-	md, _ := metadata.FromIncomingContext(stream.Context())
-	if len(md[wire.ComponentKey]) != 1 {
-		return status.Error(codes.InvalidArgument, "the metadata lacks "+wire.ComponentKey)
-	}
-	number, err := strconv.ParseUint(md[wire.ComponentKey][0], 10, 32)
+// consumed is the plugin's end of a Consume stream.
+type consumed = grpc.BidiStreamingServer[wire.Packet, wire.Up]
+
+// Consume feeds one Writer, or one Deriver, from one pipeline. One packet is read ahead while another is written, or many
+// for a sink that gathers; the daemon's window bounds what is on the way.
+func (s *Server) Consume(stream consumed) error {
+	number, err := numberOf(stream, wire.ComponentKey)
 	if err != nil {
-		return status.Error(codes.InvalidArgument, err.Error())
+		return err
 	}
-	c, err := s.component(uint32(number))
+	c, err := s.component(number)
 	if err != nil {
 		return status.Error(codes.NotFound, err.Error())
 	}
-	writer, ok := c.open.Impl.(sdk.Writer)
-	if !ok {
+	ctx, cancel := context.WithCancelCause(stream.Context())
+	defer cancel(nil)
+	f := &feed{stream: stream, component: c, decoder: wire.NewDecoder()}
+	if deriver, ok := c.open.Impl.(sdk.Deriver); ok {
+		return f.derive(ctx, cancel, deriver)
+	}
+	var ok bool
+	if f.writer, ok = c.open.Impl.(sdk.Writer); !ok {
 		return status.Error(codes.Unimplemented, "not a sink")
 	}
-	ctx, cancel := context.WithCancel(stream.Context())
-	defer cancel()
-	f := &feed{stream: stream, component: c, writer: writer, decoder: wire.NewDecoder()}
 	ahead := 1
 	if c.offer.Gathers > 0 {
 		ahead = gatherAhead
 	}
-	packets := make(chan *wire.Raw, ahead)
-	failed := make(chan error, 1)
+	packets, failed := receive(ctx, stream, ahead)
+	for raw := range packets {
+		if err := f.take(ctx, raw, packets); err != nil {
+			return err
+		}
+		if f.unsent++; len(packets) == 0 || f.unsent >= 8 { // with more coming, the ack may wait for a few
+			if err := f.acknowledge(); err != nil {
+				return err
+			}
+		}
+	}
+	return ended(failed)
+}
+
+// numberOf reads a number from the metadata of a stream.
+func numberOf(stream consumed, key string) (uint32, error) {
+	md, _ := metadata.FromIncomingContext(stream.Context())
+	if len(md[key]) != 1 {
+		return 0, status.Error(codes.InvalidArgument, "the metadata lacks "+key)
+	}
+	number, err := strconv.ParseUint(md[key][0], 10, 32)
+	if err != nil {
+		return 0, status.Error(codes.InvalidArgument, err.Error())
+	}
+	return uint32(number), nil
+}
+
+// receive reads packets ahead until the stream ends; failed then tells why.
+func receive(ctx context.Context, stream consumed, ahead int) (packets chan *wire.Raw, failed chan error) {
+	packets, failed = make(chan *wire.Raw, ahead), make(chan error, 1)
 	go func() {
 		defer close(packets)
 		for {
@@ -58,15 +88,15 @@ func (s *Server) Consume(stream grpc.BidiStreamingServer[wire.Packet, wire.Up]) 
 			select {
 			case packets <- raw:
 			case <-ctx.Done():
+				failed <- ctx.Err()
 				return
 			}
 		}
 	}()
-	for raw := range packets {
-		if err := f.take(ctx, raw, packets); err != nil {
-			return err
-		}
-	}
+	return packets, failed
+}
+
+func ended(failed <-chan error) error {
 	if err := <-failed; !errors.Is(err, io.EOF) {
 		return err
 	}
@@ -75,7 +105,7 @@ func (s *Server) Consume(stream grpc.BidiStreamingServer[wire.Packet, wire.Up]) 
 
 // feed is the state of one Consume.
 type feed struct {
-	stream    grpc.BidiStreamingServer[wire.Packet, wire.Up]
+	stream    consumed
 	component *component
 	writer    sdk.Writer
 	decoder   *wire.Decoder
@@ -83,8 +113,7 @@ type feed struct {
 	unsent    int
 }
 
-// take writes a packet, with those that came while the last one was written if the sink gathers, and acknowledges it; with
-// more coming, the ack may wait for a few.
+// take writes a packet, with those that came while the last one was written if the sink gathers.
 func (f *feed) take(ctx context.Context, raw *wire.Raw, packets <-chan *wire.Raw) error {
 	var (
 		runs      []sdk.Run
@@ -126,9 +155,11 @@ func (f *feed) take(ctx context.Context, raw *wire.Raw, packets <-chan *wire.Raw
 	}
 	wire.Forget(forgotten)
 	f.pending.Position = last
-	if f.unsent++; len(packets) > 0 && f.unsent < 8 {
-		return nil
-	}
+	return nil
+}
+
+// acknowledge tells the daemon what was taken since it was told last.
+func (f *feed) acknowledge() error {
 	f.unsent = 0
 	err := f.stream.Send(&wire.Up{Message: &wire.Up_Ack{Ack: &f.pending}})
 	f.pending = wire.SinkAck{}
@@ -153,7 +184,7 @@ func (f *feed) write(ctx context.Context, batch *sdk.Batch) error {
 	for troubled := false; ; {
 		err := sdk.Recover("Write", func() error { return f.writer.Write(ctx, batch) })
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
 		dropped := batch.Dropped()
 		if err == nil || sdk.AsProblem(err).Permanent {

@@ -29,6 +29,9 @@ const window = 4 << 20
 // ComponentKey is the metadata key of Consume: the number of the sink.
 const ComponentKey = "magpie-component"
 
+// DerivesKey is the metadata key of Consume for a processor of samples: the number of the stream of its output.
+const DerivesKey = "magpie-derives"
+
 // ServerOptions are a plugin's.
 func ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{

@@ -453,6 +453,7 @@ type Type struct {
 	Validates     bool                   `protobuf:"varint,13,opt,name=validates,proto3" json:"validates,omitempty"`                 // has checks of its own
 	Histograms    bool                   `protobuf:"varint,14,opt,name=histograms,proto3" json:"histograms,omitempty"`               // a sink that takes native histograms
 	Exemplars     bool                   `protobuf:"varint,15,opt,name=exemplars,proto3" json:"exemplars,omitempty"`                 // a sink that takes exemplars
+	Derives       bool                   `protobuf:"varint,16,opt,name=derives,proto3" json:"derives,omitempty"`                     // a processor of samples
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -588,6 +589,13 @@ func (x *Type) GetHistograms() bool {
 func (x *Type) GetExemplars() bool {
 	if x != nil {
 		return x.Exemplars
+	}
+	return false
+}
+
+func (x *Type) GetDerives() bool {
+	if x != nil {
+		return x.Derives
 	}
 	return false
 }
@@ -2426,7 +2434,7 @@ func (x *DropSeries) GetRefs() []uint32 {
 	return nil
 }
 
-// Up comes from a sink.
+// Up comes from a sink or a processor of samples.
 type Up struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Message:
@@ -2434,6 +2442,7 @@ type Up struct {
 	//	*Up_Ack
 	//	*Up_Trouble
 	//	*Up_Credit
+	//	*Up_Derived
 	Message       isUp_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2503,6 +2512,15 @@ func (x *Up) GetCredit() *Credit {
 	return nil
 }
 
+func (x *Up) GetDerived() []byte {
+	if x != nil {
+		if x, ok := x.Message.(*Up_Derived); ok {
+			return x.Derived
+		}
+	}
+	return nil
+}
+
 type isUp_Message interface {
 	isUp_Message()
 }
@@ -2519,11 +2537,17 @@ type Up_Credit struct {
 	Credit *Credit `protobuf:"bytes,3,opt,name=credit,proto3,oneof"`
 }
 
+type Up_Derived struct {
+	Derived []byte `protobuf:"bytes,4,opt,name=derived,proto3,oneof"` // frames of a processor's output, at most 1 MiB; kept together with the ack that follows, or not at all
+}
+
 func (*Up_Ack) isUp_Message() {}
 
 func (*Up_Trouble) isUp_Message() {}
 
 func (*Up_Credit) isUp_Message() {}
+
+func (*Up_Derived) isUp_Message() {}
 
 // SinkAck: everything up to position is stored or dropped. The counts are of the positions since the last ack.
 type SinkAck struct {
@@ -3620,7 +3644,7 @@ const file_magpie_proto_rawDesc = "" +
 	"\x03sdk\x18\x03 \x01(\tR\x03sdk\x12%\n" +
 	"\x05types\x18\x04 \x03(\v2\x0f.magpie.v1.TypeR\x05types\x12+\n" +
 	"\ametrics\x18\x05 \x03(\v2\x11.magpie.v1.MetricR\ametrics\x12\x1a\n" +
-	"\bfeatures\x18\x06 \x03(\tR\bfeatures\"\x82\x03\n" +
+	"\bfeatures\x18\x06 \x03(\tR\bfeatures\"\x9c\x03\n" +
 	"\x04Type\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x10\n" +
@@ -3640,7 +3664,8 @@ const file_magpie_proto_rawDesc = "" +
 	"\n" +
 	"histograms\x18\x0e \x01(\bR\n" +
 	"histograms\x12\x1c\n" +
-	"\texemplars\x18\x0f \x01(\bR\texemplars\"h\n" +
+	"\texemplars\x18\x0f \x01(\bR\texemplars\x12\x18\n" +
+	"\aderives\x18\x10 \x01(\bR\aderives\"h\n" +
 	"\x06Schema\x124\n" +
 	"\n" +
 	"attributes\x18\x01 \x03(\v2\x14.magpie.v1.AttributeR\n" +
@@ -3794,11 +3819,12 @@ const file_magpie_proto_rawDesc = "" +
 	"\n" +
 	"DropSeries\x12\x1c\n" +
 	"\tcomponent\x18\x01 \x01(\rR\tcomponent\x12\x12\n" +
-	"\x04refs\x18\x02 \x03(\rR\x04refs\"\x94\x01\n" +
+	"\x04refs\x18\x02 \x03(\rR\x04refs\"\xb0\x01\n" +
 	"\x02Up\x12&\n" +
 	"\x03ack\x18\x01 \x01(\v2\x12.magpie.v1.SinkAckH\x00R\x03ack\x12.\n" +
 	"\atrouble\x18\x02 \x01(\v2\x12.magpie.v1.ProblemH\x00R\atrouble\x12+\n" +
-	"\x06credit\x18\x03 \x01(\v2\x11.magpie.v1.CreditH\x00R\x06creditB\t\n" +
+	"\x06credit\x18\x03 \x01(\v2\x11.magpie.v1.CreditH\x00R\x06credit\x12\x1a\n" +
+	"\aderived\x18\x04 \x01(\fH\x00R\aderivedB\t\n" +
 	"\amessage\"\xe2\x01\n" +
 	"\aSinkAck\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\x06R\bposition\x12\x16\n" +
@@ -4086,6 +4112,7 @@ func file_magpie_proto_init() {
 		(*Up_Ack)(nil),
 		(*Up_Trouble)(nil),
 		(*Up_Credit)(nil),
+		(*Up_Derived)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -65,7 +65,9 @@ type PluginClient interface {
 	Host(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[HostReply, HostCall], error)
 	// What the sources of this process collect. Opened once, before the first source.
 	Produce(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Down, Packet], error)
-	// What one sink or store gets from one pipeline; metadata "magpie-component" is the sink's number in decimal.
+	// What one sink, store or processor of samples gets from one pipeline; metadata "magpie-component" is its number in
+	// decimal, "magpie-derives" that of the stream which a processor's output makes. A processor is first sent the state that
+	// it goes on with, as the CHECKPOINT "state" of that stream.
 	Consume(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[Packet, Up], error)
 	// The series of a processor, asked once per series.
 	MapSeries(ctx context.Context, in *MapRequest, opts ...grpc.CallOption) (*MapResponse, error)
@@ -298,7 +300,9 @@ type PluginServer interface {
 	Host(grpc.BidiStreamingServer[HostReply, HostCall]) error
 	// What the sources of this process collect. Opened once, before the first source.
 	Produce(grpc.BidiStreamingServer[Down, Packet]) error
-	// What one sink or store gets from one pipeline; metadata "magpie-component" is the sink's number in decimal.
+	// What one sink, store or processor of samples gets from one pipeline; metadata "magpie-component" is its number in
+	// decimal, "magpie-derives" that of the stream which a processor's output makes. A processor is first sent the state that
+	// it goes on with, as the CHECKPOINT "state" of that stream.
 	Consume(grpc.BidiStreamingServer[Packet, Up]) error
 	// The series of a processor, asked once per series.
 	MapSeries(context.Context, *MapRequest) (*MapResponse, error)

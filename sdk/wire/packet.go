@@ -60,13 +60,19 @@ func ParsePacket(b []byte) (p PacketView, err error) {
 		}
 		b = b[n:]
 	}
-	if len(p.Frames) > 0 && uintptr(unsafe.Pointer(&p.Frames[0]))%8 != 0 {
-		aligned := make([]uint64, (len(p.Frames)+7)/8)
-		c := unsafe.Slice((*byte)(unsafe.Pointer(&aligned[0])), len(p.Frames))
-		copy(c, p.Frames)
-		p.Frames = c
-	}
+	p.Frames = Aligned(p.Frames)
 	return p, nil
+}
+
+// Aligned is b, or a copy of it, at an address that columns can be read from.
+func Aligned(b []byte) []byte {
+	if len(b) == 0 || uintptr(unsafe.Pointer(&b[0]))%8 == 0 {
+		return b
+	}
+	aligned := make([]uint64, (len(b)+7)/8)
+	c := unsafe.Slice((*byte)(unsafe.Pointer(&aligned[0])), len(b))
+	copy(c, b)
+	return c
 }
 
 // putPacketHeader writes the 32 bytes before frames of so many bytes.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math"
@@ -268,6 +269,7 @@ func FuzzDecode(f *testing.F) {
 	l.carry(b)
 	f.Add(append(l.frames, l.frames...))
 	f.Add(AppendRefs(AppendRefs(nil, Header{Kind: Stale, Stream: 3}, []sdk.Ref{0}), Header{Kind: Retire, Stream: 3}, []sdk.Ref{0}))
+	f.Add(AppendCheckpoint(nil, 3, "state", []byte("so far")))
 	f.Fuzz(func(t *testing.T, frames []byte) {
 		if view, err := ParsePacket(frames); err == nil {
 			read(view.Frames)
@@ -306,6 +308,48 @@ func read(frames []byte) {
 			r.Families()
 		case Histograms, Exemplars:
 			r.Check()
+		case Checkpoint:
+			new(Checkpoints).Add(&r.Frame)
 		}
+	}
+}
+
+func TestACheckpointIsWholeOrNotThere(t *testing.T) {
+	for _, size := range []int{0, 1, maxPart, maxPart + 1, MaxCheckpoint} {
+		value := make([]byte, size)
+		for i := range value {
+			value[i] = byte(i * 7 / 3)
+		}
+		frames := AppendCheckpoint(nil, 3, "state", value)
+		var got Checkpoints
+		last := ""
+		for r := Read(frames); r.Next(); {
+			if last != "" {
+				t.Fatalf("%d bytes: something follows the whole", size)
+			}
+			key, v, whole, err := got.Add(&r.Frame)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if whole {
+				if last = key; !bytes.Equal(v, value) {
+					t.Fatalf("%d bytes: another value came", size)
+				}
+			}
+		}
+		if last != "state" {
+			t.Errorf("%d bytes did not come", size)
+		}
+	}
+	frames := AppendCheckpoint(nil, 3, "state", make([]byte, 3*maxPart))
+	r := Read(frames)
+	r.Next()
+	first := r.Frame
+	r.Next()
+	r.Next()
+	var got Checkpoints
+	got.Add(&first)
+	if _, _, whole, err := got.Add(&r.Frame); whole || err != nil {
+		t.Errorf("a value that lacks a part counts as whole (%v)", err)
 	}
 }

@@ -142,6 +142,29 @@ func (c *Cursor) Commit(position uint64) {
 	}
 }
 
+// Mark is the place of a position that was read and not committed, as Restore takes it.
+func (c *Cursor) Mark(position uint64) (samples uint64) {
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	samples = c.committed.samples
+	for _, s := range c.passed {
+		if s.position <= position {
+			samples = max(samples, s.samples)
+		}
+	}
+	return samples
+}
+
+// Restore moves the cursor forward to a place that is known from elsewhere to be done.
+func (c *Cursor) Restore(position, samples uint64) {
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	if position > c.committed.position && position < c.log.next {
+		c.pass(mark{position, max(samples, c.committed.samples)})
+		c.log.dirty = true
+	}
+}
+
 // pass takes a place for done, with the samples as far as they were read.
 func (c *Cursor) pass(to mark) {
 	for len(c.passed) > 0 && c.passed[0].position <= to.position {

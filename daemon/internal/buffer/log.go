@@ -17,7 +17,8 @@
 // definitions in use (Options.Carry), so that every suffix of the log can be read alone.
 //
 // Whatever the disk does, an append is either told that it is durable, which it is told only after an fsync without an
-// error, or it waits: while the disk refuses, what was taken stays in memory (at most 16 MiB) and Append takes no more.
+// error, or it waits: while the disk refuses, what was taken stays in memory (at most 8 MiB and one append) and Append takes
+// no more.
 package buffer
 
 import (
@@ -54,7 +55,7 @@ type Options struct {
 	open    func(path string, flag int) (file, error) // tests put faults here
 }
 
-// Log is an open log. Memory: the cursors, and what waits for an fsync, at most 16 MiB.
+// Log is an open log. Memory: the cursors, and what waits for an fsync: twice 8 MiB and one append at most.
 type Log struct {
 	dir  string
 	o    Options
@@ -183,12 +184,27 @@ func (l *Log) Definitions(visit func(payload []byte)) {
 	}
 }
 
+// Entry is a record to be appended.
+type Entry struct {
+	Payload []byte
+	Samples int
+	Defines bool
+}
+
 // Append takes a record and calls done once it is durable; done is told an error only if the log is closed before that.
 // defines says that the payload holds definitions. The payload is not kept. After an error nothing was taken, and done is
 // not called: the disk refuses, and it is worth trying again later, but for net.ErrClosed.
 func (l *Log) Append(payload []byte, samples int, defines bool, done func(error)) error {
-	if len(payload) > MaxRecord || len(payload)%8 != 0 {
-		return fmt.Errorf("a record of %d bytes: at most %d, a multiple of 8", len(payload), MaxRecord)
+	return l.AppendTogether(done, Entry{payload, samples, defines})
+}
+
+// AppendTogether is Append for records that become durable together or not at all: a segment that holds the last of them
+// holds them all.
+func (l *Log) AppendTogether(done func(error), entries ...Entry) error {
+	for _, e := range entries {
+		if len(e.Payload) > MaxRecord || len(e.Payload)%8 != 0 {
+			return fmt.Errorf("a record of %d bytes: at most %d, a multiple of 8", len(e.Payload), MaxRecord)
+		}
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -204,32 +220,42 @@ func (l *Log) Append(payload []byte, samples int, defines bool, done func(error)
 	case l.failed != nil:
 		return l.failed
 	}
-	l.append(payload, samples, defines, done)
+	l.appendAll(done, entries)
 	return nil
 }
 
-// Insist takes a record even while the disk refuses: one of the daemon's own, which is small, and without which what
+// Insist takes records together even while the disk refuses: of the daemon's own, which are small, and without which what
 // comes later makes no sense. done is told as by Append.
-func (l *Log) Insist(payload []byte, samples int, done func(error)) {
+func (l *Log) Insist(done func(error), entries ...Entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.closed {
-		l.append(payload, samples, true, done)
+		l.appendAll(done, entries)
 	}
 }
 
-func (l *Log) append(payload []byte, samples int, defines bool, done func(error)) {
-	h := header{length: uint32(len(payload)), position: l.next, before: l.samples, samples: uint32(samples)}
-	if defines {
+func (l *Log) appendAll(done func(error), entries []Entry) {
+	for i, e := range entries {
+		last := done
+		if i+1 < len(entries) {
+			last = func(error) {}
+		}
+		l.append(e, last)
+	}
+}
+
+func (l *Log) append(e Entry, done func(error)) {
+	h := header{length: uint32(len(e.Payload)), position: l.next, before: l.samples, samples: uint32(e.Samples)}
+	if e.Defines {
 		h.flags = flagDefines
 	}
 	b := &l.pending
 	if len(b.waiting) == 0 {
 		b.first = mark{l.next - 1, l.samples}
 	}
-	b.bytes = h.appendTo(b.bytes, l.seed, payload)
+	b.bytes = h.appendTo(b.bytes, l.seed, e.Payload)
 	l.next++
-	l.samples += uint64(samples)
+	l.samples += uint64(e.Samples)
 	b.last = mark{h.position, l.samples}
 	b.waiting = append(b.waiting, done)
 	poke(l.wake)

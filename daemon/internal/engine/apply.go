@@ -298,15 +298,18 @@ func (c *change) commit() {
 		}
 	}
 	if booting {
-		stores := map[string]bool{}
+		own := map[string]bool{} // what the daemon itself makes
 		for _, g := range c.built.Desired.Groups {
-			stores[rulesAddress(g.Store)] = true
+			own[rulesAddress(g.Store)] = true
 		}
 		for _, m := range c.built.Desired.Moved {
 			if c.desired[m.To] != nil {
-				stores[m.From] = true
+				own[m.From] = true
 			}
 		}
-		e.ingest.RetireOthers(func(address string) bool { return c.desired[address] != nil || stores[address] })
+		for _, d := range e.pipelines(c.built.Desired) {
+			own[d.derives] = true
+		}
+		e.ingest.RetireOthers(func(address string) bool { return c.desired[address] != nil || own[address] })
 	}
 }

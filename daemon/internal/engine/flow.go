@@ -22,6 +22,7 @@ type delivery struct {
 	external map[string]string
 	queue    plan.Queue
 	rules    []string // addresses of what rules write
+	derives  string   // address of the stream that a processor of samples makes of it; "": it goes to a sink
 	stop     func()
 }
 
@@ -70,6 +71,15 @@ func (e *Engine) flow(opened map[string]*supervisor.Component) {
 			e.log.Remove(name)
 		}
 	}
+	derived := map[string]bool{}
+	for _, d := range next {
+		derived[d.derives] = true
+	}
+	for _, old := range current {
+		if old.derives != "" && !derived[old.derives] {
+			e.ingest.Retire(old.derives)
+		}
+	}
 	e.mu.Lock()
 	e.deliveries = next
 	e.mu.Unlock()
@@ -102,11 +112,21 @@ func (e *Engine) pipelines(desired *plan.Desired) (all []*delivery) {
 		ruled[g.Store] = true
 	}
 	queues := map[string]plan.Queue{}
+	derives := map[string]bool{} // processors of samples
 	for _, c := range desired.Components {
 		queues[c.Address] = c.Queue
+		derives[c.Address] = c.Offers.Derives
 	}
 	reached := map[string]bool{}
+	staged := map[string]bool{}
 	for _, p := range desired.Pipelines {
+		stages, p := split(p, derives)
+		for _, s := range stages {
+			if !staged[s.derives] { // of a pipeline to several sinks, once
+				staged[s.derives] = true
+				all = append(all, s)
+			}
+		}
 		d := &delivery{pipeline: p, queue: queues[p.To]}
 		sink := strings.HasPrefix(p.To, string(sdk.KindSink)+".")
 		if sink {
@@ -130,6 +150,21 @@ func (e *Engine) pipelines(desired *plan.Desired) (all []*delivery) {
 	return all
 }
 
+// split cuts a pipeline at its processors of samples: each is delivered to like a sink, and what it makes goes on from there.
+func split(p *plan.Pipeline, derives map[string]bool) (stages []*delivery, rest *plan.Pipeline) {
+	from, through := p.From, []string(nil)
+	for _, address := range p.Through {
+		if !derives[address] {
+			through = append(through, address)
+			continue
+		}
+		s := &delivery{pipeline: &plan.Pipeline{Name: p.Name, From: from, Through: through, To: address}, derives: p.Name + "." + address}
+		stages = append(stages, s)
+		from, through = []string{s.derives}, nil
+	}
+	return stages, &plan.Pipeline{Name: p.Name, From: from, Through: through, To: p.To}
+}
+
 // rulesAddress is that of the source of what the rules on a store write.
 func rulesAddress(store string) string { return "rules." + store }
 
@@ -151,12 +186,17 @@ func (e *Engine) deliver(d *delivery) *delivery {
 	r := pipeline.Route{
 		Key: d.pipeline.Key(), Queue: pipeline.Queue(d.queue),
 		Wants:   func(address string) bool { return wanted[address] },
-		Connect: func(ctx context.Context) (pipeline.Consumed, error) { return e.connect(ctx, d.pipeline.To) },
+		Connect: func(ctx context.Context, derives uint32) (pipeline.Consumed, error) {
+			return e.connect(ctx, d.pipeline.To, derives)
+		},
 		Log:     func(text string, err error) { log.Warn(text, "error", err) },
 		Bury: func(reason string, runs []sdk.Run) error {
 			log.Error("the sink refused samples for good: they are kept in letters", "reason", reason, "file", filepath.Join(e.dataDir, "letters", d.pipeline.To+".jsonl"))
 			return e.letters.Put(d.pipeline.To, reason, runs)
 		},
+	}
+	if d.derives != "" {
+		r.Derive = &pipeline.Derived{In: e.ingest, Address: d.derives, Number: e.numbers.take}
 	}
 	for name, value := range d.external {
 		r.External = r.External.Set(name, value)
@@ -181,13 +221,13 @@ func (e *Engine) deliver(d *delivery) *delivery {
 	return d
 }
 
-// connect opens the stream to a sink as soon as it is open.
-func (e *Engine) connect(ctx context.Context, address string) (pipeline.Consumed, error) {
+// connect opens the stream to a sink or processor as soon as it is open.
+func (e *Engine) connect(ctx context.Context, address string, derives uint32) (pipeline.Consumed, error) {
 	h, err := e.use(ctx, address)
 	if err != nil {
 		return nil, err
 	}
-	return h.Consume(ctx, h.Number)
+	return h.Consume(ctx, h.Number, derives)
 }
 
 // use waits until a component is open.

@@ -31,11 +31,13 @@ type Route struct {
 	Key      string // names the cursor
 	Wants    func(address string) bool
 	Through  []wire.MapSeries
-	External sdk.Labels                                  // added where a series has none of the name
-	Queue    Queue                                       // bounds what waits
-	Bury     func(reason string, runs []sdk.Run) error   // keeps what the sink will never take; nil: it is only counted
-	Connect  func(ctx context.Context) (Consumed, error) // waits until the sink is there; the stream ends with ctx
-	Log      func(text string, err error)
+	External sdk.Labels                                // added where a series has none of the name
+	Queue    Queue                                     // bounds what waits
+	Bury     func(reason string, runs []sdk.Run) error // keeps what the sink will never take; nil: it is only counted
+	Derive   *Derived                                  // of a processor of samples
+	// Connect waits until the sink is there; the stream ends with ctx. derives is the number of Derive's stream.
+	Connect func(ctx context.Context, derives uint32) (Consumed, error)
+	Log     func(text string, err error)
 }
 
 // Delivery carries one cursor's records to one sink.
@@ -166,9 +168,19 @@ func (d *Delivery) bury(position uint64, reason string) {
 func (d *Delivery) connectAndDeliver(life context.Context) (err error) {
 	ctx, cancel := context.WithCancelCause(life)
 	defer cancel(nil)
+	if d.Derive != nil {
+		if d.Derive.number, err = d.Derive.Number(); err != nil {
+			return err
+		}
+	}
 	stream, err := d.await(ctx)
 	if err != nil {
 		return err
+	}
+	if d.Derive != nil {
+		if err := d.resume(ctx, stream); err != nil {
+			return err
+		}
 	}
 	d.mu.Lock()
 	d.connected, d.trouble = true, ""
@@ -185,7 +197,7 @@ func (d *Delivery) connectAndDeliver(life context.Context) (err error) {
 	}()
 	var receiving sync.WaitGroup
 	receiving.Go(func() {
-		err := d.receive(stream)
+		err := d.receive(ctx, stream)
 		cancel(err)
 	})
 	receiving.Go(func() { d.watch(ctx, cancel) })
@@ -315,7 +327,7 @@ func (d *Delivery) finish(position uint64) {
 }
 
 // receive takes the sink's acknowledgements until the stream ends.
-func (d *Delivery) receive(stream Consumed) error {
+func (d *Delivery) receive(ctx context.Context, stream Consumed) error {
 	for {
 		up, err := stream.Recv()
 		if err != nil {
@@ -327,7 +339,20 @@ func (d *Delivery) receive(stream Consumed) error {
 		if p := up.GetTrouble(); p != nil {
 			d.setTrouble(p.Text)
 		}
+		if frames := up.GetDerived(); frames != nil {
+			if d.Derive == nil {
+				return errors.New("a sink sends samples")
+			}
+			if err := d.Derive.gather(frames); err != nil {
+				return err
+			}
+		}
 		if ack := up.GetAck(); ack != nil {
+			if d.Derive != nil {
+				if err := d.commit(ctx, ack.Position); err != nil {
+					return err
+				}
+			}
 			for _, r := range ack.Refused {
 				d.bury(r.Position, r.Text)
 			}

@@ -7,6 +7,7 @@
 //	delivery.go  from one cursor of the log to one sink, with acknowledgements
 //	letters.go   what a sink will never take
 //	recorder.go  the daemon's own source: the output of rules
+//	derive.go    the output of processors of samples, and their state
 //
 // Packets pass as they came; only definitions are decoded, once at the door and once for each delivery that maps them.
 package pipeline
@@ -73,6 +74,10 @@ func (in *Ingest) recover(f *wire.Frame) {
 		delete(in.streams, f.Stream)
 	case f.Kind == wire.Retire:
 		s.retire(f.Refs())
+	case f.Kind == wire.Checkpoint:
+		if key, value, err := s.mark(f); err == nil && key != "" {
+			s.settleMark(key, value)
+		}
 	case f.Kind == wire.Families, f.Kind == wire.Defs, f.Kind == wire.Layout:
 		if s.define(f) == nil && f.Kind == wire.Layout {
 			s.settle(f.Layout, s.layouts[f.Layout].raw)
@@ -95,24 +100,62 @@ func (in *Ingest) Carry(add func(frames []byte)) {
 	}
 }
 
-// Open announces a component under a fresh number, before the plugin opens it: whatever it sends finds its stream.
+// Open announces a component under a fresh number, before the plugin opens it: whatever it sends finds its stream, which
+// goes on with the checkpoints of the one before.
 func (in *Ingest) Open(number uint32, address string, limit int, grace time.Duration) {
-	s := newStream(number, address, limit, grace)
+	in.open(newStream(number, address, limit, grace), nil)
+}
+
+func (in *Ingest) open(s *stream, durable func()) {
+	frames := wire.AppendStream(nil, s.number, s.address)
+	if before := in.newest(s.address); before != nil {
+		before.mu.Lock()
+		for key, m := range before.marks {
+			s.marks[key] = checkpoint{value: m.value}
+			frames = wire.AppendCheckpoint(frames, s.number, key, m.value)
+		}
+		before.mu.Unlock()
+	}
 	in.mu.Lock()
-	in.streams[number] = s
+	in.streams[s.number] = s
 	in.mu.Unlock()
-	in.append(wire.AppendStream(nil, number, address), 0, nil)
+	kept := s.checkpoints()
+	in.append(frames, 0, func() {
+		for key, value := range kept {
+			s.settleMark(key, value)
+		}
+		if durable != nil {
+			durable()
+		}
+	})
+}
+
+// newest is the last stream of an address that was opened.
+func (in *Ingest) newest(address string) (last *stream) {
+	for _, s := range in.of(address) {
+		if last == nil || s.number > last.number {
+			last = s
+		}
+	}
+	return last
 }
 
 // append writes frames of the daemon's own.
 func (in *Ingest) append(frames []byte, samples int, durable func()) {
-	if len(frames) > 0 {
-		in.log.Insist(frames, samples, func(err error) {
-			if err == nil && durable != nil {
-				durable()
-			}
-		})
+	var entries []buffer.Entry
+	for len(frames) > 0 {
+		n := packetful(frames)
+		entries = append(entries, buffer.Entry{Payload: frames[:n], Samples: samples, Defines: true})
+		frames, samples = frames[n:], 0
 	}
+	if entries == nil {
+		return
+	}
+	in.log.Insist(func(err error) {
+		if err == nil && durable != nil {
+			durable()
+		}
+	}, entries...)
 }
 
 // Serve takes what the sources of one process send, until the stream ends. connect opens the stream under the context that
@@ -206,7 +249,8 @@ func (in *Ingest) take(ctx context.Context, packet wire.PacketView, acks *acker)
 	if err := in.heldUp(ctx, &c); err != nil {
 		return err
 	}
-	if err := in.appendPatiently(ctx, frames, &c, func(err error) { c.settle(err); acks.durable(seq, err) }); err != nil {
+	err := in.appendPatiently(ctx, func(err error) { c.settle(err); acks.durable(seq, err) }, buffer.Entry{Payload: frames, Samples: c.samples, Defines: c.defines})
+	if err != nil {
 		return err
 	}
 	for _, s := range c.cycled {
@@ -216,9 +260,9 @@ func (in *Ingest) take(ctx context.Context, packet wire.PacketView, acks *acker)
 }
 
 // appendPatiently waits while the log has no room: the source is not read meanwhile, and its credit ends.
-func (in *Ingest) appendPatiently(ctx context.Context, frames []byte, c *checked, done func(error)) error {
+func (in *Ingest) appendPatiently(ctx context.Context, done func(error), entries ...buffer.Entry) error {
 	for {
-		err := in.log.Append(frames, c.samples, c.defines, done)
+		err := in.log.AppendTogether(done, entries...)
 		if err == nil || errors.Is(err, net.ErrClosed) {
 			return err
 		}
@@ -258,6 +302,7 @@ type checked struct {
 	defines bool
 	retired []retiredRefs
 	layouts []layoutOf
+	marks   []markOf
 	cycled  []*stream
 	from    []*stream // whose samples these are, neighbours once
 }
@@ -268,6 +313,12 @@ type layoutOf struct {
 	raw    []byte
 }
 
+type markOf struct {
+	s     *stream
+	key   string
+	value []byte
+}
+
 // settle says that what was checked is durable: only then is forgotten what it ends or replaces, since a segment may begin
 // with what is not durable yet.
 func (c *checked) settle(err error) {
@@ -276,6 +327,9 @@ func (c *checked) settle(err error) {
 	}
 	for _, l := range c.layouts {
 		l.s.settle(l.number, l.raw)
+	}
+	for _, m := range c.marks {
+		m.s.settleMark(m.key, m.value)
 	}
 	for _, retired := range c.retired {
 		retired.s.retire(retired.refs)
@@ -323,6 +377,14 @@ func (c *checked) frame(f *wire.Frame) error {
 		c.retired = append(c.retired, retiredRefs{s, append([]uint32(nil), f.Refs()...)})
 		s.leave(len(f.Refs()))
 	case wire.Checkpoint:
+		c.defines = true
+		key, value, err := s.mark(f)
+		if err != nil {
+			return err
+		}
+		if key != "" {
+			c.marks = append(c.marks, markOf{s, key, value})
+		}
 	default:
 		return c.refuse(f, "unsupported")
 	}

@@ -67,8 +67,8 @@ func TestWhatASinkWillNeverTakeIsKept(t *testing.T) {
 			letters := NewLetters(dir)
 			d := r.deliver(k, func(route *Route) {
 				route.Wants = func(address string) bool { return address == "source.a.x" }
-				route.Connect = func(ctx context.Context) (Consumed, error) {
-					c, err := k.connect(ctx)
+				route.Connect = func(ctx context.Context, _ uint32) (Consumed, error) {
+					c, err := k.connect(ctx, 0)
 					return &allergic{c.(*consumed), "nuts", refuse}, err
 				}
 				route.Bury = func(reason string, runs []sdk.Run) error { return letters.Put("sink.s.x", reason, runs) }

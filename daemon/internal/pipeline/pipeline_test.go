@@ -131,7 +131,7 @@ type consumed struct {
 	acks    chan *wire.Up
 }
 
-func (s *sink) connect(ctx context.Context) (Consumed, error) {
+func (s *sink) connect(ctx context.Context, _ uint32) (Consumed, error) {
 	return &consumed{s, ctx, wire.NewDecoder(), make(chan *wire.Up, 1000)}, nil
 }
 

@@ -83,14 +83,14 @@ func newest(frames []byte) (at int64) {
 // await connects. While the sink is not there, its queue is kept within its bounds.
 func (d *Delivery) await(ctx context.Context) (Consumed, error) {
 	if d.Queue.MaxBytes == 0 && d.Queue.MaxAge == 0 {
-		return d.Connect(ctx)
+		return d.Connect(ctx, d.derives())
 	}
 	d.shed(ctx)
 	var stream Consumed
 	var err error
 	connected := make(chan struct{})
 	go func() {
-		stream, err = d.Connect(ctx)
+		stream, err = d.Connect(ctx, d.derives())
 		close(connected)
 	}()
 	tick := time.NewTicker(lookAgain)

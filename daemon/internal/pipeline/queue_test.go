@@ -10,12 +10,12 @@ import (
 )
 
 // gate is a sink that is not there until it is opened.
-func (s *sink) gate() (connect func(context.Context) (Consumed, error), open func()) {
+func (s *sink) gate() (connect func(context.Context, uint32) (Consumed, error), open func()) {
 	there := make(chan struct{})
-	return func(ctx context.Context) (Consumed, error) {
+	return func(ctx context.Context, _ uint32) (Consumed, error) {
 		select {
 		case <-there:
-			return s.connect(ctx)
+			return s.connect(ctx, 0)
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -148,8 +148,8 @@ func TestASinkThatTakesNothingDoesNotKeepItsFullQueue(t *testing.T) {
 	hears := make(chan struct{})
 	d := r.deliver(k, func(route *Route) {
 		route.Queue = Queue{MaxBytes: 1 << 20}
-		route.Connect = func(ctx context.Context) (Consumed, error) {
-			c, err := k.connect(ctx)
+		route.Connect = func(ctx context.Context, _ uint32) (Consumed, error) {
+			c, err := k.connect(ctx, 0)
 			return &deaf{c.(*consumed), hears}, err
 		}
 	})

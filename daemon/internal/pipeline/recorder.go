@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/magpie-monitoring/magpie/daemon/internal/buffer"
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/wire"
 )
@@ -80,7 +81,8 @@ func (in *Ingest) keep(ctx context.Context, packet wire.PacketView) (uint64, err
 		}
 	}
 	done := make(chan error, 1)
-	if err := in.appendPatiently(ctx, packet.Frames, &c, func(err error) { c.settle(err); done <- err }); err != nil {
+	entry := buffer.Entry{Payload: packet.Frames, Samples: c.samples, Defines: c.defines}
+	if err := in.appendPatiently(ctx, func(err error) { c.settle(err); done <- err }, entry); err != nil {
 		return 0, err
 	}
 	in.log.Hurry()

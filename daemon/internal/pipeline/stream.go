@@ -24,6 +24,8 @@ type stream struct {
 	defs     [][]byte
 	layouts  map[uint32]layoutFrame
 	retired  int
+	parts    wire.Checkpoints
+	marks    map[string]checkpoint
 	leaving  int // retired in the log, which may not be durable yet
 	opened   time.Time
 	orphaned time.Time // its process is gone; zero: alive
@@ -37,8 +39,14 @@ type layoutFrame struct {
 	durable []byte // what a segment that begins now must carry: raw may have replaced it in what is not durable yet
 }
 
+// maxMarks is how many checkpoints a stream may have, of wire.MaxCheckpoint bytes at most each.
+const maxMarks = 4
+
+// checkpoint is what a stream goes on with after a failure.
+type checkpoint struct{ value, durable []byte }
+
 func newStream(number uint32, address string, limit int, grace time.Duration) *stream {
-	return &stream{number: number, address: address, limit: limit, grace: grace, layouts: map[uint32]layoutFrame{}, opened: time.Now()}
+	return &stream{number: number, address: address, limit: limit, grace: grace, layouts: map[uint32]layoutFrame{}, marks: map[string]checkpoint{}, opened: time.Now()}
 }
 
 // define takes note of a frame that defines something.
@@ -76,6 +84,43 @@ func (s *stream) define(f *wire.Frame) error {
 		s.layouts[f.Layout] = layoutFrame{append([]byte(nil), f.Raw...), f.N, old.durable}
 	}
 	return nil
+}
+
+// mark takes a part of a checkpoint, and returns the whole one that it ends.
+func (s *stream) mark(f *wire.Frame) (key string, value []byte, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key, value, whole, err := s.parts.Add(f)
+	if err != nil || !whole {
+		return "", nil, err
+	}
+	m, known := s.marks[key]
+	if !known && len(s.marks) == maxMarks {
+		return "", nil, fmt.Errorf("%s has more than %d checkpoints", s.address, maxMarks)
+	}
+	m.value = value
+	s.marks[key] = m
+	return key, value, nil
+}
+
+// checkpoints are the values that the stream goes on with.
+func (s *stream) checkpoints() map[string][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make(map[string][]byte, len(s.marks))
+	for key, m := range s.marks {
+		all[key] = m.value
+	}
+	return all
+}
+
+// settleMark says that the log holds a checkpoint durably.
+func (s *stream) settleMark(key string, value []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.marks[key]
+	m.durable = value
+	s.marks[key] = m
 }
 
 // layout is the frame that defined a layout last.
@@ -169,7 +214,7 @@ func (s *stream) compact() {
 }
 
 // carry adds everything that a reader needs who has seen nothing of the stream. What is not durable yet may be among it, but
-// for a layout that replaces another: samples that come before it need the other.
+// for a layout or a checkpoint that replaces another: what comes before it needs the other.
 func (s *stream) carry(add func([]byte)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,6 +228,13 @@ func (s *stream) carry(add func([]byte)) {
 	for _, l := range s.layouts {
 		if l.durable != nil {
 			add(l.durable)
+		}
+	}
+	for key, m := range s.marks {
+		if m.durable != nil {
+			for r := wire.Read(wire.AppendCheckpoint(nil, s.number, key, m.durable)); r.Next(); {
+				add(r.Raw)
+			}
 		}
 	}
 }

@@ -85,6 +85,9 @@ func (b *builder) pipelines() {
 		for _, to := range p.To {
 			line := &Pipeline{Name: "pipeline." + p.Name + x.Key, From: p.From, Through: p.Through, To: to, Range: x.Header}
 			for _, source := range p.From {
+				if slices.ContainsFunc(p.Through, b.derives) {
+					break // it brings other series than those of its sources
+				}
 				if other := seen[source+" "+to]; other != nil {
 					b.Error(x.RangeOf(sdk.Path{{Name: "to"}}), "Two ways to one place", "%s brings %s to %s already: it would be there twice. Name the source, or the place, in one of them only.", other.Name, source, to)
 					break
@@ -98,6 +101,11 @@ func (b *builder) pipelines() {
 	}
 	b.defaultPipelines(named)
 	slices.SortStableFunc(b.desired.Pipelines, func(p, q *Pipeline) int { return strings.Compare(p.Key(), q.Key()) })
+}
+
+// derives reports whether a processor makes series of its own.
+func (b *builder) derives(address string) bool {
+	return slices.ContainsFunc(b.desired.Components, func(c *Component) bool { return c.Address == address && c.Offers.Derives })
 }
 
 // defaultPipelines brings the sources that no pipeline names to every store and sink.
