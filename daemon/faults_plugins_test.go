@@ -121,14 +121,19 @@ type checkerConfig struct {
 	Note string        `hcl:"note,optional" doc:"Nothing: something to change in a reload."`
 }
 
+// made is the name of what a processor makes of the numbers: how many there are in a window.
+const made = "numbers:count"
+
 type checker struct {
-	cfg *checkerConfig
-	got *os.File
+	cfg              *checkerConfig
+	got, made, times *os.File
 }
 
 func openChecker(_ context.Context, cfg *checkerConfig, _ sdk.Host) (*checker, error) {
-	f, err := appendTo(cfg.Dir, "got")
-	return &checker{cfg, f}, err
+	got, err := appendTo(cfg.Dir, "got")
+	windows, err2 := appendTo(cfg.Dir, "made")
+	times, err3 := appendTo(cfg.Dir, "times")
+	return &checker{cfg, got, windows, times}, errors.Join(err, err2, err3)
 }
 
 func (c *checker) Write(ctx context.Context, in *sdk.Batch) error {
@@ -143,26 +148,43 @@ func (c *checker) Write(ctx context.Context, in *sdk.Batch) error {
 		}
 	}
 	var from, to uint64
+	var at time.Time
 	for _, s := range in.Samples() {
 		if math.IsNaN(s.Value) {
 			continue // a staleness marker
+		}
+		if s.Series.Labels.Get("__name__") == made {
+			if err := writeNumbers(c.made, uint64(s.Time.UnixMilli()), uint64(s.Value)); err != nil {
+				return err
+			}
+			continue
 		}
 		n := uint64(s.Value)
 		if fmt.Sprint(n%slots) != s.Series.Labels.Get("slot") || s.Series.Labels.Get("__name__") != "number" {
 			return sdk.Permanent(fmt.Errorf("%v of %v was not sent", s.Value, s.Series.Labels))
 		}
-		if n != to {
-			if err := writeRange(c.got, from, to); err != nil {
+		if n != to || !s.Time.Equal(at) {
+			if err := c.note(from, to, at); err != nil {
 				return err
 			}
 			from = n
 		}
-		to = n + 1
+		to, at = n+1, s.Time
 	}
-	return writeRange(c.got, from, to)
+	return c.note(from, to, at)
 }
 
-func (c *checker) Close(context.Context) error { return c.got.Close() }
+// note writes down which numbers came, and of which time they are: those of one emission have the same.
+func (c *checker) note(from, to uint64, at time.Time) error {
+	if from == to {
+		return nil
+	}
+	return errors.Join(writeRange(c.got, from, to), writeNumbers(c.times, from, to, uint64(at.UnixMilli())))
+}
+
+func (c *checker) Close(context.Context) error {
+	return errors.Join(c.got.Close(), c.made.Close(), c.times.Close())
+}
 
 func is(dir, name string) bool {
 	_, err := os.Stat(filepath.Join(dir, name))
@@ -177,23 +199,41 @@ func writeRange(f *os.File, from, to uint64) error {
 	if from == to {
 		return nil
 	}
-	var b [16]byte
-	binary.LittleEndian.PutUint64(b[:], from)
-	binary.LittleEndian.PutUint64(b[8:], to)
-	_, err := f.Write(b[:])
+	return writeNumbers(f, from, to)
+}
+
+func writeNumbers(f *os.File, numbers ...uint64) error {
+	var b []byte
+	for _, n := range numbers {
+		b = binary.LittleEndian.AppendUint64(b, n)
+	}
+	_, err := f.Write(b)
 	return err
 }
 
-// ranges reads a list of ranges and joins them.
-func ranges(t testing.TB, dir, name string) (joined [][2]uint64, numbers uint64) {
+// numbersIn reads what writeNumbers wrote, so many at a time.
+func numbersIn(t testing.TB, dir, name string, together int) (all [][]uint64) {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {
 		t.Fatal(err)
 	}
+	for ; len(b) >= 8*together; b = b[8*together:] {
+		list := make([]uint64, together)
+		for i := range list {
+			list[i] = binary.LittleEndian.Uint64(b[8*i:])
+		}
+		all = append(all, list)
+	}
+	return all
+}
+
+// ranges reads a list of ranges and joins them.
+func ranges(t testing.TB, dir, name string) (joined [][2]uint64, numbers uint64) {
+	t.Helper()
 	var all [][2]uint64
-	for ; len(b) >= 16; b = b[16:] {
-		all = append(all, [2]uint64{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])})
+	for _, r := range numbersIn(t, dir, name, 2) {
+		all = append(all, [2]uint64(r))
 	}
 	slices.SortFunc(all, func(a, b [2]uint64) int { return slices.Compare(a[:], b[:]) })
 	for _, r := range all {

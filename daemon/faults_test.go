@@ -51,8 +51,8 @@ var onlyDaemon = sync.OnceValues(func() (string, error) {
 
 var builtDaemon string // what TestMain removes
 
-// fault starts a daemon; source and sink are more arguments of their blocks.
-func fault(t *testing.T, source, sink, more string) *faulty {
+// fault starts a daemon; source and sink are more arguments of their blocks, others are plugins that more needs.
+func fault(t *testing.T, source, sink, more string, others ...string) *faulty {
 	t.Helper()
 	bin, err := onlyDaemon()
 	if err != nil {
@@ -66,6 +66,13 @@ func fault(t *testing.T, source, sink, more string) *faulty {
 	for _, name := range []string{"numbers", "checker"} { // what a plugin offers is remembered by its content: they must differ
 		if err := os.WriteFile(filepath.Join(plugins, name), append(self, name...), 0o700); err != nil {
 			t.Fatal(err)
+		}
+	}
+	for _, name := range others {
+		cmd := exec.Command("go", "build", "-trimpath", "-tags", "grpcnotrace", "-ldflags", "-s -w", "-o", filepath.Join(plugins, name), "./plugins/"+name)
+		cmd.Dir = ".."
+		if text, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("go build ./plugins/%s: %v\n%s", name, err, text)
 		}
 	}
 	notes := t.TempDir()
@@ -263,6 +270,84 @@ func TestKilledPluginsLoseNothingThatWasAcknowledged(t *testing.T) {
 	f.flows()
 	f.complete()
 	f.balanced(account{})
+}
+
+// What a processor makes counts every sample exactly once: the counts of all windows are those of the numbers of their
+// time, as the other sink got them.
+func TestAProcessorCountsEverySampleOnceWhateverDies(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	f := fault(t, "rate = 100000", "", fmt.Sprintf(`
+sink "checker" "windows" { dir = %q }
+processor "aggregate" "a" {
+  window   = "1s"
+  lateness = "1s"
+  output %q {
+    select   = "__name__ = 'number'"
+    function = "count"
+  }
+}
+pipeline "raw" {
+  from = [source.numbers.n]
+  to   = [sink.checker.c]
+}
+pipeline "counted" {
+  from    = [source.numbers.n]
+  through = [processor.aggregate.a]
+  to      = [sink.checker.windows]
+}
+buffer { segment_size = "1MiB" }
+`, dir, made), "aggregate")
+	f.flows()
+	for i := range atLength(8, 200) {
+		f.flows()
+		time.Sleep(rand.N(1500 * time.Millisecond))
+		switch name := []string{"aggregate", "checker", "magpie", "numbers"}[i%4]; name {
+		case "magpie":
+			pids := f.processes()
+			delete(pids, "magpie")
+			f.cmd.Process.Kill()
+			<-f.done
+			for name, pid := range pids {
+				f.eventually(name+" is gone", func() bool { return pid == 0 || !aliveProcess(pid) })
+			}
+			f.run()
+		default:
+			if pid := f.pids()[name]; pid != 0 {
+				syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+	}
+	f.flows()
+	f.complete()
+	counts := map[uint64]uint64{} // by the end of the window
+	for _, w := range numbersIn(t, dir, "made", 2) {
+		if before, twice := counts[w[0]]; twice && before != w[1] { // the sink may get a batch again, which is the same
+			t.Errorf("the window until %d has %d samples and %d", w[0], before, w[1])
+		}
+		counts[w[0]] = w[1]
+	}
+	want, seen, all, last := map[uint64]uint64{}, map[uint64]bool{}, uint64(0), uint64(0)
+	for _, r := range numbersIn(t, f.notes, "times", 3) {
+		if !seen[r[0]] {
+			seen[r[0]] = true
+			want[(r[2]/1000+1)*1000] += r[1] - r[0]
+			last = max(last, r[2])
+		}
+	}
+	for end, n := range want {
+		if end+1000 > last { // may be open
+			continue
+		}
+		all += n
+		if counts[end] != n {
+			t.Errorf("the window until %d counts %d of %d samples", end, counts[end], n)
+		}
+	}
+	if all == 0 {
+		t.Error("no window was closed")
+	}
+	t.Logf("%d windows count %d samples, each once", len(counts), all)
 }
 
 func TestASinkThatIsDownCostsNoMemoryAndNothingIsLost(t *testing.T) {

@@ -51,12 +51,16 @@ func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
 	case "blast":
 		serve.Main("blast", "0.0.0", sdk.StreamSource(openBlast))
+		return
 	case "hole":
 		serve.Main("hole", "0.0.0", sdk.Sink(openHole))
+		return
 	case "numbers":
 		serve.Main("numbers", "0.0.0", sdk.StreamSource(openNumbers))
+		return
 	case "checker":
 		serve.Main("checker", "0.0.0", sdk.Sink(openChecker))
+		return
 	}
 	code := m.Run()
 	os.RemoveAll(built)

@@ -185,11 +185,11 @@ func (e *Engine) deliver(d *delivery) *delivery {
 	log := e.o.Log.Named("pipeline").With("pipeline", d.pipeline.Key())
 	r := pipeline.Route{
 		Key: d.pipeline.Key(), Queue: pipeline.Queue(d.queue),
-		Wants:   func(address string) bool { return wanted[address] },
+		Wants: func(address string) bool { return wanted[address] },
 		Connect: func(ctx context.Context, derives uint32) (pipeline.Consumed, error) {
 			return e.connect(ctx, d.pipeline.To, derives)
 		},
-		Log:     func(text string, err error) { log.Warn(text, "error", err) },
+		Log: func(text string, err error) { log.Warn(text, "error", err) },
 		Bury: func(reason string, runs []sdk.Run) error {
 			log.Error("the sink refused samples for good: they are kept in letters", "reason", reason, "file", filepath.Join(e.dataDir, "letters", d.pipeline.To+".jsonl"))
 			return e.letters.Put(d.pipeline.To, reason, runs)
