@@ -170,13 +170,13 @@ func TestEveryPackageOpensWithItsManual(t *testing.T) {
 func TestTheKernelStaysSmall(t *testing.T) {
 	lines, code := 0, 0
 	for _, s := range sources(t) {
-		if strings.HasPrefix(s.pkg, "daemon") && s.pkg != "daemon/internal/gen" {
+		if strings.HasPrefix(s.pkg, "daemon") && s.pkg != "daemon/internal/gen" && s.pkg != "daemon/internal/cli" {
 			lines += s.lines
 			code += s.code
 		}
 	}
 	if code > 9500 {
-		t.Errorf("the daemon has %d lines of code, and decision 7 allows 9,500", code)
+		t.Errorf("what runs as the daemon has %d lines of code, and decision 7 allows 9,500", code)
 	}
 	t.Logf("%d lines of code, %d with comments and blank lines", code, lines)
 }
