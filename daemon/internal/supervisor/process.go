@@ -205,16 +205,17 @@ func (p *process) watch(ctx context.Context, running *client.Process) error {
 	return errors.New("it ended without being asked to")
 }
 
-// checkHealth kills a process that does not answer.
+// checkHealth kills a process that does not answer. All are asked at the same moments: waking up costs more than asking.
 func (p *process) checkHealth(ctx context.Context, running *client.Process, fail context.CancelCauseFunc) {
-	tick := time.NewTicker(healthEvery)
-	defer tick.Stop()
+	next := time.NewTimer(untilHealth())
+	defer next.Stop()
 	for misses := 0; ; {
 		select {
-		case <-tick.C:
+		case <-next.C:
 		case <-ctx.Done():
 			return
 		}
+		asked := time.Now()
 		report, err := running.Health(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -222,14 +223,22 @@ func (p *process) checkHealth(ctx context.Context, running *client.Process, fail
 		case err == nil:
 			misses = 0
 			p.healthOf(report)
+			next.Reset(untilHealth())
 		default:
 			if misses++; misses == healthMisses {
 				fail(errors.New("it did not answer three health checks in a row: it hangs, and was killed"))
 				running.Kill()
 				return
 			}
+			next.Reset(healthEvery - time.Since(asked))
 		}
 	}
+}
+
+// untilHealth is the time to the next moment at which processes are asked, but for one that is near.
+func untilHealth() time.Duration {
+	now := time.Now()
+	return now.Add(healthEvery / 2).Truncate(healthEvery).Add(healthEvery).Sub(now)
 }
 
 func (p *process) healthOf(report *wire.HealthReport) {
