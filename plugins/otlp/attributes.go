@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/magpie-monitoring/magpie/plugins/internal/protobuf"
 )
 
 // maxDepth is how deep lists and maps in an attribute may be nested.
@@ -19,26 +21,26 @@ type attribute struct{ key, value string }
 
 // readAttribute reads a KeyValue.
 func readAttribute(raw []byte) (a attribute, err error) {
-	m := message{rest: raw}
-	for m.next() {
-		switch m.tag {
+	m := protobuf.Read(raw)
+	for m.Next() {
+		switch m.Tag {
 		case 1<<3 | asBytes:
-			a.key = string(m.bytes)
+			a.key = string(m.Bytes)
 		case 2<<3 | asBytes:
-			if a.value, err = valueText(m.bytes); err != nil {
+			if a.value, err = valueText(m.Bytes); err != nil {
 				return a, err
 			}
 		}
 	}
-	return a, m.err()
+	return a, errOf(&m)
 }
 
 // readAttributes reads all KeyValues that a message holds under a tag, sorted by key.
 func readAttributes(raw []byte, tag uint64) (list []attribute, err error) {
-	m := message{rest: raw}
-	for m.next() {
-		if m.tag == tag {
-			a, err := readAttribute(m.bytes)
+	m := protobuf.Read(raw)
+	for m.Next() {
+		if m.Tag == tag {
+			a, err := readAttribute(m.Bytes)
 			if err != nil {
 				return nil, err
 			}
@@ -46,7 +48,7 @@ func readAttributes(raw []byte, tag uint64) (list []attribute, err error) {
 		}
 	}
 	slices.SortStableFunc(list, func(a, b attribute) int { return cmp.Compare(a.key, b.key) })
-	return list, m.err()
+	return list, errOf(&m)
 }
 
 // valueText is an AnyValue as text, as the Collector's AsString has it: lists and maps are JSON.
@@ -96,72 +98,72 @@ func value(raw []byte, depth int) (v any, err error) {
 	if depth > maxDepth {
 		return nil, errMalformed
 	}
-	m := message{rest: raw}
-	for m.next() {
-		switch m.tag {
+	m := protobuf.Read(raw)
+	for m.Next() {
+		switch m.Tag {
 		case 1<<3 | asBytes:
-			v = string(m.bytes)
+			v = string(m.Bytes)
 		case 2<<3 | asVarint:
-			v = m.bits != 0
+			v = m.Bits != 0
 		case 3<<3 | asVarint:
-			v = int64(m.bits)
+			v = int64(m.Bits)
 		case 4<<3 | asFixed64:
-			v = math.Float64frombits(m.bits)
+			v = m.Float()
 		case 5<<3 | asBytes:
-			v, err = listValue(m.bytes, depth+1)
+			v, err = listValue(m.Bytes, depth+1)
 		case 6<<3 | asBytes:
-			v, err = mapValue(m.bytes, depth+1)
+			v, err = mapValue(m.Bytes, depth+1)
 		case 7<<3 | asBytes:
-			v = slices.Clone(m.bytes)
+			v = slices.Clone(m.Bytes)
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	return v, m.err()
+	return v, errOf(&m)
 }
 
 func listValue(raw []byte, depth int) (any, error) {
 	list := []any{}
-	m := message{rest: raw}
-	for m.next() {
-		if m.tag == 1<<3|asBytes {
-			v, err := value(m.bytes, depth)
+	m := protobuf.Read(raw)
+	for m.Next() {
+		if m.Tag == 1<<3|asBytes {
+			v, err := value(m.Bytes, depth)
 			if err != nil {
 				return nil, err
 			}
 			list = append(list, v)
 		}
 	}
-	return list, m.err()
+	return list, errOf(&m)
 }
 
 func mapValue(raw []byte, depth int) (any, error) {
 	all := map[string]any{}
-	m := message{rest: raw}
-	for m.next() {
-		if m.tag != 1<<3|asBytes {
+	m := protobuf.Read(raw)
+	for m.Next() {
+		if m.Tag != 1<<3|asBytes {
 			continue
 		}
 		var key string
 		var v any
-		kv := message{rest: m.bytes}
-		for kv.next() {
+		kv := protobuf.Read(m.Bytes)
+		for kv.Next() {
 			var err error
-			switch kv.tag {
+			switch kv.Tag {
 			case 1<<3 | asBytes:
-				key = string(kv.bytes)
+				key = string(kv.Bytes)
 			case 2<<3 | asBytes:
-				v, err = value(kv.bytes, depth)
+				v, err = value(kv.Bytes, depth)
 			}
 			if err != nil {
 				return nil, err
 			}
 		}
-		if kv.bad {
+		if kv.Err != nil {
 			return nil, errMalformed
 		}
 		all[key] = v
 	}
-	return all, m.err()
+	return all, errOf(&m)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/magpie-monitoring/magpie/plugins/internal/protobuf"
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
@@ -104,16 +105,16 @@ func (in *intake) scopeOf(r *resource, raw, schema []byte) (*scope, error) {
 	}
 	s := &scope{metrics: map[string]*metric{}}
 	var name, version string
-	m := message{rest: raw}
-	for m.next() {
-		switch m.tag {
+	m := protobuf.Read(raw)
+	for m.Next() {
+		switch m.Tag {
 		case 1<<3 | asBytes:
-			name = string(m.bytes)
+			name = string(m.Bytes)
 		case 2<<3 | asBytes:
-			version = string(m.bytes)
+			version = string(m.Bytes)
 		}
 	}
-	if m.bad {
+	if m.Err != nil {
 		return nil, errMalformed
 	}
 	if name != "" {

@@ -3,11 +3,11 @@ package main
 import (
 	"encoding/base64"
 	"encoding/hex"
-	"math"
 	"slices"
 	"time"
 	"unicode/utf8"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/protobuf"
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
@@ -40,22 +40,22 @@ func (in *intake) exemplars(p *point, edges []float64) error {
 
 func readExemplar(raw []byte) (e sdk.Exemplar, at uint64, err error) {
 	var trace, span string
-	m := message{rest: raw}
-	for m.next() {
-		switch m.tag {
+	m := protobuf.Read(raw)
+	for m.Next() {
+		switch m.Tag {
 		case 2<<3 | asFixed64:
-			at = m.bits
+			at = m.Bits
 		case 3<<3 | asFixed64:
-			e.Value = math.Float64frombits(m.bits)
+			e.Value = m.Float()
 		case 6<<3 | asFixed64:
-			e.Value = float64(int64(m.bits))
+			e.Value = float64(int64(m.Bits))
 		case 4<<3 | asBytes:
-			span = idText(m.bytes, 8)
+			span = idText(m.Bytes, 8)
 		case 5<<3 | asBytes:
-			trace = idText(m.bytes, 16)
+			trace = idText(m.Bytes, 16)
 		}
 	}
-	if m.bad {
+	if m.Err != nil {
 		return e, 0, errMalformed
 	}
 	list, err := readAttributes(raw, 7<<3|asBytes)

@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/protobuf"
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
@@ -37,28 +38,28 @@ func (in *intake) exponential(at *place, raw []byte) error {
 	var positive, negative []byte
 	ok := true
 	in.begin()
-	m := message{rest: raw}
-	for m.next() {
-		switch m.tag {
+	m := protobuf.Read(raw)
+	for m.Next() {
+		switch m.Tag {
 		case 4<<3 | asFixed64:
-			h.count = float64(m.bits)
+			h.count = float64(m.Bits)
 		case 5<<3 | asFixed64:
-			h.sum, h.hasSum = math.Float64frombits(m.bits), true
+			h.sum, h.hasSum = m.Float(), true
 		case 6<<3 | asVarint:
-			h.scale = int32(protowire.DecodeZigZag(m.bits & math.MaxUint32))
+			h.scale = int32(protowire.DecodeZigZag(m.Bits & math.MaxUint32))
 		case 7<<3 | asFixed64:
-			h.zeros = float64(m.bits)
+			h.zeros = float64(m.Bits)
 		case 8<<3 | asBytes:
-			positive = m.bytes
+			positive = m.Bytes
 		case 9<<3 | asBytes:
-			negative = m.bytes
+			negative = m.Bytes
 		case 14<<3 | asFixed64:
-			h.threshold = max(h.threshold, math.Float64frombits(m.bits))
+			h.threshold = max(h.threshold, m.Float())
 		default:
 			d.field(in, &at.tags, &m)
 		}
 	}
-	if m.bad {
+	if m.Err != nil {
 		return errMalformed
 	}
 	for _, side := range []struct {
@@ -116,10 +117,10 @@ func (in *intake) exponential(at *place, raw []byte) error {
 // readBuckets reads a Buckets at a scale; not fine: more than a histogram can have.
 func readBuckets(raw []byte, scale int32, to *buckets) (fine bool, err error) {
 	offset, i := int64(0), int64(0)
-	m := message{rest: raw} // the offset comes first as a rule, and must be known before the counts
-	for m.next() {
-		if m.tag == 1<<3|asVarint {
-			offset = int64(int32(protowire.DecodeZigZag(m.bits & math.MaxUint32)))
+	m := protobuf.Read(raw) // the offset comes first as a rule, and must be known before the counts
+	for m.Next() {
+		if m.Tag == 1<<3|asVarint {
+			offset = int64(int32(protowire.DecodeZigZag(m.Bits & math.MaxUint32)))
 		}
 	}
 	down := max(scale-maxSchema, 0)
@@ -142,14 +143,14 @@ func readBuckets(raw []byte, scale int32, to *buckets) (fine bool, err error) {
 		return len(*to) <= maxBuckets
 	}
 	fine = true
-	bad := m.bad
-	m = message{rest: raw}
-	for m.next() && !bad {
-		switch m.tag {
+	bad := m.Err != nil
+	m = protobuf.Read(raw)
+	for m.Next() && !bad {
+		switch m.Tag {
 		case 2<<3 | asVarint:
-			fine = fine && add(m.bits)
+			fine = fine && add(m.Bits)
 		case 2<<3 | asBytes:
-			for b := m.bytes; len(b) > 0; {
+			for b := m.Bytes; len(b) > 0; {
 				n, size := protowire.ConsumeVarint(b)
 				if size < 0 {
 					return false, errMalformed
@@ -159,7 +160,7 @@ func readBuckets(raw []byte, scale int32, to *buckets) (fine bool, err error) {
 			}
 		}
 	}
-	if bad || m.bad {
+	if bad || m.Err != nil {
 		return false, errMalformed
 	}
 	return fine, nil

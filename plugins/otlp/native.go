@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/protobuf"
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
@@ -122,9 +123,9 @@ func appendBuckets(b []byte, field byte, lowest int32, counts []uint64) []byte {
 
 // appendLabels writes the attributes, which stand under another field in every kind of point.
 func (t *track) appendLabels(b []byte, field byte) []byte {
-	m := message{rest: t.labels}
-	for m.next() {
-		b = protowire.AppendBytes(append(b, field<<3|byte(asBytes)), m.bytes)
+	m := protobuf.Read(t.labels)
+	for m.Next() {
+		b = protowire.AppendBytes(append(b, field<<3|byte(asBytes)), m.Bytes)
 	}
 	return b
 }

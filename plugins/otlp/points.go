@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/protobuf"
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
@@ -41,17 +42,17 @@ func (in *intake) begin() {
 
 // field takes what m has of the common fields. The attributes as they came are the key under which a point is known; the
 // length keeps them apart.
-func (d *data) field(in *intake, of *pointTags, m *message) {
-	switch m.tag {
+func (d *data) field(in *intake, of *pointTags, m *protobuf.Message) {
+	switch m.Tag {
 	case of.attributes:
-		in.key = append(in.key, byte(len(m.bytes)>>16), byte(len(m.bytes)>>8), byte(len(m.bytes)))
-		in.key = append(in.key, m.bytes...)
+		in.key = append(in.key, byte(len(m.Bytes)>>16), byte(len(m.Bytes)>>8), byte(len(m.Bytes)))
+		in.key = append(in.key, m.Bytes...)
 	case 3<<3 | asFixed64:
-		d.time = m.bits
+		d.time = m.Bits
 	case of.exemplars:
-		in.examples = append(in.examples, m.bytes)
+		in.examples = append(in.examples, m.Bytes)
 	case of.flags:
-		d.flags = m.bits
+		d.flags = m.Bits
 	}
 }
 
@@ -61,18 +62,18 @@ func (in *intake) number(at *place, raw []byte) error {
 	var v float64
 	has := false
 	in.begin()
-	m := message{rest: raw}
-	for m.next() {
-		switch m.tag {
+	m := protobuf.Read(raw)
+	for m.Next() {
+		switch m.Tag {
 		case 4<<3 | asFixed64:
-			v, has = math.Float64frombits(m.bits), true
+			v, has = m.Float(), true
 		case 6<<3 | asFixed64:
-			v, has = float64(int64(m.bits)), true
+			v, has = float64(int64(m.Bits)), true
 		default:
 			d.field(in, &at.tags, &m)
 		}
 	}
-	if m.bad {
+	if m.Err != nil {
 		return errMalformed
 	}
 	if !has && d.flags&noRecordedValue == 0 {
@@ -96,19 +97,19 @@ func (in *intake) histogram(at *place, raw []byte) error {
 	var sum float64
 	hasSum := false
 	in.begin()
-	m := message{rest: raw}
-	for m.next() {
-		switch m.tag {
+	m := protobuf.Read(raw)
+	for m.Next() {
+		switch m.Tag {
 		case 4<<3 | asFixed64:
-			count = m.bits
+			count = m.Bits
 		case 5<<3 | asFixed64:
-			sum, hasSum = math.Float64frombits(m.bits), true
+			sum, hasSum = m.Float(), true
 		case 6<<3 | asFixed64:
-			in.counts = append(in.counts, m.bits)
+			in.counts = append(in.counts, m.Bits)
 		case 6<<3 | asBytes:
 			in.counts = appendFixed(in.counts, &m)
 		case 7<<3 | asFixed64:
-			in.bounds = append(in.bounds, math.Float64frombits(m.bits))
+			in.bounds = append(in.bounds, m.Float())
 		case 7<<3 | asBytes:
 			for _, bits := range appendFixed(nil, &m) {
 				in.bounds = append(in.bounds, math.Float64frombits(bits))
@@ -117,7 +118,7 @@ func (in *intake) histogram(at *place, raw []byte) error {
 			d.field(in, &at.tags, &m)
 		}
 	}
-	if m.bad {
+	if m.Err != nil {
 		return errMalformed
 	}
 	if !wellFormed(in.bounds, in.counts) {
@@ -148,12 +149,12 @@ func (in *intake) histogram(at *place, raw []byte) error {
 }
 
 // appendFixed reads a packed list of fixed64.
-func appendFixed(list []uint64, m *message) []uint64 {
-	if len(m.bytes)%8 != 0 {
-		m.bad = true
+func appendFixed(list []uint64, m *protobuf.Message) []uint64 {
+	if len(m.Bytes)%8 != 0 {
+		m.Err = errMalformed
 		return list
 	}
-	for b := m.bytes; len(b) > 0; b = b[8:] {
+	for b := m.Bytes; len(b) > 0; b = b[8:] {
 		list = append(list, uint64(b[0])|uint64(b[1])<<8|uint64(b[2])<<16|uint64(b[3])<<24|uint64(b[4])<<32|uint64(b[5])<<40|uint64(b[6])<<48|uint64(b[7])<<56)
 	}
 	return list
@@ -177,32 +178,34 @@ func (in *intake) summary(at *place, raw []byte) error {
 	var d data
 	values := make([]float64, 2, 32)
 	in.begin()
-	m := message{rest: raw}
-	for m.next() {
-		switch m.tag {
+	m := protobuf.Read(raw)
+	for m.Next() {
+		switch m.Tag {
 		case 4<<3 | asFixed64:
-			values[0] = float64(m.bits)
+			values[0] = float64(m.Bits)
 		case 5<<3 | asFixed64:
-			values[1] = math.Float64frombits(m.bits)
+			values[1] = m.Float()
 		case 6<<3 | asBytes:
 			var quantile, v float64
-			q := message{rest: m.bytes}
-			for q.next() {
-				switch q.tag {
+			q := protobuf.Read(m.Bytes)
+			for q.Next() {
+				switch q.Tag {
 				case 1<<3 | asFixed64:
-					quantile = math.Float64frombits(q.bits)
+					quantile = q.Float()
 				case 2<<3 | asFixed64:
-					v = math.Float64frombits(q.bits)
+					v = q.Float()
 				}
 			}
-			m.bad = m.bad || q.bad
+			if q.Err != nil {
+				m.Err = q.Err
+			}
 			in.bounds = append(in.bounds, quantile)
 			values = append(values, v)
 		default:
 			d.field(in, &at.tags, &m)
 		}
 	}
-	if m.bad {
+	if m.Err != nil {
 		return errMalformed
 	}
 	p, err := in.pointOf(at, &d, raw, in.bounds)

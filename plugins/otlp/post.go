@@ -24,6 +24,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/protobuf"
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
@@ -105,18 +106,18 @@ func judge(r *http.Response, answer []byte) *failure {
 
 // readPartial reads an ExportMetricsServiceResponse; what cannot be read is a success, as the status says.
 func readPartial(answer []byte) (p partialAnswer) {
-	m := message{rest: answer}
-	for m.next() {
-		if m.tag != uint64(field1) {
+	m := protobuf.Read(answer)
+	for m.Next() {
+		if m.Tag != uint64(field1) {
 			continue
 		}
-		inner := message{rest: m.bytes}
-		for inner.next() {
-			switch inner.tag {
+		inner := protobuf.Read(m.Bytes)
+		for inner.Next() {
+			switch inner.Tag {
 			case 1<<3 | asVarint:
-				p.rejected = int(min(max(int64(inner.bits), 0), 1<<31-1))
+				p.rejected = int(min(max(int64(inner.Bits), 0), 1<<31-1))
 			case uint64(field2):
-				p.why = string(inner.bytes)
+				p.why = string(inner.Bytes)
 			}
 		}
 	}

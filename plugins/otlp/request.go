@@ -1,30 +1,34 @@
 package main
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/magpie-monitoring/magpie/plugins/internal/protobuf"
+)
 
 // request reads an ExportMetricsServiceRequest.
 func (in *intake) request(raw []byte) error {
-	m := message{rest: raw}
-	for m.next() {
-		if m.tag == 1<<3|asBytes {
-			if err := in.resourceMetrics(m.bytes); err != nil {
+	m := protobuf.Read(raw)
+	for m.Next() {
+		if m.Tag == 1<<3|asBytes {
+			if err := in.resourceMetrics(m.Bytes); err != nil {
 				return err
 			}
 		}
 	}
-	return m.err()
+	return errOf(&m)
 }
 
 // resourceMetrics reads twice: fields may come in any order, and what a point belongs to must be known first.
 func (in *intake) resourceMetrics(raw []byte) error {
 	var of []byte
-	m := message{rest: raw}
-	for m.next() {
-		if m.tag == 1<<3|asBytes {
-			of = m.bytes
+	m := protobuf.Read(raw)
+	for m.Next() {
+		if m.Tag == 1<<3|asBytes {
+			of = m.Bytes
 		}
 	}
-	if m.bad {
+	if m.Err != nil {
 		return errMalformed
 	}
 	r, err := in.resourceOf(of)
@@ -32,10 +36,10 @@ func (in *intake) resourceMetrics(raw []byte) error {
 		return err
 	}
 	r.latest = 0
-	m = message{rest: raw}
-	for m.next() {
-		if m.tag == 2<<3|asBytes {
-			if err = in.scopeMetrics(r, m.bytes); err != nil {
+	m = protobuf.Read(raw)
+	for m.Next() {
+		if m.Tag == 2<<3|asBytes {
+			if err = in.scopeMetrics(r, m.Bytes); err != nil {
 				break
 			}
 		}
@@ -51,16 +55,16 @@ func (in *intake) resourceMetrics(raw []byte) error {
 
 func (in *intake) scopeMetrics(r *resource, raw []byte) error {
 	var of, schema []byte
-	m := message{rest: raw}
-	for m.next() {
-		switch m.tag {
+	m := protobuf.Read(raw)
+	for m.Next() {
+		switch m.Tag {
 		case 1<<3 | asBytes:
-			of = m.bytes
+			of = m.Bytes
 		case 3<<3 | asBytes:
-			schema = m.bytes
+			schema = m.Bytes
 		}
 	}
-	if m.bad {
+	if m.Err != nil {
 		return errMalformed
 	}
 	s, err := in.scopeOf(r, of, schema)
@@ -68,10 +72,10 @@ func (in *intake) scopeMetrics(r *resource, raw []byte) error {
 		return err
 	}
 	key := string(in.key) // as scopeOf left it
-	m = message{rest: raw}
-	for m.next() {
-		if m.tag == 2<<3|asBytes {
-			if err = in.metric(&place{resource: r, scope: s}, m.bytes); err != nil {
+	m = protobuf.Read(raw)
+	for m.Next() {
+		if m.Tag == 2<<3|asBytes {
+			if err = in.metric(&place{resource: r, scope: s}, m.Bytes); err != nil {
 				break
 			}
 		}
@@ -87,40 +91,40 @@ var kinds = map[uint64]kind{5<<3 | asBytes: gauge, 7<<3 | asBytes: upDown, 9<<3 
 
 func (in *intake) metric(at *place, raw []byte) error {
 	var name, help, unit, data []byte
-	m := message{rest: raw}
-	for m.next() {
-		switch m.tag {
+	m := protobuf.Read(raw)
+	for m.Next() {
+		switch m.Tag {
 		case 1<<3 | asBytes:
-			name = m.bytes
+			name = m.Bytes
 		case 2<<3 | asBytes:
-			help = m.bytes
+			help = m.Bytes
 		case 3<<3 | asBytes:
-			unit = m.bytes
+			unit = m.Bytes
 		case 5<<3 | asBytes, 7<<3 | asBytes, 9<<3 | asBytes, 10<<3 | asBytes, 11<<3 | asBytes:
-			at.kind, data = kinds[m.tag], m.bytes
+			at.kind, data = kinds[m.Tag], m.Bytes
 		}
 	}
-	if m.bad {
+	if m.Err != nil {
 		return errMalformed
 	}
 	if data == nil {
 		return nil // a metric without data has no points
 	}
 	points, temporality := 0, uint64(0)
-	m = message{rest: data}
-	for m.next() {
-		switch m.tag {
+	m = protobuf.Read(data)
+	for m.Next() {
+		switch m.Tag {
 		case 1<<3 | asBytes:
 			points++
 		case 2<<3 | asVarint:
-			temporality = m.bits
+			temporality = m.Bits
 		case 3<<3 | asVarint:
-			if at.kind == upDown && m.bits != 0 {
+			if at.kind == upDown && m.Bits != 0 {
 				at.kind = counter
 			}
 		}
 	}
-	if m.bad {
+	if m.Err != nil {
 		return errMalformed
 	}
 	if points == 0 {
@@ -151,21 +155,21 @@ func (in *intake) metric(at *place, raw []byte) error {
 }
 
 func (in *intake) points(at *place, data []byte) error {
-	m := message{rest: data}
-	for m.next() {
-		if m.tag != 1<<3|asBytes {
+	m := protobuf.Read(data)
+	for m.Next() {
+		if m.Tag != 1<<3|asBytes {
 			continue
 		}
 		var err error
 		switch at.kind {
 		case histogram:
-			err = in.histogram(at, m.bytes)
+			err = in.histogram(at, m.Bytes)
 		case exponential:
-			err = in.exponential(at, m.bytes)
+			err = in.exponential(at, m.Bytes)
 		case summary:
-			err = in.summary(at, m.bytes)
+			err = in.summary(at, m.Bytes)
 		default:
-			err = in.number(at, m.bytes)
+			err = in.number(at, m.Bytes)
 		}
 		if err != nil {
 			return err

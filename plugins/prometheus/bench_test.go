@@ -287,7 +287,7 @@ func BenchmarkProtobufAndBatch(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		w.open(text, protobuf, true)
+		w.open(text, fromProtobuf, true)
 		if err := m.read(w, s); err != nil || len(w.ids) != nodeSamples {
 			b.Fatal(err, len(w.ids))
 		}

@@ -143,7 +143,7 @@ func formatOf(contentType string) format {
 	case err == nil && kind == "application/openmetrics-text":
 		return openMetrics
 	case err == nil && kind == "application/vnd.google.protobuf": // delimited: there is no other way that is in use
-		return protobuf
+		return fromProtobuf
 	}
 	return plainText
 }

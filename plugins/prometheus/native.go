@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/protobuf"
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
@@ -35,7 +36,7 @@ type sideFields struct {
 func (r *rewriter) histogram() {
 	all := r.values
 	r.readNative()
-	if r.failed != nil || r.values.err != nil {
+	if r.failed != nil || r.values.Err != nil {
 		return
 	}
 	n := &r.native
@@ -54,11 +55,11 @@ func (r *rewriter) histogram() {
 	if r.line("_sum", "", 0) {
 		r.value(n.sum)
 	}
-	for all.next() && r.failed == nil {
-		if all.tag != 3<<3|asBytes {
+	for all.Next() && r.failed == nil {
+		if all.Tag != 3<<3|asBytes {
 			continue
 		}
-		cumulative, bound, example, err := bucketOf(all.bytes)
+		cumulative, bound, example, err := bucketOf(all.Bytes)
 		if r.failed = err; err == nil && r.line("_bucket", "le", bound) {
 			r.value(cumulative, example)
 		}
@@ -71,9 +72,9 @@ func (r *rewriter) histogram() {
 	}
 }
 
-func hasBuckets(m message) bool {
-	for m.next() {
-		if m.tag == 3<<3|asBytes {
+func hasBuckets(m protobuf.Message) bool {
+	for m.Next() {
+		if m.Tag == 3<<3|asBytes {
 			return true
 		}
 	}
@@ -88,23 +89,23 @@ func orFloat(f float64, n uint64) float64 {
 	return float64(n)
 }
 
-// bucketOf reads a Bucket; example.bytes is its exemplar, nil if it has none.
-func bucketOf(b []byte) (cumulative, bound float64, example message, err error) {
+// bucketOf reads a Bucket; example.Bytes is its exemplar, nil if it has none.
+func bucketOf(b []byte) (cumulative, bound float64, example protobuf.Message, err error) {
 	whole, float := uint64(0), 0.0
-	m := message{rest: b}
-	for m.next() {
-		switch m.tag {
+	m := protobuf.Read(b)
+	for m.Next() {
+		switch m.Tag {
 		case 1<<3 | asVarint:
-			whole = m.bits
+			whole = m.Bits
 		case 2<<3 | asFixed64:
-			bound = m.f64()
+			bound = m.Float()
 		case 3<<3 | asBytes:
 			example = m
 		case 4<<3 | asFixed64:
-			float = m.f64()
+			float = m.Float()
 		}
 	}
-	return orFloat(float, whole), bound, example, m.err
+	return orFloat(float, whole), bound, example, m.Err
 }
 
 // readNative reads all fields but classic buckets, into memory that is used again.
@@ -112,26 +113,26 @@ func (r *rewriter) readNative() {
 	n, m := &r.native, &r.values
 	positive, negative := n.positive.empty(), n.negative.empty()
 	*n = nativeFields{positive: positive, negative: negative}
-	for m.next() && r.failed == nil {
-		switch m.tag >> 3 {
+	for m.Next() && r.failed == nil {
+		switch m.Tag >> 3 {
 		case 1:
-			n.count = m.bits
+			n.count = m.Bits
 		case 2:
-			n.sum = m.f64()
+			n.sum = m.Float()
 		case 4:
-			n.countFloat = m.f64()
+			n.countFloat = m.Float()
 		case 5:
-			n.schema = int32(protowire.DecodeZigZag(m.bits & math.MaxUint32))
+			n.schema = int32(protowire.DecodeZigZag(m.Bits & math.MaxUint32))
 		case 6:
-			n.zeroThreshold = m.f64()
+			n.zeroThreshold = m.Float()
 		case 7:
-			n.zeroCount = m.bits
+			n.zeroCount = m.Bits
 		case 8:
-			n.zeroCountFloat = m.f64()
+			n.zeroCountFloat = m.Float()
 		case 9, 10, 11:
-			r.failed = n.negative.field(m, m.tag>>3-9)
+			r.failed = n.negative.field(m, m.Tag>>3-9)
 		case 12, 13, 14:
-			r.failed = n.positive.field(m, m.tag>>3-12)
+			r.failed = n.positive.field(m, m.Tag>>3-12)
 		case 16:
 			n.exemplars = true
 		}
@@ -148,32 +149,32 @@ func (s *sideFields) empty() sideFields {
 var errBuckets = fmt.Errorf("more than %d spans or buckets", maxBuckets)
 
 // field reads a span (0), a difference (1) or a count (2). Numbers come one by one or packed.
-func (s *sideFields) field(m *message, which uint64) error {
+func (s *sideFields) field(m *protobuf.Message, which uint64) error {
 	if len(s.spans) > maxBuckets || len(s.deltas) > maxBuckets || len(s.counts) > maxBuckets {
 		return errBuckets
 	}
 	var err error
-	switch inOne := m.tag&7 == asBytes; {
+	switch inOne := m.Tag&7 == asBytes; {
 	case which == 0 && inOne:
 		span := sdk.Span{}
-		f := message{rest: m.bytes}
-		for f.next() {
-			switch f.tag {
+		f := protobuf.Read(m.Bytes)
+		for f.Next() {
+			switch f.Tag {
 			case 1<<3 | asVarint:
-				span.Offset = int32(protowire.DecodeZigZag(f.bits & math.MaxUint32))
+				span.Offset = int32(protowire.DecodeZigZag(f.Bits & math.MaxUint32))
 			case 2<<3 | asVarint:
-				span.Length = uint32(f.bits)
+				span.Length = uint32(f.Bits)
 			}
 		}
-		s.spans, err = append(s.spans, span), f.err
+		s.spans, err = append(s.spans, span), f.Err
 	case which == 1 && inOne:
-		s.deltas, err = packed(s.deltas, m.bytes, protowire.ConsumeVarint, protowire.DecodeZigZag)
+		s.deltas, err = packed(s.deltas, m.Bytes, protowire.ConsumeVarint, protowire.DecodeZigZag)
 	case which == 1:
-		s.deltas = append(s.deltas, protowire.DecodeZigZag(m.bits))
+		s.deltas = append(s.deltas, protowire.DecodeZigZag(m.Bits))
 	case which == 2 && inOne:
-		s.counts, err = packed(s.counts, m.bytes, protowire.ConsumeFixed64, math.Float64frombits)
+		s.counts, err = packed(s.counts, m.Bytes, protowire.ConsumeFixed64, math.Float64frombits)
 	case which == 2:
-		s.counts = append(s.counts, m.f64())
+		s.counts = append(s.counts, m.Float())
 	}
 	return err
 }
@@ -194,7 +195,7 @@ func packed[T any](list []T, b []byte, read func([]byte) (uint64, int), meant fu
 }
 
 // writeNative puts the native histogram beside the text, and a line with its index into it.
-func (r *rewriter) writeNative(all message) {
+func (r *rewriter) writeNative(all protobuf.Message) {
 	n := &r.native
 	h := &sdk.Histogram{
 		Schema: n.schema, ZeroThreshold: n.zeroThreshold, ZeroCount: float64(n.zeroCount), Count: float64(n.count), Sum: n.sum,
@@ -266,17 +267,17 @@ func (s *sideFields) buckets(float bool) (spans []sdk.Span, counts []float64, er
 
 // nativeExemplars are those of a native histogram, or else those of its classic buckets, as far as they have a time: it
 // tells them apart in one series.
-func (r *rewriter) nativeExemplars(all message) (found []message) {
+func (r *rewriter) nativeExemplars(all protobuf.Message) (found []protobuf.Message) {
 	own := r.native.exemplars
-	for all.next() {
-		example := message{}
+	for all.Next() {
+		example := protobuf.Message{}
 		switch {
-		case own && all.tag == 16<<3|asBytes:
+		case own && all.Tag == 16<<3|asBytes:
 			example = all
-		case !own && all.tag == 3<<3|asBytes:
-			_, _, example, _ = bucketOf(all.bytes)
+		case !own && all.Tag == 3<<3|asBytes:
+			_, _, example, _ = bucketOf(all.Bytes)
 		}
-		if example.bytes != nil && hasTime(example.bytes) {
+		if example.Bytes != nil && hasTime(example.Bytes) {
 			found = append(found, example)
 		}
 	}
@@ -284,9 +285,9 @@ func (r *rewriter) nativeExemplars(all message) (found []message) {
 }
 
 func hasTime(exemplar []byte) bool {
-	m := message{rest: exemplar}
-	for m.next() {
-		if m.tag == 3<<3|asBytes {
+	m := protobuf.Read(exemplar)
+	for m.Next() {
+		if m.Tag == 3<<3|asBytes {
 			return true
 		}
 	}

@@ -11,9 +11,9 @@ import (
 type format uint8
 
 const (
-	plainText   format = iota // Prometheus' text format, 0.0.4 and 1.0.0
-	openMetrics               // OpenMetrics 1.0 and 0.0.1
-	protobuf                  // as the rewriter has written it
+	plainText    format = iota // Prometheus' text format, 0.0.4 and 1.0.0
+	openMetrics                // OpenMetrics 1.0 and 0.0.1
+	fromProtobuf               // as the rewriter has written it
 )
 
 // span is a stretch of the page.

@@ -3,12 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/protobuf"
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
@@ -33,7 +33,7 @@ type rewriter struct {
 	labels []byte // as text, a comma behind each
 	time   int64
 	timed  bool
-	values message // of the metric: the message that holds its values
+	values protobuf.Message // of the metric: the message that holds its values
 	native nativeFields
 	failed error
 }
@@ -52,54 +52,13 @@ var protoTypes = [...]string{"counter", "gauge", "summary", "unknown", "histogra
 
 // Wire types, for the tags of fields: number<<3 | wire type.
 const (
-	asVarint  = uint64(protowire.VarintType)
-	asFixed64 = uint64(protowire.Fixed64Type)
-	asBytes   = uint64(protowire.BytesType)
+	asVarint  = protobuf.Varint
+	asFixed64 = protobuf.Fixed64
+	asBytes   = protobuf.Bytes
 )
 
-var errProtobuf = errors.New("the page is broken protobuf")
-
-// message walks the fields of a message: for m.next() { switch m.tag { … } }. What is wrong ends the walk and is in err.
-type message struct {
-	rest  []byte
-	tag   uint64
-	bytes []byte
-	bits  uint64
-	err   error
-}
-
-func (m *message) next() bool {
-	if len(m.rest) == 0 || m.err != nil {
-		return false
-	}
-	number, kind, n := protowire.ConsumeTag(m.rest)
-	if n < 0 {
-		m.err = errProtobuf
-		return false
-	}
-	m.rest = m.rest[n:]
-	m.tag, m.bytes, m.bits = uint64(number)<<3|uint64(kind), nil, 0
-	switch kind {
-	case protowire.VarintType:
-		m.bits, n = protowire.ConsumeVarint(m.rest)
-	case protowire.Fixed64Type:
-		m.bits, n = protowire.ConsumeFixed64(m.rest)
-	case protowire.BytesType:
-		m.bytes, n = protowire.ConsumeBytes(m.rest)
-	case protowire.Fixed32Type:
-		_, n = protowire.ConsumeFixed32(m.rest)
-	default: // groups are not in use
-		n = -1
-	}
-	if n < 0 {
-		m.err = errProtobuf
-		return false
-	}
-	m.rest = m.rest[n:]
-	return true
-}
-
-func (m *message) f64() float64 { return math.Float64frombits(m.bits) }
+// errProtobuf says that a page is none.
+var errProtobuf = protobuf.ErrMalformed
 
 // rewritten is the text of a page in the protobuf format.
 func (w *workspace) rewritten(page []byte, cfg *Config) ([]byte, error) {
@@ -130,24 +89,24 @@ func (r *rewriter) family(b []byte) error {
 	name, help, unit := "", "", ""
 	metrics := 0
 	r.kind = protoCounter
-	m := message{rest: b}
-	for m.next() {
-		switch m.tag {
+	m := protobuf.Read(b)
+	for m.Next() {
+		switch m.Tag {
 		case 1<<3 | asBytes:
-			name = string(m.bytes)
+			name = string(m.Bytes)
 		case 2<<3 | asBytes:
-			help = string(m.bytes)
+			help = string(m.Bytes)
 		case 3<<3 | asVarint:
-			r.kind = m.bits
+			r.kind = m.Bits
 		case 4<<3 | asBytes:
 			metrics++
 		case 5<<3 | asBytes:
-			unit = string(m.bytes)
+			unit = string(m.Bytes)
 		}
 	}
 	switch {
-	case m.err != nil:
-		return m.err
+	case m.Err != nil:
+		return m.Err
 	case metrics == 0:
 		return nil
 	case name == "" || !utf8.ValidString(name):
@@ -163,9 +122,9 @@ func (r *rewriter) family(b []byte) error {
 		r.metadata("UNIT", unit)
 	}
 	r.metadata("TYPE", protoTypes[r.kind])
-	for m = (message{rest: b}); m.next(); {
-		if m.tag == 4<<3|asBytes {
-			if err := r.metric(m.bytes); err != nil {
+	for m = protobuf.Read(b); m.Next(); {
+		if m.Tag == 4<<3|asBytes {
+			if err := r.metric(m.Bytes); err != nil {
 				return err
 			}
 		}
@@ -212,23 +171,23 @@ func escaped[T string | []byte](out []byte, text T, quotes bool) []byte {
 
 // metric writes the lines of one metric.
 func (r *rewriter) metric(b []byte) error {
-	r.labels, r.timed, r.values = r.labels[:0], false, message{}
-	m := message{rest: b}
-	for m.next() {
-		switch m.tag {
+	r.labels, r.timed, r.values = r.labels[:0], false, protobuf.Message{}
+	m := protobuf.Read(b)
+	for m.Next() {
+		switch m.Tag {
 		case 1<<3 | asBytes:
 			var err error
-			if r.labels, err = appendLabel(r.labels, m.bytes); err != nil {
+			if r.labels, err = appendLabel(r.labels, m.Bytes); err != nil {
 				return err
 			}
 		case 6<<3 | asVarint:
-			r.time, r.timed = int64(m.bits), m.bits != 0 // as Prometheus does: 0 is no time
+			r.time, r.timed = int64(m.Bits), m.Bits != 0 // as Prometheus does: 0 is no time
 		case fieldOf[r.kind]<<3 | asBytes:
-			r.values.rest = m.bytes
+			r.values = protobuf.Read(m.Bytes)
 		}
 	}
-	if m.err != nil {
-		return m.err
+	if m.Err != nil {
+		return m.Err
 	}
 	if r.timed && r.time < 0 {
 		return fmt.Errorf("%w: %.50q has a time before 1970", errProtobuf, r.name)
@@ -241,8 +200,8 @@ func (r *rewriter) metric(b []byte) error {
 	default:
 		r.single()
 	}
-	if r.values.err != nil {
-		return r.values.err
+	if r.values.Err != nil {
+		return r.values.Err
 	}
 	return r.failed
 }
@@ -253,20 +212,20 @@ var fieldOf = [...]uint64{protoCounter: 3, protoGauge: 2, protoSummary: 4, proto
 // appendLabel writes a LabelPair.
 func appendLabel(out, pair []byte) ([]byte, error) {
 	var name, value []byte
-	m := message{rest: pair}
-	for m.next() {
-		switch m.tag {
+	m := protobuf.Read(pair)
+	for m.Next() {
+		switch m.Tag {
 		case 1<<3 | asBytes:
-			name = m.bytes
+			name = m.Bytes
 		case 2<<3 | asBytes:
-			value = m.bytes
+			value = m.Bytes
 		}
 	}
-	if m.err == nil && (len(name) == 0 || !utf8.Valid(name)) {
+	if m.Err == nil && (len(name) == 0 || !utf8.Valid(name)) {
 		return out, fmt.Errorf("%w: %.50q is no label name", errProtobuf, name)
 	}
 	out = append(escaped(append(out, '"'), name, true), `"="`...)
-	return append(escaped(out, value, true), `",`...), m.err
+	return append(escaped(out, value, true), `",`...), m.Err
 }
 
 // line writes a sample up to its value; suffix and label are its own. What is too long ends the page.
@@ -321,7 +280,7 @@ func appendNumber(out []byte, v float64) []byte {
 }
 
 // value ends a line with a value, a time and exemplars.
-func (r *rewriter) value(v float64, exemplars ...message) {
+func (r *rewriter) value(v float64, exemplars ...protobuf.Message) {
 	if whole := int64(v); v == float64(whole) && whole != 0 && whole < 1<<53 && whole > -1<<53 {
 		r.out = strconv.AppendInt(r.out, whole, 10)
 	} else {
@@ -330,13 +289,13 @@ func (r *rewriter) value(v float64, exemplars ...message) {
 	r.ending(exemplars)
 }
 
-func (r *rewriter) ending(exemplars []message) {
+func (r *rewriter) ending(exemplars []protobuf.Message) {
 	if r.timed {
 		r.out = strconv.AppendInt(append(r.out, ' '), r.time, 10)
 	}
 	for _, e := range exemplars {
-		if e.bytes != nil {
-			r.failed = errors.Join(r.failed, r.appendExemplar(e.bytes))
+		if e.Bytes != nil {
+			r.failed = errors.Join(r.failed, r.appendExemplar(e.Bytes))
 		}
 	}
 	r.out = append(r.out, '\n')
@@ -346,52 +305,52 @@ func (r *rewriter) ending(exemplars []message) {
 func (r *rewriter) appendExemplar(b []byte) (err error) {
 	r.out = append(r.out, " # {"...)
 	v, ms, timed := 0.0, int64(0), false
-	m := message{rest: b}
-	for m.next() && err == nil {
-		switch m.tag {
+	m := protobuf.Read(b)
+	for m.Next() && err == nil {
+		switch m.Tag {
 		case 1<<3 | asBytes:
-			r.out, err = appendLabel(r.out, m.bytes)
+			r.out, err = appendLabel(r.out, m.Bytes)
 		case 2<<3 | asFixed64:
-			v = m.f64()
+			v = m.Float()
 		case 3<<3 | asBytes:
-			ms, timed, err = timeOf(m.bytes)
+			ms, timed, err = timeOf(m.Bytes)
 		}
 	}
 	r.out = appendNumber(append(r.out, "} "...), v)
 	if timed && ms >= 0 {
 		r.out = strconv.AppendInt(append(r.out, ' '), ms, 10)
 	}
-	return errors.Join(err, m.err)
+	return errors.Join(err, m.Err)
 }
 
 // timeOf reads a google.protobuf.Timestamp as ms.
 func timeOf(b []byte) (ms int64, timed bool, err error) {
-	m := message{rest: b}
-	for m.next() {
-		switch m.tag {
+	m := protobuf.Read(b)
+	for m.Next() {
+		switch m.Tag {
 		case 1<<3 | asVarint:
-			ms += int64(m.bits) * 1000
+			ms += int64(m.Bits) * 1000
 		case 2<<3 | asVarint:
-			ms += int64(int32(m.bits)) / 1_000_000
+			ms += int64(int32(m.Bits)) / 1_000_000
 		}
 	}
-	return ms, true, m.err
+	return ms, true, m.Err
 }
 
 // single writes a counter, a gauge or an untyped metric.
 func (r *rewriter) single() {
 	v := 0.0
-	var example message
-	for r.values.next() {
-		switch r.values.tag {
+	var example protobuf.Message
+	for r.values.Next() {
+		switch r.values.Tag {
 		case 1<<3 | asFixed64:
-			v = r.values.f64()
+			v = r.values.Float()
 		case 2<<3 | asBytes:
 			example = r.values
 		}
 	}
 	if r.kind != protoCounter {
-		example = message{}
+		example = protobuf.Message{}
 	}
 	if r.line("", "", 0) {
 		r.value(v, example)
@@ -402,12 +361,12 @@ func (r *rewriter) single() {
 func (r *rewriter) summary() {
 	var count uint64
 	sum, all := 0.0, r.values
-	for r.values.next() {
-		switch r.values.tag {
+	for r.values.Next() {
+		switch r.values.Tag {
 		case 1<<3 | asVarint:
-			count = r.values.bits
+			count = r.values.Bits
 		case 2<<3 | asFixed64:
-			sum = r.values.f64()
+			sum = r.values.Float()
 		}
 	}
 	if !r.line("_count", "", 0) {
@@ -417,21 +376,21 @@ func (r *rewriter) summary() {
 	if r.line("_sum", "", 0) {
 		r.value(sum)
 	}
-	for all.next() && r.failed == nil {
-		if all.tag != 3<<3|asBytes {
+	for all.Next() && r.failed == nil {
+		if all.Tag != 3<<3|asBytes {
 			continue
 		}
 		q, v := 0.0, 0.0
-		m := message{rest: all.bytes}
-		for m.next() {
-			switch m.tag {
+		m := protobuf.Read(all.Bytes)
+		for m.Next() {
+			switch m.Tag {
 			case 1<<3 | asFixed64:
-				q = m.f64()
+				q = m.Float()
 			case 2<<3 | asFixed64:
-				v = m.f64()
+				v = m.Float()
 			}
 		}
-		if r.failed = m.err; m.err == nil && r.line("", "quantile", q) {
+		if r.failed = m.Err; m.Err == nil && r.line("", "quantile", q) {
 			r.value(v)
 		}
 	}

@@ -66,7 +66,7 @@ func readProtobuf(page []byte, classic bool) (lines []string, err error) {
 		return nil, err
 	}
 	p := &w.parser
-	p.page, p.format = bytes.Clone(text), protobuf
+	p.page, p.format = bytes.Clone(text), fromProtobuf
 	p.begin(noState)
 	for {
 		ok, err := p.head()
@@ -431,7 +431,7 @@ func FuzzProtobuf(f *testing.F) {
 			if len(text) > 1<<17+2*len(page) {
 				t.Fatalf("%d bytes became %d", len(page), len(text))
 			}
-			w.open(text, protobuf, true)
+			w.open(text, fromProtobuf, true)
 			if m.read(w, &shaping{}) != nil {
 				m.rollback(w)
 				return

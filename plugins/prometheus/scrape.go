@@ -112,7 +112,7 @@ func (s *source) once(ctx context.Context, t *target) (n counts, err error) {
 		t.memory.absent(t.batch)
 		return n, nil
 	}
-	if page.format == protobuf {
+	if page.format == fromProtobuf {
 		if body, err = w.rewritten(body, s.cfg); err != nil {
 			return n, err
 		}

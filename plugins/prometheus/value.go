@@ -16,7 +16,7 @@ func (p *parser) value() (s sampleValue, err error) {
 	switch p.format {
 	case openMetrics:
 		return p.openMetricsValue()
-	case protobuf:
+	case fromProtobuf:
 		return p.rewrittenValue()
 	}
 	i := p.blanks(p.pos)
