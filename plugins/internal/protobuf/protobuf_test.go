@@ -93,11 +93,11 @@ func FuzzNext(f *testing.F) {
 	})
 }
 
-// allFields says whether protowire reads a message to its end.
+// allFields says whether protowire reads a message to its end, with numbers that fields can have.
 func allFields(b []byte) bool {
 	for len(b) > 0 {
-		_, _, n := protowire.ConsumeField(b)
-		if n < 0 {
+		number, _, n := protowire.ConsumeField(b)
+		if n < 0 || number > protowire.MaxValidNumber {
 			return false
 		}
 		b = b[n:]
