@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -26,9 +26,9 @@ var _ controlconnect.ControlHandler = (*controls)(nil)
 func named(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		method := r.PathValue("method")
-		if method == "Plan" && !isLocal(r) {
+		if (method == "Plan" || method == "Apply" || method == "Confirm") && !isLocal(r) {
 			connect.NewErrorWriter().Write(w, r, connect.NewError(connect.CodePermissionDenied,
-				errors.New("a plan reads the daemon's environment and files: it is made for the daemon's own user only, over its socket, which magpie plan finds without -addr and MAGPIE_ADDR, by -data-dir")))
+				fmt.Errorf("%s reads or changes what is the daemon's own: it is for the daemon's own user only, over its socket, which magpie finds without -addr and MAGPIE_ADDR, by -data-dir", strings.ToLower(method))))
 			return
 		}
 		r.URL.Path, r.URL.RawPath = "/"+controlconnect.ControlName+"/"+method, ""
@@ -43,30 +43,101 @@ func named(h http.Handler) http.Handler {
 }
 
 func (c *controls) Plan(ctx context.Context, r *connect.Request[control.PlanRequest]) (*connect.Response[control.PlanResponse], error) {
-	var sources []language.Source
-	for _, f := range r.Msg.Files {
+	to, sources, err := c.wanted(r.Msg)
+	if err != nil {
+		return nil, err
+	}
+	result, err := c.engine.Plan(ctx, sources)
+	if err != nil {
+		return nil, err
+	}
+	m, err := planMessage(result, r.Msg.Colour)
+	if err != nil {
+		return nil, err
+	}
+	m.Running, m.To = result.Number, to
+	return connect.NewResponse(m), nil
+}
+
+// wanted are the files of a request, or those of a configuration of the history.
+func (c *controls) wanted(r *control.PlanRequest) (to uint64, sources []language.Source, err error) {
+	if r.GetRollback() {
+		return c.engine.Kept(r.To)
+	}
+	for _, f := range r.GetFiles() {
 		sources = append(sources, language.Source{Name: f.Name, Bytes: f.Content})
 	}
-	built, p, err := c.engine.Plan(ctx, sources)
-	if err != nil {
-		return nil, err
+	return 0, sources, nil
+}
+
+func planMessage(r engine.Result, colour bool) (m *control.PlanResponse, err error) {
+	m = &control.PlanResponse{Valid: r.Plan != nil}
+	if r.Built == nil {
+		return m, nil
 	}
 	var text, warnings bytes.Buffer
-	diagnostics, err := json.Marshal(built.Config.Diagnostics(built.Diags))
+	if m.Diagnostics, err = json.Marshal(r.Config.Diagnostics(r.Diags)); err != nil {
+		return nil, err
+	}
+	if r.Plan == nil {
+		language.WriteDiagnostics(&text, r.Config, r.Diags, colour)
+		m.Text = text.String()
+		return m, nil
+	}
+	language.WriteDiagnostics(&warnings, r.Config, r.Diags, colour)
+	r.Plan.Print(&text, colour)
+	m.Changes, m.Text, m.Warnings = !r.Plan.Empty(), text.String(), warnings.String()
+	m.Json, err = json.Marshal(r.Plan)
+	return m, err
+}
+
+// Apply goes on to its end when the one who asked has gone.
+func (c *controls) Apply(ctx context.Context, r *connect.Request[control.ApplyRequest]) (*connect.Response[control.ApplyResponse], error) {
+	what := r.Msg.GetWhat()
+	to, sources, err := c.wanted(what)
 	if err != nil {
 		return nil, err
 	}
-	m := &control.PlanResponse{Valid: p != nil, Diagnostics: diagnostics}
-	if p == nil {
-		language.WriteDiagnostics(&text, built.Config, built.Diags, r.Msg.Colour)
-		m.Text = text.String()
-		return connect.NewResponse(m), nil
+	o := engine.Order{
+		Read: func() ([]language.Source, error) { return sources, nil },
+		Who:  whoOf(ctx), How: "apply", Base: r.Msg.Running, Confirm: time.Duration(r.Msg.ConfirmMs) * time.Millisecond,
 	}
-	language.WriteDiagnostics(&warnings, built.Config, built.Diags, r.Msg.Colour)
-	p.Print(&text, r.Msg.Colour)
-	m.Changes, m.Text, m.Warnings = !p.Empty(), text.String(), warnings.String()
-	if m.Json, err = json.Marshal(p); err != nil {
+	if what.GetRollback() {
+		o.How = fmt.Sprintf("rollback to %d", to)
+		o = o.Instead()
+	}
+	result, err := c.engine.Apply(context.WithoutCancel(ctx), o)
+	m := &control.ApplyResponse{Applied: err == nil, Number: result.Number}
+	if err != nil {
+		m.Problem = err.Error()
+	}
+	if m.Plan, err = planMessage(result, what.GetColour()); err != nil {
 		return nil, err
+	}
+	m.Plan.To = to
+	return connect.NewResponse(m), nil
+}
+
+func (c *controls) Confirm(ctx context.Context, _ *connect.Request[control.ConfirmRequest]) (*connect.Response[control.ConfirmResponse], error) {
+	number, err := c.engine.Confirm(whoOf(ctx))
+	if err != nil {
+		return nil, connect.NewError(connect.CodeFailedPrecondition, err)
+	}
+	return connect.NewResponse(&control.ConfirmResponse{Number: number}), nil
+}
+
+func (c *controls) History(context.Context, *connect.Request[control.HistoryRequest]) (*connect.Response[control.HistoryResponse], error) {
+	all, err := c.engine.History()
+	if err != nil {
+		return nil, err
+	}
+	running := c.engine.Status().Config.Number
+	m := &control.HistoryResponse{}
+	for _, r := range all {
+		m.Records = append(m.Records, &control.Record{
+			Number: r.Number, TimeUnixMs: r.Time.UnixMilli(), Who: r.Who, How: r.How, Outcome: r.Outcome, Applied: r.Applied,
+			Plan: r.Plan, Problem: r.Problem, Files: r.Files, Running: r.Number == running,
+		})
 	}
 	return connect.NewResponse(m), nil
 }
@@ -76,7 +147,7 @@ func (c *controls) Show(context.Context, *connect.Request[control.ShowRequest]) 
 }
 
 func (c *controls) Reload(ctx context.Context, _ *connect.Request[control.ReloadRequest]) (*connect.Response[control.ReloadResponse], error) {
-	p, err := c.engine.Reload(ctx)
+	p, err := c.engine.Reload(ctx, whoOf(ctx))
 	if err != nil {
 		return connect.NewResponse(&control.ReloadResponse{Text: err.Error()}), nil
 	}
@@ -89,8 +160,11 @@ func (c *controls) Status(context.Context, *connect.Request[control.StatusReques
 	s := c.engine.Status()
 	m := &control.StatusResponse{
 		Version: s.Version, StartedUnixMs: s.Started.UnixMilli(), Hostname: s.Hostname,
-		Config: &control.Config{State: "current", Problem: s.Config.Problem, AppliedUnixMs: s.Config.AppliedAt.UnixMilli(), Files: s.Config.Files},
+		Config: &control.Config{State: "current", Problem: s.Config.Problem, AppliedUnixMs: s.Config.AppliedAt.UnixMilli(), Files: s.Config.Files, Number: s.Config.Number},
 		Buffer: &control.Buffer{Bytes: uint64(s.Buffer.Bytes), Records: s.Buffer.Records, Segments: uint32(s.Buffer.Segments)},
+	}
+	if p := s.Config.Pending; p != nil {
+		m.Config.ConfirmUntilUnixMs, m.Config.Back = p.Until.UnixMilli(), p.Back
 	}
 	if s.Config.LastApplied {
 		m.Config.State = "last_applied"

@@ -50,7 +50,7 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "only POST reloads", http.StatusMethodNotAllowed)
 		return
 	}
-	plan, err := s.engine.Reload(r.Context())
+	plan, err := s.engine.Reload(r.Context(), whoOf(r.Context()))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return

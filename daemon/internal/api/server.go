@@ -3,6 +3,7 @@
 //
 //	server.go      listeners, limits, who may ask
 //	routes.go      the table of routes
+//	user_*.go      whose process is at the other end of the socket
 //	proxy.go       requests to the handlers of plugins
 //	control.go     the control API
 //	prometheus.go  the part of Prometheus' API whose state lives here
@@ -38,9 +39,19 @@ type Server struct {
 }
 
 type localKey struct{}
+type remoteKey struct{}
 
 // isLocal reports whether a request came over the daemon's own socket.
 func isLocal(r *http.Request) bool { return r.Context().Value(localKey{}) != nil }
+
+// whoOf says who asks, for the history.
+func whoOf(ctx context.Context) string {
+	if who, ok := ctx.Value(localKey{}).(string); ok {
+		return who
+	}
+	who, _ := ctx.Value(remoteKey{}).(string)
+	return "HTTP from " + who
+}
 
 // Serve listens and serves until Close. It returns when it listens; the address is the one that was bound.
 func Serve(e *engine.Engine, log hclog.Logger) (s *Server, address string, err error) {
@@ -61,9 +72,11 @@ func Serve(e *engine.Engine, log hclog.Logger) (s *Server, address string, err e
 		return nil, "", err
 	}
 	routes := s.routes()
-	s.server = s.httpServer(s.guard(routes), nil)
-	s.local = s.httpServer(routes, func(ctx context.Context, _ net.Conn) context.Context {
-		return context.WithValue(ctx, localKey{}, true)
+	s.server = s.httpServer(s.guard(routes), func(ctx context.Context, c net.Conn) context.Context {
+		return context.WithValue(ctx, remoteKey{}, c.RemoteAddr().String())
+	})
+	s.local = s.httpServer(routes, func(ctx context.Context, c net.Conn) context.Context {
+		return context.WithValue(ctx, localKey{}, userOf(c))
 	})
 	go s.serve(s.server, listener)
 	go s.serve(s.local, local)

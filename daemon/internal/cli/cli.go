@@ -34,6 +34,7 @@ const (
 
 // IO is where a command writes.
 type IO struct {
+	In       io.Reader // to ask; nil: nobody is there
 	Out, Err io.Writer
 	Colour   bool // of Out and Err
 }
@@ -41,12 +42,13 @@ type IO struct {
 // Terminal is the process' own output.
 func Terminal() IO {
 	colour := os.Getenv("NO_COLOR") == "" && isTerminal(os.Stdout) && isTerminal(os.Stderr)
-	return IO{Out: os.Stdout, Err: os.Stderr, Colour: colour}
+	return IO{In: terminalIn(), Out: os.Stdout, Err: os.Stderr, Colour: colour}
 }
 
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	null, nullErr := os.Stat(os.DevNull) // is such a device too
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && !(nullErr == nil && os.SameFile(info, null))
 }
 
 // command is one word of the command line.
@@ -72,6 +74,7 @@ type options struct {
 	vars       list
 	varFiles   list
 	query      queryFlags
+	apply      applyFlags
 }
 
 type list []string
@@ -83,7 +86,11 @@ func commands() []command {
 	return []command{
 		{"run", "[PATH]", "run the daemon with a configuration", nil, run},
 		{"check", "[PATH]", "check a configuration without a daemon", nil, check},
-		{"plan", "[PATH]", "show what applying a configuration would change in the running daemon", nil, planCommand},
+		{"plan", "[PATH]", planHelp, nil, planCommand},
+		{"apply", "[PATH]", applyHelp, applyFlagsOf, apply},
+		{"confirm", "", confirmHelp, nil, confirm},
+		{"history", "[N]", historyHelp, nil, history},
+		{"rollback", "[N]", rollbackHelp, applyFlagsOf, rollback},
 		{"show", "[PATH]", "show the configuration that runs, with every default", nil, show},
 		{"status", "[PATH]", "show how the components, plugins and pipelines of the running daemon are", nil, status},
 		{"query", "EXPR", "ask the running daemon with PromQL", queryFlagsOf, query},

@@ -9,14 +9,16 @@ import (
 	"github.com/magpie-monitoring/magpie/daemon/internal/api/control"
 )
 
+const planHelp = `show what applying a configuration would change in the running daemon
+
+Each line is a component, and what would become of it: + created, ~ updated in place, ± replaced or restarted (with a gap only
+if it says so), > moved, - removed; below it what changes, attribute by attribute. Nothing is changed.
+It exits with 0 if there is nothing to change, with 2 if there is, and with 1 if the configuration has errors`
+
 func planCommand(ctx context.Context, o *options, _ []string) int {
-	sources, err := o.read()
+	r, err := o.wanted()
 	if err != nil {
 		return o.fail(err)
-	}
-	r := &control.PlanRequest{Colour: o.Colour}
-	for _, s := range sources {
-		r.Files = append(r.Files, &control.File{Name: s.Name, Content: s.Bytes})
 	}
 	d := o.daemon()
 	answer, err := d.control().Plan(ctx, connect.NewRequest(r))
@@ -24,6 +26,27 @@ func planCommand(ctx context.Context, o *options, _ []string) int {
 		return o.failed(d, err)
 	}
 	m := answer.Msg
+	o.printPlan(m)
+	switch {
+	case !m.Valid:
+		return exitErrors
+	case m.Changes:
+		return exitChanges
+	}
+	return exitOK
+}
+
+// wanted reads the files for the daemon.
+func (o *options) wanted() (*control.PlanRequest, error) {
+	sources, err := o.read()
+	r := &control.PlanRequest{Colour: o.Colour}
+	for _, s := range sources {
+		r.Files = append(r.Files, &control.File{Name: s.Name, Content: s.Bytes})
+	}
+	return r, err
+}
+
+func (o *options) printPlan(m *control.PlanResponse) {
 	switch {
 	case o.json && m.Valid:
 		fmt.Fprintf(o.Out, "%s\n", m.Json)
@@ -35,13 +58,6 @@ func planCommand(ctx context.Context, o *options, _ []string) int {
 	default:
 		fmt.Fprint(o.Err, m.Text)
 	}
-	switch {
-	case !m.Valid:
-		return exitErrors
-	case m.Changes:
-		return exitChanges
-	}
-	return exitOK
 }
 
 func show(ctx context.Context, o *options, _ []string) int {

@@ -74,7 +74,7 @@ func run(ctx context.Context, o *options, _ []string) int {
 }
 
 func reload(ctx context.Context, e *engine.Engine, log hclog.Logger) {
-	p, err := e.Reload(ctx)
+	p, err := e.Reload(ctx, "SIGHUP")
 	if err != nil {
 		log.Error("the configuration was not applied: what ran goes on", "errors", "\n"+err.Error())
 		return

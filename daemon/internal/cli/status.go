@@ -32,7 +32,11 @@ func status(ctx context.Context, o *options, _ []string) int {
 
 func writeStatus(w io.Writer, s *control.StatusResponse, colour bool) {
 	fmt.Fprintf(w, "Magpie %s on %s, up %s\n", s.Version, s.Hostname, ago(s.StartedUnixMs))
-	fmt.Fprintf(w, "Configuration: %s, applied %s ago\n", strings.Join(s.Config.GetFiles(), ", "), ago(s.Config.GetAppliedUnixMs()))
+	fmt.Fprintf(w, "Configuration %d: %s, applied %s ago\n", s.Config.GetNumber(), strings.Join(s.Config.GetFiles(), ", "), ago(s.Config.GetAppliedUnixMs()))
+	if until := s.Config.GetConfirmUntilUnixMs(); until != 0 {
+		left := max(0, time.Until(time.UnixMilli(until))).Round(time.Second)
+		fmt.Fprintf(w, "%s\n", paint(colour, yellow, fmt.Sprintf("It waits for confirmation: configuration %d comes back in %s unless magpie confirm is said.", s.Config.Back, left)))
+	}
 	if s.Config.GetProblem() != "" {
 		fmt.Fprintf(w, "%s\n%s\n", paint(colour, red, "The files are not what runs:"), s.Config.Problem)
 	}

@@ -64,11 +64,6 @@ func (e *Engine) apply(ctx context.Context, built *Built, boot bool) error {
 		return err
 	}
 	c.commit()
-	if !e.origin.LastApplied || !boot {
-		if err := saveApplied(e.state, built.Sources); err != nil {
-			e.o.Log.Error("the configuration was applied, but could not be kept for the next start", "error", err)
-		}
-	}
 	return nil
 }
 

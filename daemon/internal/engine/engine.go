@@ -3,6 +3,8 @@
 //	engine.go    start and stop; what is open for the whole life of the daemon
 //	build.go     files → what is desired
 //	apply.go     what is desired → steps → what runs
+//	order.go     who wants what applied; confirmation
+//	history.go   what was applied when, and for whom
 //	flow.go      deliveries from the log to sinks; discoveries to sources
 //	alerting.go  rules to the store and to notifiers
 //	facts.go     the data directory: lock, keys, numbers, the last configuration
@@ -67,7 +69,8 @@ type Engine struct {
 	end        context.CancelFunc
 	running    sync.WaitGroup
 
-	applying sync.Mutex // one apply at a time
+	applying sync.Mutex  // one apply at a time
+	trial    *time.Timer // ends what was not confirmed; under mu
 
 	mu         sync.Mutex
 	booted     bool
@@ -82,6 +85,8 @@ type Engine struct {
 
 // ConfigState says which configuration runs.
 type ConfigState struct {
+	Number      uint64 // in the history
+	Pending     *Pending
 	LastApplied bool   // the files are invalid: what was applied last runs
 	Problem     string // why the files were not applied
 	AppliedAt   time.Time
@@ -119,7 +124,11 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 func (e *Engine) Boot(ctx context.Context) error {
 	e.applying.Lock()
 	defer e.applying.Unlock()
-	return e.apply(ctx, e.first, true)
+	if err := e.apply(ctx, e.first, true); err != nil {
+		return err
+	}
+	e.began()
+	return nil
 }
 
 func (e *Engine) start(ctx context.Context) (*Built, error) {
@@ -139,21 +148,7 @@ func (e *Engine) start(ctx context.Context) (*Built, error) {
 	if err := e.open(settings.Buffer); err != nil {
 		return nil, err
 	}
-	built, err := Build(ctx, e.catalogue, sources, e.hmacKey, false)
-	if err != nil || !built.Diags.HasErrors() {
-		return built, err
-	}
-	last, err := loadApplied(e.state)
-	if err != nil || last == nil {
-		return nil, &InvalidError{built}
-	}
-	again, err := Build(ctx, e.catalogue, last.Sources, e.hmacKey, false)
-	if err != nil || again.Diags.HasErrors() {
-		return nil, &InvalidError{built}
-	}
-	e.origin = ConfigState{LastApplied: true, Problem: describe(built)}
-	e.o.Log.Error("the configuration is invalid: the one that was applied last runs", "applied", last.Time.Format(time.RFC3339), "errors", "\n"+e.origin.Problem)
-	return again, nil
+	return e.choose(ctx, sources)
 }
 
 // DataDir is the data directory that a configuration names, as far as it can be read.
@@ -309,55 +304,6 @@ func (e *Engine) Settings() plan.Settings {
 	return s
 }
 
-// Reload reads the files again and applies them.
-func (e *Engine) Reload(ctx context.Context) (*plan.Plan, error) {
-	e.applying.Lock()
-	defer e.applying.Unlock()
-	p, err := e.reload(ctx)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if err != nil {
-		e.reloads.bad++
-		e.origin.Problem = err.Error()
-		return nil, err
-	}
-	e.reloads.good++
-	return p, nil
-}
-
-func (e *Engine) reload(ctx context.Context) (*plan.Plan, error) {
-	sources, err := e.o.Read()
-	if err != nil {
-		return nil, err
-	}
-	built, err := Build(ctx, e.catalogue, sources, e.hmacKey, false)
-	if err != nil {
-		return nil, err
-	}
-	if built.Diags.HasErrors() {
-		return nil, errors.New(describe(built))
-	}
-	p := plan.Diff(e.desired, built.Desired)
-	if err := e.apply(ctx, built, false); err != nil {
-		return nil, err
-	}
-	return p, nil
-}
-
-// Plan says what applying files would change.
-func (e *Engine) Plan(ctx context.Context, sources []language.Source) (*Built, *plan.Plan, error) {
-	built, err := Build(ctx, e.catalogue, sources, e.hmacKey, false)
-	if err != nil {
-		return nil, nil, err
-	}
-	if built.Diags.HasErrors() {
-		return built, nil, nil
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return built, plan.Diff(e.desired, built.Desired), nil
-}
-
 // Show writes the configuration that runs, secrets masked.
 func (e *Engine) Show() string {
 	e.mu.Lock()
@@ -402,6 +348,11 @@ func (e *Engine) Ready() error {
 // Stop ends everything: sources first, then what they told the log, then sinks. What ctx does not leave time for is
 // delivered after the next start.
 func (e *Engine) Stop(ctx context.Context) {
+	e.mu.Lock()
+	if e.trial != nil {
+		e.trial.Stop()
+	}
+	e.mu.Unlock()
 	if e.alerting != nil {
 		e.alerting.stop()
 	}

@@ -89,6 +89,8 @@ func (n *numbers) take() (uint32, error) {
 type lastApplied struct {
 	Time    time.Time
 	Sources []language.Source
+	Number  uint64 // in the history
+	Files   []byte // what the daemon's own files were then; see start
 }
 
 func seal(s *state.Store) (cipher.AEAD, error) {
@@ -103,21 +105,21 @@ func seal(s *state.Store) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-func saveApplied(s *state.Store, sources []language.Source) error {
+func saveSealed(s *state.Store, bucket, key string, v any) error {
 	box, err := seal(s)
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(lastApplied{time.Now(), sources})
+	text, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	return s.Put("config", "applied", box.Seal(nil, nil, text, nil))
+	return s.Put(bucket, key, box.Seal(nil, nil, text, nil))
 }
 
-// loadApplied returns nil where nothing was applied yet.
-func loadApplied(s *state.Store) (*lastApplied, error) {
-	b, err := s.Get("config", "applied")
+// loadSealed returns nil where there is nothing.
+func loadSealed[T any](s *state.Store, bucket, key string) (*T, error) {
+	b, err := s.Get(bucket, key)
 	if err != nil || b == nil {
 		return nil, err
 	}
@@ -129,8 +131,8 @@ func loadApplied(s *state.Store) (*lastApplied, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &lastApplied{}
-	return a, json.Unmarshal(text, a)
+	v := new(T)
+	return v, json.Unmarshal(text, v)
 }
 
 // moveFacts gives all that a component keeps to another address: its directory, its state, its letters. What is there already stays.

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 )
 
@@ -97,6 +98,21 @@ func (s *Store) Put(bucket, key string, value []byte) error {
 	}
 	defer d.Close()
 	return d.Sync()
+}
+
+// Keys lists the facts of a bucket, sorted; those with keys too long for a file name are left out.
+func (s *Store) Keys(bucket string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(s.dir, bucket))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	var keys []string
+	for _, e := range entries {
+		if key, err := url.QueryUnescape(strings.TrimPrefix(e.Name(), "=")); err == nil && filepath.Base(s.path(bucket, key)) == e.Name() {
+			keys = append(keys, key)
+		}
+	}
+	return keys, err
 }
 
 // Delete removes a fact.

@@ -161,13 +161,16 @@ func (x *StatusResponse) GetBuffer() *Buffer {
 }
 
 type Config struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	State         string                 `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`     // current, or last_applied: the files are invalid
-	Problem       string                 `protobuf:"bytes,2,opt,name=problem,proto3" json:"problem,omitempty"` // why the files were not applied
-	AppliedUnixMs int64                  `protobuf:"varint,3,opt,name=applied_unix_ms,json=appliedUnixMs,proto3" json:"applied_unix_ms,omitempty"`
-	Files         []string               `protobuf:"bytes,4,rep,name=files,proto3" json:"files,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	State              string                 `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`     // current, or last_applied: the files are invalid
+	Problem            string                 `protobuf:"bytes,2,opt,name=problem,proto3" json:"problem,omitempty"` // why the files were not applied
+	AppliedUnixMs      int64                  `protobuf:"varint,3,opt,name=applied_unix_ms,json=appliedUnixMs,proto3" json:"applied_unix_ms,omitempty"`
+	Files              []string               `protobuf:"bytes,4,rep,name=files,proto3" json:"files,omitempty"`
+	Number             uint64                 `protobuf:"varint,5,opt,name=number,proto3" json:"number,omitempty"`                                                       // in the history
+	ConfirmUntilUnixMs int64                  `protobuf:"varint,6,opt,name=confirm_until_unix_ms,json=confirmUntilUnixMs,proto3" json:"confirm_until_unix_ms,omitempty"` // 0: nothing waits for confirmation
+	Back               uint64                 `protobuf:"varint,7,opt,name=back,proto3" json:"back,omitempty"`                                                           // the configuration that comes back without it
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Config) Reset() {
@@ -226,6 +229,27 @@ func (x *Config) GetFiles() []string {
 		return x.Files
 	}
 	return nil
+}
+
+func (x *Config) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Config) GetConfirmUntilUnixMs() int64 {
+	if x != nil {
+		return x.ConfirmUntilUnixMs
+	}
+	return 0
+}
+
+func (x *Config) GetBack() uint64 {
+	if x != nil {
+		return x.Back
+	}
+	return 0
 }
 
 type Component struct {
@@ -724,6 +748,8 @@ type PlanRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Files         []*File                `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
 	Colour        bool                   `protobuf:"varint,2,opt,name=colour,proto3" json:"colour,omitempty"`
+	Rollback      bool                   `protobuf:"varint,3,opt,name=rollback,proto3" json:"rollback,omitempty"` // to a configuration of the history, instead of files
+	To            uint64                 `protobuf:"varint,4,opt,name=to,proto3" json:"to,omitempty"`             // its number; 0: what ran before and was another
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -772,6 +798,20 @@ func (x *PlanRequest) GetColour() bool {
 	return false
 }
 
+func (x *PlanRequest) GetRollback() bool {
+	if x != nil {
+		return x.Rollback
+	}
+	return false
+}
+
+func (x *PlanRequest) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
 type PlanResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Valid         bool                   `protobuf:"varint,1,opt,name=valid,proto3" json:"valid,omitempty"`
@@ -780,6 +820,8 @@ type PlanResponse struct {
 	Warnings      string                 `protobuf:"bytes,4,opt,name=warnings,proto3" json:"warnings,omitempty"`       // rendered
 	Json          []byte                 `protobuf:"bytes,5,opt,name=json,proto3" json:"json,omitempty"`               // of the plan
 	Diagnostics   []byte                 `protobuf:"bytes,6,opt,name=diagnostics,proto3" json:"diagnostics,omitempty"` // JSON
+	Running       uint64                 `protobuf:"varint,7,opt,name=running,proto3" json:"running,omitempty"`        // number of what runs, which the plan is made against
+	To            uint64                 `protobuf:"varint,8,opt,name=to,proto3" json:"to,omitempty"`                  // of a rollback
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -856,6 +898,424 @@ func (x *PlanResponse) GetDiagnostics() []byte {
 	return nil
 }
 
+func (x *PlanResponse) GetRunning() uint64 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
+}
+
+func (x *PlanResponse) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+type ApplyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	What          *PlanRequest           `protobuf:"bytes,1,opt,name=what,proto3" json:"what,omitempty"`
+	ConfirmMs     int64                  `protobuf:"varint,2,opt,name=confirm_ms,json=confirmMs,proto3" json:"confirm_ms,omitempty"` // roll back after this long unless Confirm comes; 0: do not
+	Running       uint64                 `protobuf:"varint,3,opt,name=running,proto3" json:"running,omitempty"`                      // refuse if something else runs than the plan that was looked at is made against; 0: whatever runs
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApplyRequest) Reset() {
+	*x = ApplyRequest{}
+	mi := &file_control_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApplyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApplyRequest) ProtoMessage() {}
+
+func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApplyRequest.ProtoReflect.Descriptor instead.
+func (*ApplyRequest) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ApplyRequest) GetWhat() *PlanRequest {
+	if x != nil {
+		return x.What
+	}
+	return nil
+}
+
+func (x *ApplyRequest) GetConfirmMs() int64 {
+	if x != nil {
+		return x.ConfirmMs
+	}
+	return 0
+}
+
+func (x *ApplyRequest) GetRunning() uint64 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
+}
+
+type ApplyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Plan          *PlanResponse          `protobuf:"bytes,1,opt,name=plan,proto3" json:"plan,omitempty"`
+	Applied       bool                   `protobuf:"varint,2,opt,name=applied,proto3" json:"applied,omitempty"`
+	Problem       string                 `protobuf:"bytes,3,opt,name=problem,proto3" json:"problem,omitempty"` // why not
+	Number        uint64                 `protobuf:"varint,4,opt,name=number,proto3" json:"number,omitempty"`  // in the history; 0: it was refused before it was tried
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApplyResponse) Reset() {
+	*x = ApplyResponse{}
+	mi := &file_control_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApplyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApplyResponse) ProtoMessage() {}
+
+func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApplyResponse.ProtoReflect.Descriptor instead.
+func (*ApplyResponse) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ApplyResponse) GetPlan() *PlanResponse {
+	if x != nil {
+		return x.Plan
+	}
+	return nil
+}
+
+func (x *ApplyResponse) GetApplied() bool {
+	if x != nil {
+		return x.Applied
+	}
+	return false
+}
+
+func (x *ApplyResponse) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *ApplyResponse) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+type ConfirmRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmRequest) Reset() {
+	*x = ConfirmRequest{}
+	mi := &file_control_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmRequest) ProtoMessage() {}
+
+func (x *ConfirmRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmRequest.ProtoReflect.Descriptor instead.
+func (*ConfirmRequest) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{12}
+}
+
+type ConfirmResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"` // what was confirmed
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfirmResponse) Reset() {
+	*x = ConfirmResponse{}
+	mi := &file_control_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfirmResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfirmResponse) ProtoMessage() {}
+
+func (x *ConfirmResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfirmResponse.ProtoReflect.Descriptor instead.
+func (*ConfirmResponse) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ConfirmResponse) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+type HistoryRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HistoryRequest) Reset() {
+	*x = HistoryRequest{}
+	mi := &file_control_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HistoryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HistoryRequest) ProtoMessage() {}
+
+func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
+func (*HistoryRequest) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{14}
+}
+
+type HistoryResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Records       []*Record              `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"` // the oldest first
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HistoryResponse) Reset() {
+	*x = HistoryResponse{}
+	mi := &file_control_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HistoryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HistoryResponse) ProtoMessage() {}
+
+func (x *HistoryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HistoryResponse.ProtoReflect.Descriptor instead.
+func (*HistoryResponse) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *HistoryResponse) GetRecords() []*Record {
+	if x != nil {
+		return x.Records
+	}
+	return nil
+}
+
+type Record struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	TimeUnixMs    int64                  `protobuf:"varint,2,opt,name=time_unix_ms,json=timeUnixMs,proto3" json:"time_unix_ms,omitempty"`
+	Who           string                 `protobuf:"bytes,3,opt,name=who,proto3" json:"who,omitempty"`
+	How           string                 `protobuf:"bytes,4,opt,name=how,proto3" json:"how,omitempty"`
+	Outcome       string                 `protobuf:"bytes,5,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	Applied       bool                   `protobuf:"varint,6,opt,name=applied,proto3" json:"applied,omitempty"`
+	Plan          string                 `protobuf:"bytes,7,opt,name=plan,proto3" json:"plan,omitempty"`
+	Problem       string                 `protobuf:"bytes,8,opt,name=problem,proto3" json:"problem,omitempty"`
+	Files         []string               `protobuf:"bytes,9,rep,name=files,proto3" json:"files,omitempty"`
+	Running       bool                   `protobuf:"varint,10,opt,name=running,proto3" json:"running,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Record) Reset() {
+	*x = Record{}
+	mi := &file_control_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Record) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Record) ProtoMessage() {}
+
+func (x *Record) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Record.ProtoReflect.Descriptor instead.
+func (*Record) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Record) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Record) GetTimeUnixMs() int64 {
+	if x != nil {
+		return x.TimeUnixMs
+	}
+	return 0
+}
+
+func (x *Record) GetWho() string {
+	if x != nil {
+		return x.Who
+	}
+	return ""
+}
+
+func (x *Record) GetHow() string {
+	if x != nil {
+		return x.How
+	}
+	return ""
+}
+
+func (x *Record) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *Record) GetApplied() bool {
+	if x != nil {
+		return x.Applied
+	}
+	return false
+}
+
+func (x *Record) GetPlan() string {
+	if x != nil {
+		return x.Plan
+	}
+	return ""
+}
+
+func (x *Record) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *Record) GetFiles() []string {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *Record) GetRunning() bool {
+	if x != nil {
+		return x.Running
+	}
+	return false
+}
+
 type ShowRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -864,7 +1324,7 @@ type ShowRequest struct {
 
 func (x *ShowRequest) Reset() {
 	*x = ShowRequest{}
-	mi := &file_control_proto_msgTypes[10]
+	mi := &file_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -876,7 +1336,7 @@ func (x *ShowRequest) String() string {
 func (*ShowRequest) ProtoMessage() {}
 
 func (x *ShowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[10]
+	mi := &file_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -889,7 +1349,7 @@ func (x *ShowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowRequest.ProtoReflect.Descriptor instead.
 func (*ShowRequest) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{10}
+	return file_control_proto_rawDescGZIP(), []int{17}
 }
 
 type ShowResponse struct {
@@ -901,7 +1361,7 @@ type ShowResponse struct {
 
 func (x *ShowResponse) Reset() {
 	*x = ShowResponse{}
-	mi := &file_control_proto_msgTypes[11]
+	mi := &file_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -913,7 +1373,7 @@ func (x *ShowResponse) String() string {
 func (*ShowResponse) ProtoMessage() {}
 
 func (x *ShowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[11]
+	mi := &file_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -926,7 +1386,7 @@ func (x *ShowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowResponse.ProtoReflect.Descriptor instead.
 func (*ShowResponse) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{11}
+	return file_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ShowResponse) GetHcl() string {
@@ -944,7 +1404,7 @@ type ReloadRequest struct {
 
 func (x *ReloadRequest) Reset() {
 	*x = ReloadRequest{}
-	mi := &file_control_proto_msgTypes[12]
+	mi := &file_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -956,7 +1416,7 @@ func (x *ReloadRequest) String() string {
 func (*ReloadRequest) ProtoMessage() {}
 
 func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[12]
+	mi := &file_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -969,7 +1429,7 @@ func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReloadRequest.ProtoReflect.Descriptor instead.
 func (*ReloadRequest) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{12}
+	return file_control_proto_rawDescGZIP(), []int{19}
 }
 
 type ReloadResponse struct {
@@ -982,7 +1442,7 @@ type ReloadResponse struct {
 
 func (x *ReloadResponse) Reset() {
 	*x = ReloadResponse{}
-	mi := &file_control_proto_msgTypes[13]
+	mi := &file_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -994,7 +1454,7 @@ func (x *ReloadResponse) String() string {
 func (*ReloadResponse) ProtoMessage() {}
 
 func (x *ReloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[13]
+	mi := &file_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1007,7 +1467,7 @@ func (x *ReloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReloadResponse.ProtoReflect.Descriptor instead.
 func (*ReloadResponse) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{13}
+	return file_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ReloadResponse) GetApplied() bool {
@@ -1040,12 +1500,15 @@ const file_control_proto_rawDesc = "" +
 	"components\x128\n" +
 	"\tprocesses\x18\x06 \x03(\v2\x1a.magpie.control.v1.ProcessR\tprocesses\x129\n" +
 	"\tpipelines\x18\a \x03(\v2\x1b.magpie.control.v1.PipelineR\tpipelines\x121\n" +
-	"\x06buffer\x18\b \x01(\v2\x19.magpie.control.v1.BufferR\x06buffer\"v\n" +
+	"\x06buffer\x18\b \x01(\v2\x19.magpie.control.v1.BufferR\x06buffer\"\xd5\x01\n" +
 	"\x06Config\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\tR\x05state\x12\x18\n" +
 	"\aproblem\x18\x02 \x01(\tR\aproblem\x12&\n" +
 	"\x0fapplied_unix_ms\x18\x03 \x01(\x03R\rappliedUnixMs\x12\x14\n" +
-	"\x05files\x18\x04 \x03(\tR\x05files\"\xe0\x04\n" +
+	"\x05files\x18\x04 \x03(\tR\x05files\x12\x16\n" +
+	"\x06number\x18\x05 \x01(\x04R\x06number\x121\n" +
+	"\x15confirm_until_unix_ms\x18\x06 \x01(\x03R\x12confirmUntilUnixMs\x12\x12\n" +
+	"\x04back\x18\a \x01(\x04R\x04back\"\xe0\x04\n" +
 	"\tComponent\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
@@ -1106,28 +1569,64 @@ const file_control_proto_rawDesc = "" +
 	"\bsegments\x18\x03 \x01(\rR\bsegments\"4\n" +
 	"\x04File\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
-	"\acontent\x18\x02 \x01(\fR\acontent\"T\n" +
+	"\acontent\x18\x02 \x01(\fR\acontent\"\x80\x01\n" +
 	"\vPlanRequest\x12-\n" +
 	"\x05files\x18\x01 \x03(\v2\x17.magpie.control.v1.FileR\x05files\x12\x16\n" +
-	"\x06colour\x18\x02 \x01(\bR\x06colour\"\xa4\x01\n" +
+	"\x06colour\x18\x02 \x01(\bR\x06colour\x12\x1a\n" +
+	"\brollback\x18\x03 \x01(\bR\brollback\x12\x0e\n" +
+	"\x02to\x18\x04 \x01(\x04R\x02to\"\xce\x01\n" +
 	"\fPlanResponse\x12\x14\n" +
 	"\x05valid\x18\x01 \x01(\bR\x05valid\x12\x18\n" +
 	"\achanges\x18\x02 \x01(\bR\achanges\x12\x12\n" +
 	"\x04text\x18\x03 \x01(\tR\x04text\x12\x1a\n" +
 	"\bwarnings\x18\x04 \x01(\tR\bwarnings\x12\x12\n" +
 	"\x04json\x18\x05 \x01(\fR\x04json\x12 \n" +
-	"\vdiagnostics\x18\x06 \x01(\fR\vdiagnostics\"\r\n" +
+	"\vdiagnostics\x18\x06 \x01(\fR\vdiagnostics\x12\x18\n" +
+	"\arunning\x18\a \x01(\x04R\arunning\x12\x0e\n" +
+	"\x02to\x18\b \x01(\x04R\x02to\"{\n" +
+	"\fApplyRequest\x122\n" +
+	"\x04what\x18\x01 \x01(\v2\x1e.magpie.control.v1.PlanRequestR\x04what\x12\x1d\n" +
+	"\n" +
+	"confirm_ms\x18\x02 \x01(\x03R\tconfirmMs\x12\x18\n" +
+	"\arunning\x18\x03 \x01(\x04R\arunning\"\x90\x01\n" +
+	"\rApplyResponse\x123\n" +
+	"\x04plan\x18\x01 \x01(\v2\x1f.magpie.control.v1.PlanResponseR\x04plan\x12\x18\n" +
+	"\aapplied\x18\x02 \x01(\bR\aapplied\x12\x18\n" +
+	"\aproblem\x18\x03 \x01(\tR\aproblem\x12\x16\n" +
+	"\x06number\x18\x04 \x01(\x04R\x06number\"\x10\n" +
+	"\x0eConfirmRequest\")\n" +
+	"\x0fConfirmResponse\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\"\x10\n" +
+	"\x0eHistoryRequest\"F\n" +
+	"\x0fHistoryResponse\x123\n" +
+	"\arecords\x18\x01 \x03(\v2\x19.magpie.control.v1.RecordR\arecords\"\xf8\x01\n" +
+	"\x06Record\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12 \n" +
+	"\ftime_unix_ms\x18\x02 \x01(\x03R\n" +
+	"timeUnixMs\x12\x10\n" +
+	"\x03who\x18\x03 \x01(\tR\x03who\x12\x10\n" +
+	"\x03how\x18\x04 \x01(\tR\x03how\x12\x18\n" +
+	"\aoutcome\x18\x05 \x01(\tR\aoutcome\x12\x18\n" +
+	"\aapplied\x18\x06 \x01(\bR\aapplied\x12\x12\n" +
+	"\x04plan\x18\a \x01(\tR\x04plan\x12\x18\n" +
+	"\aproblem\x18\b \x01(\tR\aproblem\x12\x14\n" +
+	"\x05files\x18\t \x03(\tR\x05files\x12\x18\n" +
+	"\arunning\x18\n" +
+	" \x01(\bR\arunning\"\r\n" +
 	"\vShowRequest\" \n" +
 	"\fShowResponse\x12\x10\n" +
 	"\x03hcl\x18\x01 \x01(\tR\x03hcl\"\x0f\n" +
 	"\rReloadRequest\">\n" +
 	"\x0eReloadResponse\x12\x18\n" +
 	"\aapplied\x18\x01 \x01(\bR\aapplied\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text2\xc3\x02\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text2\xb8\x04\n" +
 	"\aControl\x12R\n" +
 	"\x06Status\x12 .magpie.control.v1.StatusRequest\x1a!.magpie.control.v1.StatusResponse\"\x03\x90\x02\x01\x12G\n" +
 	"\x04Plan\x12\x1e.magpie.control.v1.PlanRequest\x1a\x1f.magpie.control.v1.PlanResponse\x12L\n" +
-	"\x04Show\x12\x1e.magpie.control.v1.ShowRequest\x1a\x1f.magpie.control.v1.ShowResponse\"\x03\x90\x02\x01\x12M\n" +
+	"\x04Show\x12\x1e.magpie.control.v1.ShowRequest\x1a\x1f.magpie.control.v1.ShowResponse\"\x03\x90\x02\x01\x12J\n" +
+	"\x05Apply\x12\x1f.magpie.control.v1.ApplyRequest\x1a .magpie.control.v1.ApplyResponse\x12P\n" +
+	"\aConfirm\x12!.magpie.control.v1.ConfirmRequest\x1a\".magpie.control.v1.ConfirmResponse\x12U\n" +
+	"\aHistory\x12!.magpie.control.v1.HistoryRequest\x1a\".magpie.control.v1.HistoryResponse\"\x03\x90\x02\x01\x12M\n" +
 	"\x06Reload\x12 .magpie.control.v1.ReloadRequest\x1a!.magpie.control.v1.ReloadResponseBAZ?github.com/magpie-monitoring/magpie/daemon/internal/api/controlb\x06proto3"
 
 var (
@@ -1142,25 +1641,32 @@ func file_control_proto_rawDescGZIP() []byte {
 	return file_control_proto_rawDescData
 }
 
-var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_control_proto_goTypes = []any{
-	(*StatusRequest)(nil),  // 0: magpie.control.v1.StatusRequest
-	(*StatusResponse)(nil), // 1: magpie.control.v1.StatusResponse
-	(*Config)(nil),         // 2: magpie.control.v1.Config
-	(*Component)(nil),      // 3: magpie.control.v1.Component
-	(*Process)(nil),        // 4: magpie.control.v1.Process
-	(*Pipeline)(nil),       // 5: magpie.control.v1.Pipeline
-	(*Buffer)(nil),         // 6: magpie.control.v1.Buffer
-	(*File)(nil),           // 7: magpie.control.v1.File
-	(*PlanRequest)(nil),    // 8: magpie.control.v1.PlanRequest
-	(*PlanResponse)(nil),   // 9: magpie.control.v1.PlanResponse
-	(*ShowRequest)(nil),    // 10: magpie.control.v1.ShowRequest
-	(*ShowResponse)(nil),   // 11: magpie.control.v1.ShowResponse
-	(*ReloadRequest)(nil),  // 12: magpie.control.v1.ReloadRequest
-	(*ReloadResponse)(nil), // 13: magpie.control.v1.ReloadResponse
-	nil,                    // 14: magpie.control.v1.Component.DroppedEntry
-	nil,                    // 15: magpie.control.v1.Component.ErrorsEntry
-	nil,                    // 16: magpie.control.v1.Pipeline.DroppedEntry
+	(*StatusRequest)(nil),   // 0: magpie.control.v1.StatusRequest
+	(*StatusResponse)(nil),  // 1: magpie.control.v1.StatusResponse
+	(*Config)(nil),          // 2: magpie.control.v1.Config
+	(*Component)(nil),       // 3: magpie.control.v1.Component
+	(*Process)(nil),         // 4: magpie.control.v1.Process
+	(*Pipeline)(nil),        // 5: magpie.control.v1.Pipeline
+	(*Buffer)(nil),          // 6: magpie.control.v1.Buffer
+	(*File)(nil),            // 7: magpie.control.v1.File
+	(*PlanRequest)(nil),     // 8: magpie.control.v1.PlanRequest
+	(*PlanResponse)(nil),    // 9: magpie.control.v1.PlanResponse
+	(*ApplyRequest)(nil),    // 10: magpie.control.v1.ApplyRequest
+	(*ApplyResponse)(nil),   // 11: magpie.control.v1.ApplyResponse
+	(*ConfirmRequest)(nil),  // 12: magpie.control.v1.ConfirmRequest
+	(*ConfirmResponse)(nil), // 13: magpie.control.v1.ConfirmResponse
+	(*HistoryRequest)(nil),  // 14: magpie.control.v1.HistoryRequest
+	(*HistoryResponse)(nil), // 15: magpie.control.v1.HistoryResponse
+	(*Record)(nil),          // 16: magpie.control.v1.Record
+	(*ShowRequest)(nil),     // 17: magpie.control.v1.ShowRequest
+	(*ShowResponse)(nil),    // 18: magpie.control.v1.ShowResponse
+	(*ReloadRequest)(nil),   // 19: magpie.control.v1.ReloadRequest
+	(*ReloadResponse)(nil),  // 20: magpie.control.v1.ReloadResponse
+	nil,                     // 21: magpie.control.v1.Component.DroppedEntry
+	nil,                     // 22: magpie.control.v1.Component.ErrorsEntry
+	nil,                     // 23: magpie.control.v1.Pipeline.DroppedEntry
 }
 var file_control_proto_depIdxs = []int32{
 	2,  // 0: magpie.control.v1.StatusResponse.config:type_name -> magpie.control.v1.Config
@@ -1168,23 +1674,32 @@ var file_control_proto_depIdxs = []int32{
 	4,  // 2: magpie.control.v1.StatusResponse.processes:type_name -> magpie.control.v1.Process
 	5,  // 3: magpie.control.v1.StatusResponse.pipelines:type_name -> magpie.control.v1.Pipeline
 	6,  // 4: magpie.control.v1.StatusResponse.buffer:type_name -> magpie.control.v1.Buffer
-	14, // 5: magpie.control.v1.Component.dropped:type_name -> magpie.control.v1.Component.DroppedEntry
-	15, // 6: magpie.control.v1.Component.errors:type_name -> magpie.control.v1.Component.ErrorsEntry
-	16, // 7: magpie.control.v1.Pipeline.dropped:type_name -> magpie.control.v1.Pipeline.DroppedEntry
+	21, // 5: magpie.control.v1.Component.dropped:type_name -> magpie.control.v1.Component.DroppedEntry
+	22, // 6: magpie.control.v1.Component.errors:type_name -> magpie.control.v1.Component.ErrorsEntry
+	23, // 7: magpie.control.v1.Pipeline.dropped:type_name -> magpie.control.v1.Pipeline.DroppedEntry
 	7,  // 8: magpie.control.v1.PlanRequest.files:type_name -> magpie.control.v1.File
-	0,  // 9: magpie.control.v1.Control.Status:input_type -> magpie.control.v1.StatusRequest
-	8,  // 10: magpie.control.v1.Control.Plan:input_type -> magpie.control.v1.PlanRequest
-	10, // 11: magpie.control.v1.Control.Show:input_type -> magpie.control.v1.ShowRequest
-	12, // 12: magpie.control.v1.Control.Reload:input_type -> magpie.control.v1.ReloadRequest
-	1,  // 13: magpie.control.v1.Control.Status:output_type -> magpie.control.v1.StatusResponse
-	9,  // 14: magpie.control.v1.Control.Plan:output_type -> magpie.control.v1.PlanResponse
-	11, // 15: magpie.control.v1.Control.Show:output_type -> magpie.control.v1.ShowResponse
-	13, // 16: magpie.control.v1.Control.Reload:output_type -> magpie.control.v1.ReloadResponse
-	13, // [13:17] is the sub-list for method output_type
-	9,  // [9:13] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	8,  // 9: magpie.control.v1.ApplyRequest.what:type_name -> magpie.control.v1.PlanRequest
+	9,  // 10: magpie.control.v1.ApplyResponse.plan:type_name -> magpie.control.v1.PlanResponse
+	16, // 11: magpie.control.v1.HistoryResponse.records:type_name -> magpie.control.v1.Record
+	0,  // 12: magpie.control.v1.Control.Status:input_type -> magpie.control.v1.StatusRequest
+	8,  // 13: magpie.control.v1.Control.Plan:input_type -> magpie.control.v1.PlanRequest
+	17, // 14: magpie.control.v1.Control.Show:input_type -> magpie.control.v1.ShowRequest
+	10, // 15: magpie.control.v1.Control.Apply:input_type -> magpie.control.v1.ApplyRequest
+	12, // 16: magpie.control.v1.Control.Confirm:input_type -> magpie.control.v1.ConfirmRequest
+	14, // 17: magpie.control.v1.Control.History:input_type -> magpie.control.v1.HistoryRequest
+	19, // 18: magpie.control.v1.Control.Reload:input_type -> magpie.control.v1.ReloadRequest
+	1,  // 19: magpie.control.v1.Control.Status:output_type -> magpie.control.v1.StatusResponse
+	9,  // 20: magpie.control.v1.Control.Plan:output_type -> magpie.control.v1.PlanResponse
+	18, // 21: magpie.control.v1.Control.Show:output_type -> magpie.control.v1.ShowResponse
+	11, // 22: magpie.control.v1.Control.Apply:output_type -> magpie.control.v1.ApplyResponse
+	13, // 23: magpie.control.v1.Control.Confirm:output_type -> magpie.control.v1.ConfirmResponse
+	15, // 24: magpie.control.v1.Control.History:output_type -> magpie.control.v1.HistoryResponse
+	20, // 25: magpie.control.v1.Control.Reload:output_type -> magpie.control.v1.ReloadResponse
+	19, // [19:26] is the sub-list for method output_type
+	12, // [12:19] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_control_proto_init() }
@@ -1198,7 +1713,7 @@ func file_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_control_proto_rawDesc), len(file_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

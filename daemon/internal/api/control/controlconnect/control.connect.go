@@ -42,6 +42,12 @@ const (
 	ControlPlanProcedure = "/magpie.control.v1.Control/Plan"
 	// ControlShowProcedure is the fully-qualified name of the Control's Show RPC.
 	ControlShowProcedure = "/magpie.control.v1.Control/Show"
+	// ControlApplyProcedure is the fully-qualified name of the Control's Apply RPC.
+	ControlApplyProcedure = "/magpie.control.v1.Control/Apply"
+	// ControlConfirmProcedure is the fully-qualified name of the Control's Confirm RPC.
+	ControlConfirmProcedure = "/magpie.control.v1.Control/Confirm"
+	// ControlHistoryProcedure is the fully-qualified name of the Control's History RPC.
+	ControlHistoryProcedure = "/magpie.control.v1.Control/History"
 	// ControlReloadProcedure is the fully-qualified name of the Control's Reload RPC.
 	ControlReloadProcedure = "/magpie.control.v1.Control/Reload"
 )
@@ -54,6 +60,12 @@ type ControlClient interface {
 	Plan(context.Context, *connect.Request[control.PlanRequest]) (*connect.Response[control.PlanResponse], error)
 	// The configuration that runs, with every default, secrets masked.
 	Show(context.Context, *connect.Request[control.ShowRequest]) (*connect.Response[control.ShowResponse], error)
+	// Applies these files, or a configuration of the history. One apply at a time: a second one waits for the first.
+	Apply(context.Context, *connect.Request[control.ApplyRequest]) (*connect.Response[control.ApplyResponse], error)
+	// Keeps what waits for confirmation.
+	Confirm(context.Context, *connect.Request[control.ConfirmRequest]) (*connect.Response[control.ConfirmResponse], error)
+	// What was applied when, and for whom.
+	History(context.Context, *connect.Request[control.HistoryRequest]) (*connect.Response[control.HistoryResponse], error)
 	// Reads the configuration files again and applies them, as SIGHUP does.
 	Reload(context.Context, *connect.Request[control.ReloadRequest]) (*connect.Response[control.ReloadResponse], error)
 }
@@ -89,6 +101,25 @@ func NewControlClient(httpClient connect.HTTPClient, baseURL string, opts ...con
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		apply: connect.NewClient[control.ApplyRequest, control.ApplyResponse](
+			httpClient,
+			baseURL+ControlApplyProcedure,
+			connect.WithSchema(controlMethods.ByName("Apply")),
+			connect.WithClientOptions(opts...),
+		),
+		confirm: connect.NewClient[control.ConfirmRequest, control.ConfirmResponse](
+			httpClient,
+			baseURL+ControlConfirmProcedure,
+			connect.WithSchema(controlMethods.ByName("Confirm")),
+			connect.WithClientOptions(opts...),
+		),
+		history: connect.NewClient[control.HistoryRequest, control.HistoryResponse](
+			httpClient,
+			baseURL+ControlHistoryProcedure,
+			connect.WithSchema(controlMethods.ByName("History")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		reload: connect.NewClient[control.ReloadRequest, control.ReloadResponse](
 			httpClient,
 			baseURL+ControlReloadProcedure,
@@ -100,10 +131,13 @@ func NewControlClient(httpClient connect.HTTPClient, baseURL string, opts ...con
 
 // controlClient implements ControlClient.
 type controlClient struct {
-	status *connect.Client[control.StatusRequest, control.StatusResponse]
-	plan   *connect.Client[control.PlanRequest, control.PlanResponse]
-	show   *connect.Client[control.ShowRequest, control.ShowResponse]
-	reload *connect.Client[control.ReloadRequest, control.ReloadResponse]
+	status  *connect.Client[control.StatusRequest, control.StatusResponse]
+	plan    *connect.Client[control.PlanRequest, control.PlanResponse]
+	show    *connect.Client[control.ShowRequest, control.ShowResponse]
+	apply   *connect.Client[control.ApplyRequest, control.ApplyResponse]
+	confirm *connect.Client[control.ConfirmRequest, control.ConfirmResponse]
+	history *connect.Client[control.HistoryRequest, control.HistoryResponse]
+	reload  *connect.Client[control.ReloadRequest, control.ReloadResponse]
 }
 
 // Status calls magpie.control.v1.Control.Status.
@@ -121,6 +155,21 @@ func (c *controlClient) Show(ctx context.Context, req *connect.Request[control.S
 	return c.show.CallUnary(ctx, req)
 }
 
+// Apply calls magpie.control.v1.Control.Apply.
+func (c *controlClient) Apply(ctx context.Context, req *connect.Request[control.ApplyRequest]) (*connect.Response[control.ApplyResponse], error) {
+	return c.apply.CallUnary(ctx, req)
+}
+
+// Confirm calls magpie.control.v1.Control.Confirm.
+func (c *controlClient) Confirm(ctx context.Context, req *connect.Request[control.ConfirmRequest]) (*connect.Response[control.ConfirmResponse], error) {
+	return c.confirm.CallUnary(ctx, req)
+}
+
+// History calls magpie.control.v1.Control.History.
+func (c *controlClient) History(ctx context.Context, req *connect.Request[control.HistoryRequest]) (*connect.Response[control.HistoryResponse], error) {
+	return c.history.CallUnary(ctx, req)
+}
+
 // Reload calls magpie.control.v1.Control.Reload.
 func (c *controlClient) Reload(ctx context.Context, req *connect.Request[control.ReloadRequest]) (*connect.Response[control.ReloadResponse], error) {
 	return c.reload.CallUnary(ctx, req)
@@ -134,6 +183,12 @@ type ControlHandler interface {
 	Plan(context.Context, *connect.Request[control.PlanRequest]) (*connect.Response[control.PlanResponse], error)
 	// The configuration that runs, with every default, secrets masked.
 	Show(context.Context, *connect.Request[control.ShowRequest]) (*connect.Response[control.ShowResponse], error)
+	// Applies these files, or a configuration of the history. One apply at a time: a second one waits for the first.
+	Apply(context.Context, *connect.Request[control.ApplyRequest]) (*connect.Response[control.ApplyResponse], error)
+	// Keeps what waits for confirmation.
+	Confirm(context.Context, *connect.Request[control.ConfirmRequest]) (*connect.Response[control.ConfirmResponse], error)
+	// What was applied when, and for whom.
+	History(context.Context, *connect.Request[control.HistoryRequest]) (*connect.Response[control.HistoryResponse], error)
 	// Reads the configuration files again and applies them, as SIGHUP does.
 	Reload(context.Context, *connect.Request[control.ReloadRequest]) (*connect.Response[control.ReloadResponse], error)
 }
@@ -165,6 +220,25 @@ func NewControlHandler(svc ControlHandler, opts ...connect.HandlerOption) (strin
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	controlApplyHandler := connect.NewUnaryHandler(
+		ControlApplyProcedure,
+		svc.Apply,
+		connect.WithSchema(controlMethods.ByName("Apply")),
+		connect.WithHandlerOptions(opts...),
+	)
+	controlConfirmHandler := connect.NewUnaryHandler(
+		ControlConfirmProcedure,
+		svc.Confirm,
+		connect.WithSchema(controlMethods.ByName("Confirm")),
+		connect.WithHandlerOptions(opts...),
+	)
+	controlHistoryHandler := connect.NewUnaryHandler(
+		ControlHistoryProcedure,
+		svc.History,
+		connect.WithSchema(controlMethods.ByName("History")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	controlReloadHandler := connect.NewUnaryHandler(
 		ControlReloadProcedure,
 		svc.Reload,
@@ -179,6 +253,12 @@ func NewControlHandler(svc ControlHandler, opts ...connect.HandlerOption) (strin
 			controlPlanHandler.ServeHTTP(w, r)
 		case ControlShowProcedure:
 			controlShowHandler.ServeHTTP(w, r)
+		case ControlApplyProcedure:
+			controlApplyHandler.ServeHTTP(w, r)
+		case ControlConfirmProcedure:
+			controlConfirmHandler.ServeHTTP(w, r)
+		case ControlHistoryProcedure:
+			controlHistoryHandler.ServeHTTP(w, r)
 		case ControlReloadProcedure:
 			controlReloadHandler.ServeHTTP(w, r)
 		default:
@@ -200,6 +280,18 @@ func (UnimplementedControlHandler) Plan(context.Context, *connect.Request[contro
 
 func (UnimplementedControlHandler) Show(context.Context, *connect.Request[control.ShowRequest]) (*connect.Response[control.ShowResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("magpie.control.v1.Control.Show is not implemented"))
+}
+
+func (UnimplementedControlHandler) Apply(context.Context, *connect.Request[control.ApplyRequest]) (*connect.Response[control.ApplyResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("magpie.control.v1.Control.Apply is not implemented"))
+}
+
+func (UnimplementedControlHandler) Confirm(context.Context, *connect.Request[control.ConfirmRequest]) (*connect.Response[control.ConfirmResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("magpie.control.v1.Control.Confirm is not implemented"))
+}
+
+func (UnimplementedControlHandler) History(context.Context, *connect.Request[control.HistoryRequest]) (*connect.Response[control.HistoryResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("magpie.control.v1.Control.History is not implemented"))
 }
 
 func (UnimplementedControlHandler) Reload(context.Context, *connect.Request[control.ReloadRequest]) (*connect.Response[control.ReloadResponse], error) {
