@@ -26,12 +26,17 @@ type numbersConfig struct {
 	Dir  string `hcl:"dir" doc:"Where the source writes what was acknowledged, and looks for the file stop; once it rests it makes the file resting."`
 	Rate int    `hcl:"rate,optional" default:"0" doc:"Samples a second; 0: as fast as it may."`
 	Note string `hcl:"note,optional" doc:"Nothing: something to change in a reload."`
+
+	Resume bool `hcl:"resume,optional" default:"false" doc:"Go on from the last checkpoint, so that no number is left out and none comes twice."`
 }
 
-type numberSource struct{ cfg *numbersConfig }
+type numberSource struct {
+	cfg  *numbersConfig
+	host sdk.Host
+}
 
-func openNumbers(_ context.Context, cfg *numbersConfig, _ sdk.Host) (*numberSource, error) {
-	return &numberSource{cfg}, nil
+func openNumbers(_ context.Context, cfg *numbersConfig, host sdk.Host) (*numberSource, error) {
+	return &numberSource{cfg, host}, nil
 }
 
 func (s *numberSource) Stream(ctx context.Context, out sdk.Emitter) error {
@@ -48,7 +53,13 @@ func (s *numberSource) Stream(ctx context.Context, out sdk.Emitter) error {
 	var b [8]byte
 	at.ReadAt(b[:], 0)
 	first := binary.LittleEndian.Uint64(b[:]) // no number is used twice
-	var emitted, known atomic.Uint64          // known: to be acknowledged
+	if s.cfg.Resume {
+		first = 0
+		if last := s.host.Checkpoint(); last != nil {
+			first = binary.LittleEndian.Uint64(last)
+		}
+	}
+	var emitted, known atomic.Uint64 // known: to be acknowledged
 	emitted.Store(first)
 	known.Store(first)
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -100,6 +111,9 @@ func (s *numberSource) Stream(ctx context.Context, out sdk.Emitter) error {
 		binary.LittleEndian.PutUint64(b[:], n)
 		if _, err := at.WriteAt(b[:], 0); err != nil {
 			return err
+		}
+		if s.cfg.Resume {
+			batch.Checkpoint(binary.LittleEndian.AppendUint64(nil, n))
 		}
 		if err := out.Emit(ctx, batch); err != nil {
 			break

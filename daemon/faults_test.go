@@ -197,6 +197,21 @@ func (f *faulty) complete() {
 	}
 }
 
+// dies kills the daemon, waits until no process of it is left, and starts it again: took is how long that was.
+func (f *faulty) dies() (took time.Duration) {
+	f.Helper()
+	pids := f.processes()
+	delete(pids, "magpie")
+	f.cmd.Process.Kill()
+	<-f.done
+	for name, pid := range pids {
+		f.eventually(name+" is gone", func() bool { return pid == 0 || !aliveProcess(pid) })
+	}
+	began := time.Now()
+	f.run()
+	return time.Since(began)
+}
+
 func (f *faulty) rss() int64 {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", f.cmd.Process.Pid))
 	found := regexp.MustCompile(`VmRSS:\s+(\d+) kB`).FindSubmatch(b)
@@ -215,16 +230,7 @@ func TestADaemonKilledAtRandomLosesNothingThatWasAcknowledged(t *testing.T) {
 	var restarts []time.Duration
 	for range kills {
 		time.Sleep(rand.N(700 * time.Millisecond))
-		pids := f.processes()
-		delete(pids, "magpie")
-		f.cmd.Process.Kill()
-		<-f.done
-		for name, pid := range pids {
-			f.eventually(name+" is gone", func() bool { return pid == 0 || !aliveProcess(pid) })
-		}
-		began := time.Now()
-		f.run()
-		restarts = append(restarts, time.Since(began))
+		restarts = append(restarts, f.dies())
 	}
 	slices.Sort(restarts)
 	half := restarts[len(restarts)/2] // the slowest say more of what else this machine does
@@ -272,6 +278,31 @@ func TestKilledPluginsLoseNothingThatWasAcknowledged(t *testing.T) {
 	f.balanced(account{})
 }
 
+// A source that leaves checkpoints goes on where it was: no number is left out, and none comes twice.
+func TestASourceGoesOnFromItsCheckpointWhateverDies(t *testing.T) {
+	t.Parallel()
+	f := fault(t, "rate = 100000\nresume = true", "", "buffer { segment_size = \"1MiB\" }\n")
+	for i := range atLength(9, 100) {
+		f.flows()
+		time.Sleep(rand.N(500 * time.Millisecond))
+		if i%3 == 2 {
+			f.dies()
+		} else if pid := f.pids()["numbers"]; pid != 0 {
+			syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+	f.flows()
+	f.complete()
+	got, n := ranges(t, f.notes, "got")
+	if len(got) != 1 || got[0][0] != 0 {
+		t.Errorf("numbers were left out: %v", got)
+	}
+	if received := f.account().received; received != float64(n) {
+		t.Errorf("%.0f samples are in the log, and there are %d numbers", received, n)
+	}
+	t.Logf("%d numbers, each once", n)
+}
+
 // What a processor makes counts every sample exactly once: the counts of all windows are those of the numbers of their
 // time, as the other sink got them.
 func TestAProcessorCountsEverySampleOnceWhateverDies(t *testing.T) {
@@ -304,14 +335,7 @@ buffer { segment_size = "1MiB" }
 		time.Sleep(rand.N(1500 * time.Millisecond))
 		switch name := []string{"aggregate", "checker", "magpie", "numbers"}[i%4]; name {
 		case "magpie":
-			pids := f.processes()
-			delete(pids, "magpie")
-			f.cmd.Process.Kill()
-			<-f.done
-			for name, pid := range pids {
-				f.eventually(name+" is gone", func() bool { return pid == 0 || !aliveProcess(pid) })
-			}
-			f.run()
+			f.dies()
 		default:
 			if pid := f.pids()[name]; pid != 0 {
 				syscall.Kill(pid, syscall.SIGKILL)

@@ -221,6 +221,22 @@ func (b *Batch) Retire(refs ...Ref) {
 	}
 }
 
+// maxCheckpoint bounds what Checkpoint takes.
+const maxCheckpoint = 1 << 20
+
+// Checkpoint says where the source is, with what the batch holds: it becomes durable together with that, or not at all. The
+// next opening of the component finds the last one in Host.Checkpoint, and goes on from there without a gap and without
+// telling anything twice; only of a batch of more than 16,384 samples a part may come again. At most 1 MiB; the value
+// belongs to the batch.
+func (b *Batch) Checkpoint(value []byte) {
+	if len(value) > maxCheckpoint {
+		b.misuse = fmt.Errorf("a checkpoint of %d bytes, and the most is %d", len(value), maxCheckpoint)
+		b.scope.Fail(b.misuse)
+		return
+	}
+	b.columns.Checkpoint = value
+}
+
 // Reject counts n samples that came to a source and were not taken, by reason: a few fixed words, which become a label.
 func (b *Batch) Reject(reason string, n int) { b.scope.drop(reason, uint64(n)) }
 

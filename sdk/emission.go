@@ -26,7 +26,9 @@ type Columns struct {
 	Stale   []Ref
 	Retire  []Ref
 	Layouts []Layout // the codec's: what it last told the other side about this batch's refs
-	Signals *Signals // nil: there were never any
+
+	Checkpoint []byte   // nil: none
+	Signals    *Signals // nil: there were never any
 
 	times []int64 // memory of Run.Times, where it is not in use
 }
@@ -214,6 +216,7 @@ func (c *Columns) Reset() {
 	if c.Run.Times != nil {
 		c.times = c.Run.Times[:0]
 	}
+	c.Checkpoint = nil
 	c.Define, c.Stale, c.Retire = nil, c.Stale[:0], c.Retire[:0] // definitions come at first, and then rarely
 	c.Run.Refs, c.Run.Values, c.Run.Times = c.Run.Refs[:0], c.Run.Values[:0], nil
 	if c.Signals != nil {

@@ -146,6 +146,8 @@ type Host interface {
 	Get(ctx context.Context, key string) (value []byte, found bool, err error)
 	// Put stores a small value (at most 1 MiB) durably under the component's address.
 	Put(ctx context.Context, key string, value []byte) error
+	// Checkpoint is what the last opening of this source left with Batch.Checkpoint, nil if it left none.
+	Checkpoint() []byte
 	// Fail reports an error that a Streamer or a service goes on after: it is counted by blame and shown as the last one.
 	Fail(err error)
 	// Status says in a line how the component is, for `magpie status` and the console.

@@ -106,6 +106,8 @@ type Opening struct {
 	Source    sdk.SourceSettings // of a source
 	Instance  string
 	Targets   []sdk.Discovered
+
+	Checkpoint []byte // of a source, nil: none
 }
 
 // Open opens a component and returns the socket of its HTTP handler, "" if it has none. It gives up when the plugin is
@@ -116,7 +118,7 @@ func (c *Conn) Open(ctx context.Context, o Opening, progress func(string)) (sock
 	silence := time.AfterFunc(openSilence, cancel)
 	defer silence.Stop()
 	stream, err := c.rpc.Open(ctx, &wire.OpenRequest{
-		Component: o.Component, Kind: string(o.Kind), Type: o.Type, Address: o.Address, Config: o.JSON, Dir: o.Dir,
+		Component: o.Component, Kind: string(o.Kind), Type: o.Type, Address: o.Address, Config: o.JSON, Dir: o.Dir, Checkpoint: o.Checkpoint,
 		Source: &wire.Source{
 			Job: o.Source.Job, Labels: o.Source.Labels, IntervalNs: int64(o.Source.Interval), TimeoutNs: int64(o.Source.Timeout),
 			LimitSeries: uint32(o.Source.LimitSeries), Instance: o.Instance, Targets: wire.ToTargets(o.Targets),

@@ -36,7 +36,7 @@ func (s *Server) open(ctx context.Context, r *wire.OpenRequest) (*component, err
 		return nil, err
 	}
 	settings := settingsOf(r.Source)
-	c := &component{number: r.Component, address: r.Address, offer: capability.Type, host: &host{server: s, number: r.Component, address: r.Address, dir: r.Dir, source: settings}}
+	c := &component{number: r.Component, address: r.Address, offer: capability.Type, host: &host{server: s, number: r.Component, address: r.Address, dir: r.Dir, source: settings, last: r.Checkpoint}}
 	c.host.component = c
 	c.host.log = s.log.With("component", r.Address)
 	c.scope = sdk.NewScope(settings, r.Source.GetInstance(), capability.Type.OwnLabels)

@@ -25,10 +25,12 @@ type host struct {
 	dir       string
 	log       *slog.Logger
 	source    sdk.SourceSettings
+	last      []byte // checkpoint
 }
 
 func (h *host) Address() string            { return h.address }
 func (h *host) Source() sdk.SourceSettings { return h.source }
+func (h *host) Checkpoint() []byte         { return h.last }
 
 func (h *host) Log() *slog.Logger {
 	if h.log == nil {

@@ -2,7 +2,8 @@ package wire
 
 // Keys of checkpoints.
 const (
-	StateKey  = "state"  // of a processor
+	SourceKey = "source" // what a source goes on with
+	StateKey  = "state"  // what a processor goes on with
 	CursorKey = "cursor" // of a processor's place in the log
 )
 

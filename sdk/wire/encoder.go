@@ -56,6 +56,11 @@ func (e *Encoder) Encode(p *Packer, c *sdk.Columns) {
 	}
 	e.refs(p, Header{Kind: Stale, Stream: e.stream, Base: c.Run.Base}, c.Stale)
 	e.refs(p, Header{Kind: Retire, Stream: e.stream}, c.Retire)
+	if c.Checkpoint != nil {
+		for r := Read(AppendCheckpoint(nil, e.stream, SourceKey, c.Checkpoint)); r.Next(); {
+			p.addBehind(r.Raw)
+		}
+	}
 }
 
 // splitAt is how many samples of a run one frame takes: not too many, and times within 2³² ms of each other.

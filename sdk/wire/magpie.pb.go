@@ -1168,7 +1168,8 @@ type OpenRequest struct {
 	Address       string                 `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
 	Config        []byte                 `protobuf:"bytes,5,opt,name=config,proto3" json:"config,omitempty"`
 	Source        *Source                `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
-	Dir           string                 `protobuf:"bytes,7,opt,name=dir,proto3" json:"dir,omitempty"` // the component's own directory, made on demand by the plugin
+	Dir           string                 `protobuf:"bytes,7,opt,name=dir,proto3" json:"dir,omitempty"`               // the component's own directory, made on demand by the plugin
+	Checkpoint    []byte                 `protobuf:"bytes,8,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"` // of a source: the last CHECKPOINT "source" that was kept
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1250,6 +1251,13 @@ func (x *OpenRequest) GetDir() string {
 		return x.Dir
 	}
 	return ""
+}
+
+func (x *OpenRequest) GetCheckpoint() []byte {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
 }
 
 // Source holds the core attributes of a source.
@@ -3715,7 +3723,7 @@ const file_magpie_proto_rawDesc = "" +
 	"\x04path\x18\x02 \x03(\v2\x0f.magpie.v1.StepR\x04path\x12\x12\n" +
 	"\x04text\x18\x03 \x01(\tR\x04text\"=\n" +
 	"\rProbeResponse\x12,\n" +
-	"\aproblem\x18\x01 \x01(\v2\x12.magpie.v1.ProblemR\aproblem\"\xc2\x01\n" +
+	"\aproblem\x18\x01 \x01(\v2\x12.magpie.v1.ProblemR\aproblem\"\xe2\x01\n" +
 	"\vOpenRequest\x12\x1c\n" +
 	"\tcomponent\x18\x01 \x01(\rR\tcomponent\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
@@ -3723,7 +3731,10 @@ const file_magpie_proto_rawDesc = "" +
 	"\aaddress\x18\x04 \x01(\tR\aaddress\x12\x16\n" +
 	"\x06config\x18\x05 \x01(\fR\x06config\x12)\n" +
 	"\x06source\x18\x06 \x01(\v2\x11.magpie.v1.SourceR\x06source\x12\x10\n" +
-	"\x03dir\x18\a \x01(\tR\x03dir\"\xb8\x02\n" +
+	"\x03dir\x18\a \x01(\tR\x03dir\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\b \x01(\fR\n" +
+	"checkpoint\"\xb8\x02\n" +
 	"\x06Source\x12\x10\n" +
 	"\x03job\x18\x01 \x01(\tR\x03job\x125\n" +
 	"\x06labels\x18\x02 \x03(\v2\x1d.magpie.v1.Source.LabelsEntryR\x06labels\x12\x1f\n" +

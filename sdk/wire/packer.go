@@ -108,7 +108,7 @@ func (p *Packer) notify() {
 // frame makes room for a frame of a body of so many bytes, padded, and returns the body to be filled.
 func (p *Packer) frame(h *Header, body, samples int) []byte {
 	length := HeaderSize + pad8(body)
-	f := p.room(length, samples)
+	f := p.room(length, samples, packetAim)
 	h.put(f, length)
 	clear(f[max(HeaderSize, length-8):]) // the padding is somewhere there, and the buffer was used before
 	return f[HeaderSize : HeaderSize+body : length]
@@ -118,10 +118,14 @@ func (p *Packer) frame(h *Header, body, samples int) []byte {
 func (p *Packer) Add(frame []byte) { p.add(frame, 0) }
 
 // add appends a whole frame.
-func (p *Packer) add(frame []byte, samples int) { copy(p.room(len(frame), samples), frame) }
+func (p *Packer) add(frame []byte, samples int) { copy(p.room(len(frame), samples, packetAim), frame) }
 
-func (p *Packer) room(n, samples int) []byte {
-	if len(p.cur)+n > packetAim && len(p.cur) > packetHeader {
+// addBehind appends a whole frame to the packet of what is before it, if that packet can take it at all.
+func (p *Packer) addBehind(frame []byte) { copy(p.room(len(frame), 0, MaxPacket), frame) }
+
+// room makes room in the packet in the making, or in a new one if that would grow beyond an aim.
+func (p *Packer) room(n, samples, aim int) []byte {
+	if len(p.cur)+n > aim && len(p.cur) > packetHeader {
 		p.cut()
 	}
 	if p.cur == nil {

@@ -211,8 +211,8 @@ func (e *Engine) open(b plan.Buffer) (err error) {
 	e.running.Go(func() { e.ingest.Watch(e.life) })
 	e.supervisor = supervisor.New(supervisor.Options{
 		Run: run, Env: pluginEnv(), Guard: e.guard, Log: log, Number: e.numbers.take,
-		Opening: func(number uint32, s *supervisor.Spec) {
-			e.ingest.Open(number, s.Address, s.Source.LimitSeries, graceOf(s))
+		Opening: func(number uint32, s *supervisor.Spec) []byte {
+			return e.ingest.Open(number, s.Address, s.Source.LimitSeries, graceOf(s))
 		},
 		Gone:    e.ingest.Gone,
 		Answer:  e.answer,

@@ -121,6 +121,7 @@ func (d *Delivery) commit(ctx context.Context, position uint64) error {
 		return err
 	}
 	for _, c := range all {
+		c.appended()
 		for _, s := range c.cycled {
 			v.In.handOver(s)
 		}

@@ -75,7 +75,8 @@ func (in *Ingest) recover(f *wire.Frame) {
 	case f.Kind == wire.Retire:
 		s.retire(f.Refs())
 	case f.Kind == wire.Checkpoint:
-		if key, value, err := s.mark(f); err == nil && key != "" {
+		if key, value, err := s.part(f); err == nil && key != "" {
+			s.mark(key, value)
 			s.settleMark(key, value)
 		}
 	case f.Kind == wire.Families, f.Kind == wire.Defs, f.Kind == wire.Layout:
@@ -101,9 +102,11 @@ func (in *Ingest) Carry(add func(frames []byte)) {
 }
 
 // Open announces a component under a fresh number, before the plugin opens it: whatever it sends finds its stream, which
-// goes on with the checkpoints of the one before.
-func (in *Ingest) Open(number uint32, address string, limit int, grace time.Duration) {
-	in.open(newStream(number, address, limit, grace), nil)
+// goes on with the checkpoints of the one before; that of the source is returned.
+func (in *Ingest) Open(number uint32, address string, limit int, grace time.Duration) (checkpoint []byte) {
+	s := newStream(number, address, limit, grace)
+	in.open(s, nil)
+	return s.checkpoints()[wire.SourceKey]
 }
 
 func (in *Ingest) open(s *stream, durable func()) {
@@ -253,6 +256,7 @@ func (in *Ingest) take(ctx context.Context, packet wire.PacketView, acks *acker)
 	if err != nil {
 		return err
 	}
+	c.appended()
 	for _, s := range c.cycled {
 		in.handOver(s)
 	}
@@ -319,6 +323,13 @@ type markOf struct {
 	value []byte
 }
 
+// appended says that what was checked is in the log: who opens the component next goes on behind it.
+func (c *checked) appended() {
+	for _, m := range c.marks {
+		m.s.mark(m.key, m.value)
+	}
+}
+
 // settle says that what was checked is durable: only then is forgotten what it ends or replaces, since a segment may begin
 // with what is not durable yet.
 func (c *checked) settle(err error) {
@@ -378,7 +389,7 @@ func (c *checked) frame(f *wire.Frame) error {
 		s.leave(len(f.Refs()))
 	case wire.Checkpoint:
 		c.defines = true
-		key, value, err := s.mark(f)
+		key, value, err := s.part(f)
 		if err != nil {
 			return err
 		}

@@ -86,21 +86,27 @@ func (s *stream) define(f *wire.Frame) error {
 	return nil
 }
 
-// mark takes a part of a checkpoint, and returns the whole one that it ends.
-func (s *stream) mark(f *wire.Frame) (key string, value []byte, err error) {
+// part takes a part of a checkpoint, and returns the whole one that it ends.
+func (s *stream) part(f *wire.Frame) (key string, value []byte, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key, value, whole, err := s.parts.Add(f)
 	if err != nil || !whole {
 		return "", nil, err
 	}
-	m, known := s.marks[key]
-	if !known && len(s.marks) == maxMarks {
+	if _, known := s.marks[key]; !known && len(s.marks) == maxMarks {
 		return "", nil, fmt.Errorf("%s has more than %d checkpoints", s.address, maxMarks)
 	}
+	return key, value, nil
+}
+
+// mark makes a checkpoint the one that the stream goes on with.
+func (s *stream) mark(key string, value []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.marks[key]
 	m.value = value
 	s.marks[key] = m
-	return key, value, nil
 }
 
 // checkpoints are the values that the stream goes on with.

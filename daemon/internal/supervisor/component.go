@@ -155,12 +155,13 @@ func (c *Component) openOnce(in *client.Process) error {
 	if err != nil {
 		return &sdk.Problem{Blame: sdk.BlameHost, Err: err}
 	}
+	var checkpoint []byte
 	if c.Kind == sdk.KindSource {
-		c.process.o.Opening(number, &c.Spec)
+		checkpoint = c.process.o.Opening(number, &c.Spec)
 	}
 	o := client.Opening{
 		Config:    client.Config{Kind: c.Kind, Type: c.Type, Address: c.Address, JSON: c.Config},
-		Component: number, Dir: c.Dir, Source: c.Source, Instance: c.Instance,
+		Component: number, Dir: c.Dir, Source: c.Source, Instance: c.Instance, Checkpoint: checkpoint,
 	}
 	if c.Targets != nil {
 		o.Targets = c.Targets()

@@ -27,9 +27,9 @@ type Options struct {
 	Guard *client.Guard
 	Log   hclog.Logger
 
-	Number  func() (uint32, error)       // a component number that was never used
-	Opening func(number uint32, s *Spec) // before a source is opened
-	Gone    func(numbers ...uint32)      // its process is gone, or it is closed
+	Number  func() (uint32, error)                           // a component number that was never used
+	Opening func(number uint32, s *Spec) (checkpoint []byte) // before a source is opened: what it goes on with
+	Gone    func(numbers ...uint32)                          // its process is gone, or it is closed
 	Answer  func(address string, call *wire.HostCall) *wire.HostReply
 	Produce func(ctx context.Context, connect func(context.Context) (wire.PacketStream, error), received func(seq uint64)) error
 }
