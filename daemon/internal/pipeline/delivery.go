@@ -67,6 +67,21 @@ type sent struct {
 	position, upto uint64
 	bytes          int
 	samples        int
+	gone           losses
+}
+
+// losses counts samples that were left out before the sink, by reason.
+type losses map[string]int
+
+func (l losses) with(reason string, samples int) losses {
+	if samples == 0 {
+		return l
+	}
+	if l == nil {
+		l = losses{}
+	}
+	l[reason] += samples
+	return l
 }
 
 // DeliveryStats count samples since the daemon started.
@@ -143,7 +158,7 @@ func (d *Delivery) suspect() {
 		d.deaths, d.alone = 0, false
 		d.bury(first.position, "the connection to the sink broke each time that it was sent")
 		d.stats.Dropped["poison"] += uint64(first.samples)
-		d.finish(first.upto)
+		d.finish(first.upto, first.gone)
 	}
 }
 
@@ -232,15 +247,15 @@ func (d *Delivery) send(ctx context.Context, stream Consumed) error {
 			wire.Pool.Put(buf)
 			return err
 		}
-		d.drop("processor", out.Dropped)
+		left := losses(nil).with("processor", out.Dropped)
 		if reason != "" {
-			d.drop(reason, out.Skipped)
+			left = left.with(reason, out.Skipped)
 		}
 		if out.Same {
-			err = d.transmit(ctx, stream, buf, record.Position, record.Position, out.Samples)
+			err = d.transmit(ctx, stream, buf, sent{position: record.Position, upto: record.Position, samples: out.Samples})
 		} else {
 			wire.Pool.Put(buf)
-			err = d.transmitParts(ctx, stream, record.Position, out)
+			err = d.transmitParts(ctx, stream, record.Position, out, left)
 		}
 		if err != nil {
 			return err
@@ -250,9 +265,9 @@ func (d *Delivery) send(ctx context.Context, stream Consumed) error {
 
 // transmitParts sends translated frames, in as many packets as they need. All but the last bear the position before, so
 // that only the last acknowledges the record.
-func (d *Delivery) transmitParts(ctx context.Context, stream Consumed, position uint64, out wire.Translated) error {
+func (d *Delivery) transmitParts(ctx context.Context, stream Consumed, position uint64, out wire.Translated, left losses) error {
 	if len(out.Frames) == 0 {
-		d.skip(position)
+		d.skip(position, left)
 		return nil
 	}
 	rest := out.Frames
@@ -262,11 +277,11 @@ func (d *Delivery) transmitParts(ctx context.Context, stream Consumed, position 
 		rest = rest[n:]
 		buf := wire.Pool.Get(wire.PacketHeader + n)
 		copy((*buf)[wire.PacketHeader:], part)
-		at, samples := position, out.Samples
+		s := sent{position: position, upto: position, samples: out.Samples, gone: left}
 		if len(rest) > 0 {
-			at, samples = position-1, 0
+			s = sent{position: position - 1, upto: position - 1}
 		}
-		if err := d.transmit(ctx, stream, buf, at, at, samples); err != nil {
+		if err := d.transmit(ctx, stream, buf, s); err != nil {
 			return err
 		}
 	}
@@ -284,10 +299,10 @@ func packetful(frames []byte) (n int) {
 }
 
 // transmit sends one packet when the window has room.
-func (d *Delivery) transmit(ctx context.Context, stream Consumed, buf *[]byte, position, upto uint64, samples int) error {
-	size := len(*buf)
+func (d *Delivery) transmit(ctx context.Context, stream Consumed, buf *[]byte, s sent) error {
+	s.bytes = len(*buf)
 	d.mu.Lock()
-	for d.bytes > 0 && (d.bytes+size > sinkWindow || d.alone) {
+	for d.bytes > 0 && (d.bytes+s.bytes > sinkWindow || d.alone) {
 		changed := d.changed
 		d.mu.Unlock()
 		select {
@@ -301,26 +316,34 @@ func (d *Delivery) transmit(ctx context.Context, stream Consumed, buf *[]byte, p
 	if len(d.inFlight) == 0 {
 		d.behind = time.Now()
 	}
-	d.inFlight = append(d.inFlight, sent{position, upto, size, samples})
-	d.bytes += size
-	d.last = position
-	d.stats.Delivered += uint64(samples)
+	d.inFlight = append(d.inFlight, s)
+	d.bytes += s.bytes
+	d.last = s.position
+	d.stats.Delivered += uint64(s.samples)
 	d.mu.Unlock()
-	return stream.SendMsg(wire.SealPacket(buf, d.id, position, samples))
+	return stream.SendMsg(wire.SealPacket(buf, d.id, s.position, s.samples))
 }
 
-// skip passes a record that holds nothing for this sink.
-func (d *Delivery) skip(position uint64) {
+// skip passes a record that holds nothing for this sink, or nothing any more.
+func (d *Delivery) skip(position uint64, left losses) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if n := len(d.inFlight); n > 0 {
-		d.inFlight[n-1].upto = max(d.inFlight[n-1].upto, position)
+		last := &d.inFlight[n-1]
+		last.upto = max(last.upto, position)
+		for reason, samples := range left {
+			last.gone = last.gone.with(reason, samples)
+		}
 		return
 	}
-	d.finish(position)
+	d.finish(position, left)
 }
 
-func (d *Delivery) finish(position uint64) {
+// finish commits a place, and counts what was left out before it: only now, as it is read again if the connection breaks.
+func (d *Delivery) finish(position uint64, left losses) {
+	for reason, samples := range left {
+		d.stats.Dropped[reason] += uint64(samples)
+	}
 	d.cursor.Commit(position)
 	close(d.changed)
 	d.changed = make(chan struct{})
@@ -381,20 +404,10 @@ func (d *Delivery) acknowledge(ack *wire.SinkAck) error {
 		}
 		d.inFlight = d.inFlight[1:]
 		d.bytes -= s.bytes
-		d.finish(s.upto)
+		d.finish(s.upto, s.gone)
 	}
 	d.behind = time.Now()
 	return nil
-}
-
-// drop counts samples that the sink is not sent.
-func (d *Delivery) drop(reason string, n int) {
-	if n == 0 {
-		return
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.stats.Dropped[reason] += uint64(n)
 }
 
 func (d *Delivery) setTrouble(text string) {

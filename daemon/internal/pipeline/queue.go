@@ -136,8 +136,7 @@ func (d *Delivery) shed(ctx context.Context) {
 			return // the same record will break delivery, and be told there
 		}
 		if !r.Past {
-			d.drop(reason, out.Skipped)
-			d.skip(r.Position)
+			d.skip(r.Position, losses(nil).with(reason, out.Skipped))
 		}
 	}
 }
