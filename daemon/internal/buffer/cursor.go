@@ -15,6 +15,8 @@ type Cursor struct {
 	name string
 
 	// under log.mu
+	began     mark   // where it was made
+	until     mark   // another cursor goes on behind it; zero: none does
 	committed mark   // everything up to here is done
 	saved     uint64 // what the cursors' file says
 	passed    []step // read since the reading started over, and not committed
@@ -56,7 +58,7 @@ func (l *Log) Cursor(name string) *Cursor {
 	if l.lost {
 		at = l.oldest()
 	}
-	c = &Cursor{log: l, name: name, committed: at, saved: at.position}
+	c = &Cursor{log: l, name: name, began: at, committed: at, saved: at.position}
 	l.cursors[name] = c
 	l.dirty = true
 	l.mu.Unlock()
@@ -182,18 +184,45 @@ func (c *Cursor) Committed() uint64 {
 	return c.committed.position
 }
 
+// Until says that another cursor goes on from the place where it was made: what is behind that is not waited for by this one.
+// nil: no other does any more.
+func (c *Cursor) Until(other *Cursor) (position uint64) {
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	if c.until = (mark{}); other != nil {
+		c.until = other.began
+	}
+	return c.until.position
+}
+
+// Follow moves the cursor to where another is, forward.
+func (c *Cursor) Follow(other *Cursor) {
+	c.log.mu.Lock()
+	to := other.committed
+	c.log.mu.Unlock()
+	c.Restore(to.position, to.samples)
+}
+
+// end is the place up to which it is to read.
+func (c *Cursor) end() mark {
+	if c.until.position > 0 {
+		return c.until
+	}
+	return c.log.durable
+}
+
 // Lag is how many durable records are not committed.
 func (c *Cursor) Lag() uint64 {
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()
-	return c.log.durable.position - min(c.committed.position, c.log.durable.position)
+	return c.end().position - min(c.committed.position, c.end().position)
 }
 
 // Buffered is how many durable samples are not committed: of all streams, whether the reader wants them or not.
 func (c *Cursor) Buffered() uint64 {
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()
-	return c.log.durable.samples - min(c.committed.samples, c.log.durable.samples)
+	return c.end().samples - min(c.committed.samples, c.end().samples)
 }
 
 // Damaged is how many samples were passed over because they could not be read.
@@ -213,22 +242,21 @@ func (c *Cursor) Backlog() (n int64) {
 		if i+1 < len(l.segments) {
 			end = l.segments[i+1].first
 		}
+		if c.until.position > 0 {
+			end = max(s.first, min(end, c.until.position+1))
+		}
 		if left := end - min(end, max(c.committed.position+1, s.first)); left > 0 {
-			n += int64(float64(s.size) * float64(left) / float64(end-s.first))
+			n += int64(float64(s.size) * float64(left) / float64(max(1, end-s.first)))
 		}
 	}
 	return n
 }
 
-// Behind says of the cursor of a name how many durable samples are not committed, and how many were damaged.
-func (l *Log) Behind(name string) (buffered, damaged uint64) {
+// Has reports whether there is a cursor of a name.
+func (l *Log) Has(name string) bool {
 	l.mu.Lock()
-	c := l.cursors[name]
-	l.mu.Unlock()
-	if c == nil {
-		return 0, 0
-	}
-	return c.Buffered(), c.Damaged()
+	defer l.mu.Unlock()
+	return l.cursors[name] != nil
 }
 
 // Next waits for the next record. alloc gives the memory for its payload. The error is ctx's, or net.ErrClosed.

@@ -20,6 +20,9 @@ const (
 type place struct {
 	Position uint64 `json:"position"`
 	Samples  uint64 `json:"samples"`
+
+	Began        uint64 `json:"began,omitempty"`
+	BeganSamples uint64 `json:"began_samples,omitempty"`
 }
 
 // loadCursors finds the cursors' places. No position is used twice, even if the records of the newest ones are gone: sinks
@@ -43,7 +46,7 @@ func (l *Log) loadCursors() error {
 			at = oldest
 		}
 		l.next, l.samples = max(l.next, at.position+1), max(l.samples, at.samples)
-		l.cursors[name] = &Cursor{log: l, name: name, committed: at, saved: at.position}
+		l.cursors[name] = &Cursor{log: l, name: name, began: mark{p.Began, p.BeganSamples}, committed: at, saved: at.position}
 	}
 	return nil
 }
@@ -68,7 +71,7 @@ func (l *Log) saveCursors() error {
 	l.dirty = false
 	at := map[string]place{}
 	for name, c := range l.cursors {
-		at[name] = place{c.committed.position, c.committed.samples}
+		at[name] = place{c.committed.position, c.committed.samples, c.began.position, c.began.samples}
 	}
 	l.mu.Unlock()
 	err := l.writeCursors(at)

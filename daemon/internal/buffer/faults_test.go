@@ -79,7 +79,9 @@ func (f *faulty) Sync() error {
 			return err
 		}
 	}
-	if b, err := os.ReadFile(f.path); err == nil {
+	if info, err := f.file.Stat(); err == nil && !info.IsDir() {
+		b := make([]byte, info.Size())
+		f.file.ReadAt(b, 0) // it may have another name by now
 		f.d.safe[f.path] = b
 		f.d.safe[strings.TrimSuffix(f.path, ".new")] = b // it is renamed next; a directory is durable at once here
 	}

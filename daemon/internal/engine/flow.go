@@ -21,6 +21,7 @@ type delivery struct {
 	pipeline *plan.Pipeline
 	external map[string]string
 	queue    plan.Queue
+	anyOrder bool     // the sink takes samples in any order
 	rules    []string // addresses of what rules write
 	derives  string   // address of the stream that a processor of samples makes of it; "": it goes to a sink
 	stop     func()
@@ -66,8 +67,12 @@ func (e *Engine) flow(opened map[string]*supervisor.Component) {
 			old.stop()
 		}
 	}
+	wanted := map[string]bool{}
+	for key := range next {
+		wanted[key], wanted[pipeline.Ahead(key)] = true, true
+	}
 	for _, name := range e.log.Cursors() {
-		if next[name] == nil {
+		if !wanted[name] {
 			e.log.Remove(name)
 		}
 	}
@@ -113,9 +118,10 @@ func (e *Engine) pipelines(desired *plan.Desired) (all []*delivery) {
 	}
 	queues := map[string]plan.Queue{}
 	derives := map[string]bool{} // processors of samples
+	late := map[string]bool{}    // sinks that take samples in any order
 	for _, c := range desired.Components {
 		queues[c.Address] = c.Queue
-		derives[c.Address] = c.Offers.Derives
+		derives[c.Address], late[c.Address] = c.Offers.Derives, c.Offers.Late
 	}
 	reached := map[string]bool{}
 	staged := map[string]bool{}
@@ -127,7 +133,7 @@ func (e *Engine) pipelines(desired *plan.Desired) (all []*delivery) {
 				all = append(all, s)
 			}
 		}
-		d := &delivery{pipeline: p, queue: queues[p.To]}
+		d := &delivery{pipeline: p, queue: queues[p.To], anyOrder: late[p.To]}
 		sink := strings.HasPrefix(p.To, string(sdk.KindSink)+".")
 		if sink {
 			d.external = desired.Settings.ExternalLabels
@@ -184,7 +190,7 @@ func (e *Engine) deliver(d *delivery) *delivery {
 	}
 	log := e.o.Log.Named("pipeline").With("pipeline", d.pipeline.Key())
 	r := pipeline.Route{
-		Key: d.pipeline.Key(), Queue: pipeline.Queue(d.queue),
+		Key: d.pipeline.Key(), Queue: pipeline.Queue(d.queue), AnyOrder: d.anyOrder,
 		Wants: func(address string) bool { return wanted[address] },
 		Connect: func(ctx context.Context, derives uint32) (pipeline.Consumed, error) {
 			return e.connect(ctx, d.pipeline.To, derives)

@@ -103,7 +103,7 @@ func (m *metrics) pipeline(p PipelineStatus) {
 	m.counter("magpie_pipeline_lost_samples_total", "Samples deleted from the log before the sink took them.", float64(p.Lost), who...)
 	m.gauge("magpie_pipeline_lag_records", "Records of the log that the sink has not acknowledged.", float64(p.Lag), who...)
 	m.gauge("magpie_pipeline_backlog_bytes", "About how much of the log waits for the sink.", float64(p.Backlog), who...)
-	m.gauge("magpie_pipeline_lag_samples", "Samples in the log that the sink has not acknowledged, whether they are for it or not.", float64(p.LagSamples), who...)
-	m.counter("magpie_pipeline_damaged_samples_total", "Samples of the log that could not be read, whether they were for the sink or not.", float64(p.DamagedSamples), who...)
+	m.gauge("magpie_pipeline_lag_samples", "Samples in the log that the sink has not acknowledged, whether they are for it or not.", float64(p.Buffered), who...)
+	m.counter("magpie_pipeline_damaged_samples_total", "Samples of the log that could not be read, whether they were for the sink or not.", float64(p.Damaged), who...)
 	m.gauge("magpie_pipeline_lag_seconds", "Since when the sink has acknowledged nothing although there was something.", p.Age.Seconds(), who...)
 }

@@ -50,9 +50,7 @@ type PipelineStatus struct {
 	Name string
 	Sink string
 	pipeline.DeliveryState
-	Lost           uint64 // samples deleted from the log before the sink took them
-	LagSamples     uint64 // in the log and not acknowledged, whoever they are for
-	DamagedSamples uint64 // in the log and not to be read, whoever they were for
+	Lost uint64 // samples deleted from the log before the sink took them
 }
 
 // Status looks at everything.
@@ -68,7 +66,6 @@ func (e *Engine) Status() Status {
 	}
 	for key, d := range e.deliveries {
 		p := PipelineStatus{Name: d.pipeline.Name, Sink: d.pipeline.To, DeliveryState: d.State(), Lost: e.lost[key]}
-		p.LagSamples, p.DamagedSamples = e.log.Behind(key)
 		s.Pipelines = append(s.Pipelines, p)
 	}
 	e.mu.Unlock()

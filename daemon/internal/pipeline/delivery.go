@@ -34,6 +34,7 @@ type Route struct {
 	External sdk.Labels                                // added where a series has none of the name
 	Queue    Queue                                     // bounds what waits
 	Bury     func(reason string, runs []sdk.Run) error // keeps what the sink will never take; nil: it is only counted
+	AnyOrder bool                                      // the sink takes samples older than the newest it has
 	Derive   *Derived                                  // of a processor of samples
 	// Connect waits until the sink is there; the stream ends with ctx. derives is the number of Derive's stream.
 	Connect func(ctx context.Context, derives uint32) (Consumed, error)
@@ -46,6 +47,7 @@ type Delivery struct {
 	log    *buffer.Log
 	cursor *buffer.Cursor
 	id     uint64
+	life   context.Context
 	keep   time.Time // until then no sample is too old
 
 	mu        sync.Mutex
@@ -58,6 +60,7 @@ type Delivery struct {
 	alone     bool   // one packet at a time, to see which it is
 	behind    time.Time
 	connected bool
+	ahead     *ahead // while there is a backlog
 	trouble   string
 	stats     DeliveryStats
 }
@@ -113,11 +116,23 @@ func (d *Delivery) Resume(before *Delivery) {
 
 // Run delivers until ctx ends. Whatever fails is tried again, after a pause with full jitter, from what is not acknowledged.
 func (d *Delivery) Run(ctx context.Context) {
+	d.life = ctx
+	if d.AnyOrder && d.log.Has(Ahead(d.Key)) {
+		d.goAhead()
+	}
+	defer func() {
+		if a := d.current(); a != nil {
+			a.stop()
+		}
+	}()
 	for pause := 100 * time.Millisecond; ctx.Err() == nil; {
 		began, at := time.Now(), d.cursor.Committed()
 		err := d.connectAndDeliver(ctx)
 		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 			return
+		}
+		if errors.Is(err, errCaughtUp) {
+			continue
 		}
 		if time.Since(began) > time.Minute || d.cursor.Committed() > at {
 			pause = 100 * time.Millisecond
@@ -240,6 +255,15 @@ func (d *Delivery) send(ctx context.Context, stream Consumed) error {
 		})
 		if err != nil {
 			return err
+		}
+		a := d.current()
+		if a == nil && d.AnyOrder && stale(record) {
+			d.goAhead()
+			a = d.current()
+		}
+		if a != nil && !record.Past && record.Position > a.from {
+			wire.Pool.Put(buf)
+			return d.takeOver(ctx)
 		}
 		reason := d.unwanted(record)
 		out, err := t.Translate(ctx, record.Payload, record.Samples, record.Defines, record.Past || reason != "")
@@ -419,6 +443,11 @@ func (d *Delivery) setTrouble(text string) {
 // Wait returns when everything up to a position of the log is acknowledged by the sink.
 func (d *Delivery) Wait(ctx context.Context, position uint64) error {
 	for {
+		if a := d.current(); a != nil && position > a.from {
+			if err := a.Wait(ctx, position); err != nil || d.current() == a {
+				return err
+			}
+		}
 		d.mu.Lock()
 		changed := d.changed
 		d.mu.Unlock()
@@ -439,19 +468,39 @@ type DeliveryState struct {
 	Connected bool
 	Trouble   string        // of the sink, "" if there is none
 	Lag       uint64        // durable records that are not acknowledged
+	Buffered  uint64        // the samples in them, whether they are for the sink or not
+	Damaged   uint64        // samples that could not be read, whether they were for the sink or not
 	Backlog   int64         // about their bytes
 	Age       time.Duration // since when the sink has acknowledged nothing although there was something
 }
 
 // State reports how the delivery is.
 func (d *Delivery) State() DeliveryState {
-	lag, backlog := d.cursor.Lag(), d.cursor.Backlog()
+	s := DeliveryState{Lag: d.cursor.Lag(), Buffered: d.cursor.Buffered(), Damaged: d.cursor.Damaged(), Backlog: d.cursor.Backlog()}
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	s := DeliveryState{DeliveryStats: d.stats, Connected: d.connected, Trouble: d.trouble, Lag: lag, Backlog: backlog}
+	s.DeliveryStats, s.Connected, s.Trouble = d.stats, d.connected, d.trouble
 	s.Dropped = maps.Clone(d.stats.Dropped)
-	if len(d.inFlight) > 0 || !d.connected && lag > 0 {
+	if len(d.inFlight) > 0 || !d.connected && s.Lag > 0 {
 		s.Age = time.Since(d.behind)
 	}
+	a := d.ahead
+	d.mu.Unlock()
+	if a != nil {
+		s.add(a.State())
+	}
 	return s
+}
+
+// add joins the state of a second delivery.
+func (s *DeliveryState) add(a DeliveryState) {
+	s.Delivered += a.Delivered
+	s.Stored += a.Stored
+	for reason, n := range a.Dropped {
+		s.Dropped[reason] += n
+	}
+	s.Lag += a.Lag
+	s.Buffered += a.Buffered
+	s.Damaged += a.Damaged
+	s.Backlog += a.Backlog
+	s.Age = max(s.Age, a.Age)
 }

@@ -5,6 +5,7 @@
 //	handover.go  staleness when a component is opened anew, or ends
 //	queue.go     what may wait for a sink
 //	delivery.go  from one cursor of the log to one sink, with acknowledgements
+//	ahead.go     what is of now, while there is a backlog
 //	letters.go   what a sink will never take
 //	recorder.go  the daemon's own source: the output of rules
 //	derive.go    the output of processors of samples, and their state
