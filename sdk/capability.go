@@ -57,7 +57,8 @@ func OwnLabels() Option { return func(t *Type) { t.OwnLabels = true } }
 // store's query API. The first component that asks gets it.
 func Mount(path string) Option { return func(t *Type) { t.Mount = path } }
 
-// OutOfOrder says that a sink takes samples older than the newest that it has.
+// OutOfOrder says that a sink takes samples older than the newest that it has, however old: after an outage it is handed
+// those of now beside its backlog, in calls of Write at the same time.
 func OutOfOrder() Option { return func(t *Type) { t.Late = true } }
 
 // Histograms says that a sink takes native histograms (Sample.Histogram, Run.Histograms). To one that does not say so they
