@@ -101,6 +101,15 @@ type Diag struct {
 	Text    string
 }
 
+// String is "path: text", or "warning: path: text".
+func (d Diag) String() string {
+	text := fmt.Sprintf("%s: %s", d.Path, d.Text)
+	if d.Warning {
+		return "warning: " + text
+	}
+	return text
+}
+
 // Diags collects what a Config's Validate has to say.
 type Diags struct {
 	List []Diag

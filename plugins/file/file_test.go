@@ -561,11 +561,7 @@ func TestMistakesInTheBlockAreFoundOffline(t *testing.T) {
 			t.Errorf("%s: %s", path, got)
 		}
 	}
-	c := capability()
-	c.Type.Name = "file"
-	if _, err := plugintest.HCL(c, read(t, "example.hcl")); err != nil {
-		t.Error(err)
-	}
+	plugintest.Example(t, "example.hcl", "file", capability())
 }
 
 func FuzzTheEndOfAFile(f *testing.F) {

@@ -11,7 +11,6 @@ import (
 	"math"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -462,16 +461,12 @@ func TestMistakesInTheBlockAreFoundOffline(t *testing.T) {
 	for want, cfg := range map[string]plugintest.Config{
 		"http_listen: http_listen and udp_listen are both off: nothing can be received": {"http_listen": ""},
 		`udp_listen: "x" is not host:port`:                                              {"udp_listen": "x"},
-		"http_listen: anyone who reaches :8086 can write metrics":                       {"http_listen": ":8086"},
+		"warning: http_listen: anyone who reaches :8086 can write metrics":              {"http_listen": ":8086"},
 		"": {"http_listen": ":8086", "token": "x"},
 		`database_label: "a-b" cannot be the name of a label`:       {"database_label": "a-b"},
 		"basic_auth: give basic_auth a password or a password_file": {"basic_auth": plugintest.Config{"username": "u"}},
 	} {
-		var got []string
-		for _, d := range plugintest.Validate(t, capability(), cfg) {
-			got = append(got, fmt.Sprintf("%s: %s", d.Path, d.Text))
-		}
-		if strings.Join(got, "\n") != want {
+		if got := plugintest.Remarks(t, capability(), cfg); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
@@ -482,16 +477,8 @@ func TestMistakesInTheBlockAreFoundOffline(t *testing.T) {
 }
 
 func TestTheExampleIsValid(t *testing.T) {
-	example, err := os.ReadFile("example.hcl")
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Setenv("INFLUX_TOKEN", "x")
-	c := capability()
-	c.Type.Name = "influx"
-	if _, err := plugintest.HCL(c, string(example)); err != nil {
-		t.Error(err)
-	}
+	plugintest.Example(t, "example.hcl", "influx", capability())
 }
 
 func FuzzLineProtocol(f *testing.F) {

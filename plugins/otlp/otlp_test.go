@@ -7,7 +7,6 @@ import (
 	"io"
 	"math"
 	"net/http"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -416,20 +415,8 @@ func TestASeriesThatEndedIsStale(t *testing.T) {
 }
 
 func TestTheExampleIsValid(t *testing.T) {
-	text, err := os.ReadFile("example.hcl")
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Setenv("OTLP_TOKEN", "x")
-	for _, c := range []sdk.Capability{source, sink} {
-		cfg, err := plugintest.HCL(c, string(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d := plugintest.Validate(t, c, cfg); len(d) > 0 {
-			t.Error(d)
-		}
-	}
+	plugintest.Example(t, "example.hcl", "otlp", source, sink)
 }
 
 func exponentialOf(temporality metrics.AggregationTemporality, p *metrics.ExponentialHistogramDataPoint) *metrics.Metric {

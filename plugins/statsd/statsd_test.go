@@ -422,23 +422,11 @@ func TestMistakesInTheBlockAreFoundOffline(t *testing.T) {
 		"mapping[0].name: $2: the match has 1 parts to refer to":                              {"mapping": []plugintest.Config{{"match": "a.*", "name": "$2"}}},
 		"mapping[0].match: mapping \"(\": error parsing regexp: missing closing ): `^(?:()$`": {"mapping": []plugintest.Config{{"match": "(", "match_type": "regex"}}},
 	} {
-		var got []string
-		for _, d := range plugintest.Validate(t, capability(), cfg) {
-			got = append(got, fmt.Sprintf("%s: %s", d.Path, d.Text))
-		}
-		if strings.Join(got, "\n") != want {
+		if got := plugintest.Remarks(t, capability(), cfg); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-	example, err := os.ReadFile("example.hcl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := capability()
-	c.Type.Name = "statsd"
-	if _, err := plugintest.HCL(c, string(example)); err != nil {
-		t.Error(err)
-	}
+	plugintest.Example(t, "example.hcl", "statsd", capability())
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -116,6 +116,16 @@ func Validate(t testing.TB, c sdk.Capability, cfg Config) []sdk.Diag {
 	return diags
 }
 
+// Remarks is what Validate says, a line for each: "path: text", or "warning: path: text".
+func Remarks(t testing.TB, c sdk.Capability, cfg Config) string {
+	t.Helper()
+	var lines []string
+	for _, d := range Validate(t, c, cfg) {
+		lines = append(lines, d.String())
+	}
+	return strings.Join(lines, "\n")
+}
+
 func encode(t testing.TB, cfg Config) []byte {
 	if cfg == nil {
 		cfg = Config{}
