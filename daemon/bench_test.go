@@ -186,12 +186,11 @@ func BenchmarkScrapeToTSDBBesidePrometheus(b *testing.B) {
 		b.Run(s.String(), func(b *testing.B) {
 			targets := s.pages(b)
 			m := start(b, s.source(targets)+"store \"tsdb\" \"main\" {}\n")
-			m.eventually("all processes run", func() bool { return len(m.pids()) == 2 })
-			sides := []*side{{name: "magpie", pids: m.processes(), samples: func() float64 { return m.metric("magpie_pipeline_stored_samples_total") }}}
+			sides := []*side{{name: "magpie", pids: m.processes, samples: func() float64 { return m.metric("magpie_pipeline_stored_samples_total") }}}
 			for _, p := range peers(b) {
 				pid, url := p.start(b, s.scraping(targets), "--storage.tsdb.path")
 				page := &magpie{TB: b, url: url}
-				sides = append(sides, &side{name: p.version, pids: map[string]int{"prometheus": pid}, samples: func() float64 {
+				sides = append(sides, &side{name: p.version, pids: only(pid), samples: func() float64 {
 					return sumOf(page.get("/metrics"), "prometheus_tsdb_head_samples_appended_total")
 				}})
 			}

@@ -34,7 +34,8 @@ func (s scenario) all() int { return s.targets * s.series }
 
 // source is the block that scrapes the targets.
 func (s scenario) source(targets []string) string {
-	return fmt.Sprintf("source \"prometheus\" \"bench\" {\n  targets = [\"%s\"]\n  interval = \"%s\"\n  limit_series = %d\n}\n", strings.Join(targets, `", "`), s.interval, 2*s.all())
+	return fmt.Sprintf("source \"prometheus\" \"bench\" {\n  targets = [\"%s\"]\n  interval = \"%s\"\n  timeout = \"%s\"\n  limit_series = %d\n}\n",
+		strings.Join(targets, `", "`), s.interval, s.interval, 2*s.all())
 }
 
 // scraping is the configuration of a Prometheus that scrapes the same.
@@ -159,6 +160,11 @@ func peers(b *testing.B) []prometheus {
 	return append(all, p)
 }
 
+// only is one process.
+func only(pid int) func() map[string]int {
+	return func() map[string]int { return map[string]int{"prometheus": pid} }
+}
+
 // start starts a Prometheus; storage is the flag for its directory.
 func (p prometheus) start(t testing.TB, config, storage string, flags ...string) (pid int, url string) {
 	t.Helper()
@@ -184,11 +190,12 @@ func (p prometheus) start(t testing.TB, config, storage string, flags ...string)
 // side is one of those that do the same work at the same time.
 type side struct {
 	name    string
-	pids    map[string]int
+	pids    func() map[string]int
 	samples func() float64 // it has delivered so far
 	sent    func() float64 // bytes on the wire so far; nil: there is no wire
 
-	cpu, count, bytes, peak float64 // while it was measured
+	processes               map[string]int // what follows is of the time in which it was measured
+	cpu, count, bytes, peak float64
 	used                    map[string]float64
 }
 
@@ -214,17 +221,20 @@ func (s scenario) race(b *testing.B, sides []*side) {
 			}
 		}
 	}
+	for _, x := range sides {
+		x.processes = x.pids()
+	}
 	look(-1)
 	for _, x := range sides {
-		x.used = spent(b, x.pids)
+		x.used = spent(b, x.processes)
 	}
 	for end := time.Now().Add(s.length); time.Now().Before(end); time.Sleep(time.Second) {
 		for _, x := range sides {
-			x.peak = max(x.peak, pssOf(b, x.pids))
+			x.peak = max(x.peak, pssOf(b, x.processes))
 		}
 	}
 	for _, x := range sides {
-		after := spent(b, x.pids)
+		after := spent(b, x.processes)
 		for name := range after {
 			x.used[name] = after[name] - x.used[name]
 			x.cpu += x.used[name]

@@ -73,8 +73,7 @@ func besideAgents(b *testing.B, s scenario, protocol string) {
 	targets := s.pages(b)
 	mine := newCounter(b)
 	m := start(b, s.source(targets)+fmt.Sprintf("sink \"remote_write\" \"out\" {\n  url = \"%s\"\n  protocol = \"%s\"\n}\n", mine.URL, protocol))
-	m.eventually("all processes run", func() bool { return len(m.pids()) == 2 })
-	sides := []*side{mine.side("magpie", m.processes())}
+	sides := []*side{mine.side("magpie", m.processes)}
 	for i, p := range peers(b) {
 		theirs := newCounter(b)
 		config := fmt.Sprintf("remote_write: [{url: '%s'}]\n", theirs.URL)
@@ -82,13 +81,13 @@ func besideAgents(b *testing.B, s scenario, protocol string) {
 			config = fmt.Sprintf("remote_write: [{url: '%s', protobuf_message: io.prometheus.write.v2.Request}]\n", theirs.URL)
 		}
 		pid, _ := p.start(b, s.scraping(targets)+config, "--storage.agent.path", p.agent)
-		sides = append(sides, theirs.side(p.version, map[string]int{"prometheus": pid}))
+		sides = append(sides, theirs.side(p.version, only(pid)))
 	}
 	s.race(b, sides)
 }
 
 // side is who sends to the counter.
-func (c *counter) side(name string, pids map[string]int) *side {
+func (c *counter) side(name string, pids func() map[string]int) *side {
 	return &side{name: name, pids: pids,
 		samples: func() float64 { return float64(c.samples.Load()) }, sent: func() float64 { return float64(c.bytes.Load()) }}
 }

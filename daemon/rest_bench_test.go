@@ -118,7 +118,7 @@ func BenchmarkMemoryAtRest(b *testing.B) {
 		fmt.Sprintf(`notifier "webhook" "w" { url = %q }`, receiver.URL),
 	}
 	m := start(b, strings.Join(components, "\n")+"\n")
-	m.eventually("all processes run", func() bool { return len(m.pids()) == len(components) })
+	m.allRun(len(components))
 	time.Sleep(30 * time.Second)
 	all := m.processes()
 	for name, pid := range all {
