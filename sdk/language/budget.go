@@ -87,12 +87,27 @@ func (z *size) add(v cty.Value) {
 	case v.CanIterateElements():
 		for it := v.ElementIterator(); it.Next() && z.elements <= maxElements; {
 			k, e := it.Element()
-			if k.Type() == cty.String && !t.IsSetType() {
+			if t.IsSetType() {
+				z.elements += 3 // it is sorted each time
+			} else if k.Type() == cty.String {
 				z.bytes += float64(len(k.AsString()))
 			}
 			z.add(e)
 		}
 	}
+}
+
+// Afford takes work from the budget for what is done with a value outside of expressions; false: there is not so much left, which is
+// said at a place.
+func (s *Scope) Afford(work float64, at hcl.Range) bool {
+	if s.budget.spend(work) {
+		return true
+	}
+	if !s.budget.told {
+		s.budget.told = true
+		s.Error(at, "Too much to compute", "The texts of the configuration up to this one take more work than a configuration may: they are very long.")
+	}
+	return false
 }
 
 // tooDear says, once, that the budget is used up.
@@ -155,6 +170,12 @@ func meter(body hcl.Body) {
 				x.ValExpr, x.KeyExpr, x.CondExpr = metered(x.ValExpr), metered(x.KeyExpr), metered(x.CondExpr)
 			case *hclsyntax.SplatExpr:
 				x.Each = metered(x.Each)
+			case *hclsyntax.TupleConsExpr:
+				for i, e := range x.Exprs {
+					if _, isCall := e.(*hclsyntax.FunctionCallExpr); isCall {
+						x.Exprs[i] = metered(e)
+					}
+				}
 			case *hclsyntax.BinaryOpExpr:
 				if x.Op == hclsyntax.OpEqual || x.Op == hclsyntax.OpNotEqual {
 					x.LHS, x.RHS = metered(x.LHS), metered(x.RHS)
@@ -209,8 +230,11 @@ var errTooDear = fmt.Errorf("too much to compute")
 
 // paid makes a function pay for what it is given and what it makes; weight is the work for each unit of its arguments.
 func (s *Scope) paid(name string, f function.Function) function.Function {
-	weight := 1.0
+	weight, ofEach := 1.0, 1.0
 	switch {
+	case strings.HasPrefix(name, "set") || name == "toset" || name == "sort" || name == "distinct":
+		ofEach = 20 // they are hashed and sorted
+
 	case strings.HasPrefix(name, "regex") || name == "replace" || name == "length" || name == "title" || name == "substr" || name == "strrev" || strings.HasPrefix(name, "sha") || name == "md5":
 		weight = 8 // of texts
 	}
@@ -218,9 +242,12 @@ func (s *Scope) paid(name string, f function.Function) function.Function {
 		Description: f.Description(), Params: f.Params(), VarParam: f.VarParam(),
 		Type: func(args []cty.Value) (cty.Type, error) {
 			work := 2.0
+			if s.budget.exhausted {
+				return cty.NilType, errTooDear
+			}
 			for _, a := range args {
 				z := sizeOf(a)
-				work += z.elements + weight*z.bytes/perUnit
+				work += ofEach*z.elements + weight*z.bytes/perUnit
 			}
 			if !s.budget.spend(work) {
 				return cty.NilType, errTooDear

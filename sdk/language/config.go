@@ -61,6 +61,8 @@ type Config struct {
 	flags  map[string]given       // of variables, from the command line
 	broken map[string]bool        // files that could not be parsed
 	hidden map[string][]hcl.Range // of each file: what no snippet shows
+
+	secretLines map[string]bool // of broken files: lines that sound as if they held a secret
 }
 
 // grammar names the labels of each block at the top of a file.
@@ -91,7 +93,7 @@ var notYet = map[string]string{
 func Parse(sources []Source) (*Config, hcl.Diagnostics) {
 	c := &Config{
 		order: map[string]int{}, files: map[string][]byte{}, locals: map[string]*local{}, values: map[string][]given{}, flags: map[string]given{},
-		broken: map[string]bool{}, hidden: map[string][]hcl.Range{},
+		broken: map[string]bool{}, hidden: map[string][]hcl.Range{}, secretLines: map[string]bool{},
 	}
 	var r Report
 	total := 0

@@ -12,7 +12,7 @@ import (
 )
 
 // maxMade bounds the blocks that for_each and dynamic make.
-const maxMade = 20_000
+const maxMade = 6_000
 
 // iteration is what each, or the iterator of a dynamic block, stands for in a block that was made.
 type iteration struct {

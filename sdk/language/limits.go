@@ -23,6 +23,13 @@ const (
 	maxNesting = 64
 	maxChain   = 500  // operators and indexes in a row
 	maxLines   = 5000 // of one text: HCL's parser takes time by their square
+
+	// What a file of 1 MiB has of each, if people or programs wrote it for a purpose, is less; somebody who writes a megabyte of brackets
+	// makes a parser take gigabytes.
+	maxTokens    = 250_000 // words, numbers, signs
+	maxBlocks    = 5_000
+	maxArguments = 30_000
+	maxNodes     = 100_000 // of JSON: values and keys
 )
 
 // checkLimits reports whether a file may be parsed.
@@ -45,8 +52,28 @@ func checkLimits(r *Report, s Source, inJSON bool) bool {
 	case inJSON:
 		return checkJSON(r, s)
 	}
+	if at := tooMany(s.Bytes); at < len(s.Bytes) {
+		r.Error(rangeAt(s.Bytes, s.Name, at, at+1), "Too much in one file", "A file has at most %d words and signs: split it into files of one directory.", maxTokens)
+		return false
+	}
 	tokens, _ := hclsyntax.LexConfig(s.Bytes, s.Name, hcl.InitialPos)
 	return checkTokens(r, tokens, false)
+}
+
+// tooMany finds the place where a file has more tokens than it may have, roughly and before there are any; its end if it has not. In
+// texts, where everything is one token, words count too: there may be twice as many.
+func tooMany(src []byte) int {
+	count, inWord := 0, false
+	for i, c := range src {
+		word := c == '_' || c == '.' || c >= '0' && c <= '9' || c|32 >= 'a' && c|32 <= 'z' || c >= 0x80
+		if c != ' ' && c != '\t' && !(word && inWord) {
+			if count++; count > 2*maxTokens {
+				return i
+			}
+		}
+		inWord = word
+	}
+	return len(src)
 }
 
 // opening is what a bracket, a brace, a quote or a template opened.
@@ -65,9 +92,19 @@ var (
 
 // checkTokens counts what nests, and lints numbers in templates on the way.
 func checkTokens(r *Report, tokens hclsyntax.Tokens, inJSON bool) bool {
-	stack, depth := []opening{{}}, 0
+	stack, depth, blocks, arguments := []opening{{}}, 0, 0, 0
 	for i, t := range tokens {
 		top := &stack[len(stack)-1]
+		switch {
+		case t.Type == hclsyntax.TokenEqual:
+			arguments++
+		case t.Type == hclsyntax.TokenOBrace && i > 0 && (tokens[i-1].Type == hclsyntax.TokenIdent || tokens[i-1].Type == hclsyntax.TokenCQuote):
+			blocks++
+		}
+		if i > maxTokens || blocks > maxBlocks || arguments > maxArguments {
+			r.Error(t.Range, "Too much in one file", "A file has at most %d blocks, %d arguments and %d words and signs: split it into files of one directory.", maxBlocks, maxArguments, maxTokens)
+			return false
+		}
 		if slices.Contains(operators, t.Type) {
 			top.chain++
 		}
@@ -138,11 +175,18 @@ func tooLarge(number string) bool {
 
 // checkJSON does the same for JSON, whose strings are templates. What is no JSON never reaches HCL's parser.
 func checkJSON(r *Report, s Source) bool {
-	dec, depth := json.NewDecoder(bytes.NewReader(s.Bytes)), 0
+	dec, depth, nodes, objects := json.NewDecoder(bytes.NewReader(s.Bytes)), 0, 0, 0
 	dec.UseNumber()
 	for {
 		token, err := dec.Token()
 		end := int(dec.InputOffset())
+		if token == json.Delim('{') {
+			objects++
+		}
+		if nodes++; nodes > maxNodes || objects > maxBlocks {
+			r.Error(rangeAt(s.Bytes, s.Name, end-1, end), "Too much in one file", "A file has at most %d keys and values and %d objects: split it into files of one directory.", maxNodes, maxBlocks)
+			return false
+		}
 		var wrong *json.SyntaxError
 		switch t := token.(type) {
 		case nil:

@@ -13,7 +13,7 @@ import (
 )
 
 // maxEdges bounds what from = [source] in thousands of pipelines takes.
-const maxEdges = 1_000_000
+const maxEdges = 300_000
 
 // references resolves an attribute that takes addresses, to those of enabled components, in order and each once. They are
 // read from the syntax, never evaluated.

@@ -94,8 +94,12 @@ func (s *Scope) Value(expr hcl.Expression) (cty.Value, bool) {
 	if diags.HasErrors() {
 		return v, false
 	}
-	if z := sizeOf(v); !s.budget.hold(z) {
+	z := sizeOf(v)
+	if !s.budget.hold(z) {
 		return s.tooLarge(expr, z)
+	}
+	if !s.budget.spend(z.work()) {
+		return s.tooDear(expr)
 	}
 	return v, true
 }

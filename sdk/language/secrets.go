@@ -2,6 +2,7 @@ package language
 
 import (
 	"bytes"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -56,8 +57,17 @@ func SoundsSecret(name string) bool { return secretName.MatchString(name) }
 // secret, and the words of the line have to do.
 func (c *Config) hiddenIn(file string, line []byte, at int) []hcl.Range {
 	hidden := slices.DeleteFunc(slices.Clone(c.hidden[file]), func(h hcl.Range) bool { return h.End.Byte <= at || h.Start.Byte >= at+len(line) })
-	if value := valueStart.FindIndex(line); c.broken[file] && value != nil && secretName.Match(line) && !bytes.HasPrefix(line[value[1]:], []byte("secret(")) {
+	if value := valueStart.FindIndex(line); c.broken[file] && value != nil && c.soundsSecret(file, line, at) && !bytes.HasPrefix(line[value[1]:], []byte("secret(")) {
 		hidden = append(hidden, hcl.Range{Start: hcl.Pos{Byte: at + value[1]}, End: hcl.Pos{Byte: at + len(line)}})
 	}
 	return hidden
+}
+
+// soundsSecret looks at a line once: it may be a megabyte long, and have a hundred mistakes.
+func (c *Config) soundsSecret(file string, line []byte, at int) bool {
+	begin := fmt.Sprintf("%s:%d", file, at)
+	if _, known := c.secretLines[begin]; !known {
+		c.secretLines[begin] = secretName.Match(line)
+	}
+	return c.secretLines[begin]
 }

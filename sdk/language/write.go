@@ -126,7 +126,11 @@ func (c *Config) snippet(r hcl.Range) (text, carets string) {
 	hidden := c.hiddenIn(r.Filename, line, start)
 	var shown, under strings.Builder
 	masked := false
-	for i := 0; i < len(line) && start+i <= from+around; {
+	first := max(0, from-start-4*around) // a line may be a megabyte long
+	for first > 0 && !utf8.RuneStart(line[first]) {
+		first--
+	}
+	for i := first; i < len(line) && start+i <= from+around; {
 		char, size := utf8.DecodeRune(line[i:])
 		at, mark, wide := start+i, " ", columns(char)
 		i += size
