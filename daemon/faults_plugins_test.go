@@ -154,7 +154,7 @@ func (c *checker) Write(ctx context.Context, in *sdk.Batch) error {
 	if is(c.cfg.Dir, "down") {
 		return errors.New("the sink is down")
 	}
-	if c.cfg.Slow > 0 {
+	if c.cfg.Slow > 0 && !is(c.cfg.Dir, "hurry") {
 		select {
 		case <-time.After(c.cfg.Slow):
 		case <-ctx.Done():

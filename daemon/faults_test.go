@@ -158,22 +158,29 @@ func (f *faulty) lost() (n uint64) {
 	acknowledged, all := ranges(f, f.notes, "acknowledged")
 	got, _ := ranges(f, f.notes, "got")
 	i := 0
+	var missing [][2]uint64
 	for _, r := range acknowledged {
 		for at := r[0]; at < r[1]; {
 			for i < len(got) && got[i][1] <= at {
 				i++
 			}
 			if i == len(got) || got[i][0] >= r[1] {
-				n += r[1] - at
+				missing = append(missing, [2]uint64{at, r[1]})
 				break
 			}
 			if got[i][0] > at {
-				n += got[i][0] - at
+				missing = append(missing, [2]uint64{at, got[i][0]})
 			}
 			at = got[i][1]
 		}
 	}
+	for _, r := range missing {
+		n += r[1] - r[0]
+	}
 	f.Logf("%d samples were acknowledged; lost: %d", all, n)
+	if n > 0 {
+		f.Logf("missing: %v", missing[:min(len(missing), 20)])
+	}
 	return n
 }
 
@@ -240,6 +247,9 @@ func TestADaemonKilledAtRandomLosesNothingThatWasAcknowledged(t *testing.T) {
 	t.Logf("%d kills; restarts took %s, the slowest %s", kills, half.Round(time.Millisecond), restarts[len(restarts)-1].Round(time.Millisecond))
 	f.flows()
 	f.complete()
+	if size := f.metric("magpie_buffer_bytes"); size > 512<<20 {
+		t.Errorf("the log has grown to %.0f bytes", size)
+	}
 
 	f.set("down")
 	f.clear("stop")
@@ -424,6 +434,7 @@ func TestASlowSinkIsWaitedForByNobody(t *testing.T) {
 		return n
 	}
 	f.eventually("the fast sink is not behind", func() bool { return lag("fast") < 50000 })
+	f.set("hurry") // what waits for the slow one would take it ten times as long
 	f.complete()
 }
 

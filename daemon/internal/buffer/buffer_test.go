@@ -153,6 +153,24 @@ func TestSegmentsCarryDefinitionsAndGoWhenPassed(t *testing.T) {
 	expect(t, read(t, late, 2), "past carried", "for late")
 }
 
+// Definitions that are larger than a segment do not make every commit a segment of its own.
+func TestDefinitionsAreAtMostHalfOfWhatIsWritten(t *testing.T) {
+	large := make([]byte, 64<<10)
+	l := open(t, t.TempDir(), func(o *Options) {
+		o.SegmentBytes = 1 << 10
+		o.Carry = func(add func([]byte)) { add(large) }
+	})
+	l.Cursor("c") // keeps everything
+	written := 0
+	for range 300 {
+		put(t, l, strings.Repeat("x", 1000), false)
+		written += 1000
+	}
+	if size := l.Stats().Bytes; size > int64(3*written) {
+		t.Errorf("%d bytes for %d of records", size, written)
+	}
+}
+
 func TestTheOldestGoesWhenThereIsNoRoomAndIsCounted(t *testing.T) {
 	lost := map[string]uint64{}
 	l := open(t, t.TempDir(), func(o *Options) {

@@ -139,7 +139,7 @@ func (l *Log) put(b *batch) (s *segment, size int64, err error) {
 		return nil, 0, fmt.Errorf("the disk is full: %w", syscall.ENOSPC)
 	}
 	s = l.current
-	if s == nil || s.size >= l.o.SegmentBytes {
+	if s == nil || s.size >= max(l.o.SegmentBytes, 2*s.carried) { // definitions are at most half of what is written
 		s, err = l.begin(b)
 	} else if _, err = s.file.WriteAt(b.bytes, s.size); err != nil {
 		if s.file.Truncate(s.size) != nil {
@@ -192,6 +192,7 @@ func (l *Log) begin(b *batch) (s *segment, err error) {
 		})
 	}
 	w.flush()
+	s.carried = w.at
 	if _, err = f.WriteAt(b.bytes, w.at); w.err != nil {
 		err = w.err
 	}

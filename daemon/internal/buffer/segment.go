@@ -61,6 +61,7 @@ type segment struct {
 	path    string
 	file    file
 	size    int64
+	carried int64           // of it, the header and the definitions at its start; known where we began it
 	visible int64           // how far cursors may read: what is durable
 	known   map[int64]int64 // damage that was counted: from, to; under the log's mutex
 }

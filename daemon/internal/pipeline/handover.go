@@ -1,7 +1,10 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/magpie-monitoring/magpie/sdk/wire"
@@ -13,6 +16,10 @@ import (
 
 // patience is how long the series of a source whose process is gone wait for it to come back.
 const patience = time.Minute
+
+// maxOrphans bounds the streams of one address that wait for a successor to tell everything: each segment of the log carries
+// their definitions, and a daemon that dies again and again leaves one each time.
+const maxOrphans = 3
 
 // maxStale is how many refs one STALE frame holds.
 const maxStale = 32 << 10
@@ -84,14 +91,35 @@ func (in *Ingest) of(address string) (all []*stream) {
 // handOver ends the predecessors of a stream that has told everything.
 func (in *Ingest) handOver(successor *stream) {
 	var here map[uint64]struct{}
-	for _, s := range in.of(successor.address) {
-		if s == successor || s.number > successor.number || !s.isClosed() && s.orphaned.IsZero() {
-			continue
-		}
+	for _, s := range in.orphansBefore(successor) {
 		if here == nil {
 			here = successor.hashes()
 		}
 		in.end(s, here)
+	}
+}
+
+// orphansBefore are the predecessors of a stream that send nothing any more, the oldest first.
+func (in *Ingest) orphansBefore(successor *stream) (all []*stream) {
+	for _, s := range in.of(successor.address) {
+		if s.number < successor.number && s.isOrphan() {
+			all = append(all, s)
+		}
+	}
+	slices.SortFunc(all, func(a, b *stream) int { return cmp.Compare(a.number, b.number) })
+	return all
+}
+
+// thin ends the oldest of too many predecessors: what none of the newer ones knows goes stale.
+func (in *Ingest) thin(successor *stream) {
+	orphans := in.orphansBefore(successor)
+	for len(orphans) > maxOrphans {
+		newer := map[uint64]struct{}{}
+		for _, s := range orphans[1:] {
+			maps.Copy(newer, s.hashes())
+		}
+		in.end(orphans[0], newer)
+		orphans = orphans[1:]
 	}
 }
 

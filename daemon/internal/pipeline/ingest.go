@@ -132,6 +132,7 @@ func (in *Ingest) open(s *stream, durable func()) {
 			durable()
 		}
 	})
+	in.thin(s)
 }
 
 // newest is the last stream of an address that was opened.

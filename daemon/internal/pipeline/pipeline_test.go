@@ -274,6 +274,41 @@ func TestOnlyWantedStreamsAndNotWhatAProcessorDrops(t *testing.T) {
 	}
 }
 
+// A source that dies again and again before it has told everything leaves no more than a few streams behind: each segment
+// of the log carries their definitions.
+func TestASourceThatDiesAgainAndAgainLeavesLittleBehind(t *testing.T) {
+	r := newRig(t)
+	k := r.sink()
+	d := r.deliver(k, nil)
+	for i := range 20 {
+		s := r.source(uint32(i+1), "source.a.x")
+		s.batch.Whole = false
+		s.emit(int64(1000*i), "stays", i, fmt.Sprint("only", i), i)
+		s.packer.Close()
+		r.in.Gone(uint32(i + 1))
+	}
+	if n := len(r.in.of("source.a.x")); n > maxOrphans+1 {
+		t.Errorf("%d streams are left", n)
+	}
+	if err := d.Wait(r.ctx, r.log.Durable()); err != nil {
+		t.Fatal(err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	stale := 0
+	for _, line := range k.lines {
+		if strings.HasSuffix(line, "NaN") {
+			stale++
+			if strings.HasPrefix(line, "stays ") {
+				t.Errorf("what its successors have too went stale: %s", line)
+			}
+		}
+	}
+	if stale == 0 {
+		t.Error("nothing went stale of what only the oldest had")
+	}
+}
+
 func TestWhatASuccessorDoesNotDefineAgainGoesStale(t *testing.T) {
 	r := newRig(t)
 	k := r.sink()

@@ -176,6 +176,13 @@ func (s *stream) check(f *wire.Frame) error {
 	return nil
 }
 
+// isOrphan reports whether the stream sends nothing any more, and may have a successor.
+func (s *stream) isOrphan() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed || !s.orphaned.IsZero()
+}
+
 func (s *stream) isClosed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
