@@ -175,8 +175,8 @@ func TestTheKernelStaysSmall(t *testing.T) {
 			code += s.code
 		}
 	}
-	if code > 9500 {
-		t.Errorf("what runs as the daemon has %d lines of code, and decision 7 allows 9,500", code)
+	if code > 10000 {
+		t.Errorf("what runs as the daemon has %d lines of code, and decision 7 allows 10,000", code)
 	}
 	t.Logf("%d lines of code, %d with comments and blank lines", code, lines)
 }
