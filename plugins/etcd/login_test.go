@@ -33,7 +33,8 @@ func TestTLSWithClientCertificates(t *testing.T) {
 	if got, want := ups(p.Cycle()), []string{c.host(0) + " 0"}; !slices.Equal(got, want) {
 		t.Errorf("without a certificate up is %q, want %q", got, want)
 	}
-	if h := p.Health(); h.Errors["target"] == 0 || !strings.Contains(h.LastError.Text, "certificate required") {
+	// the reason can be overtaken by the end of the connection
+	if h := p.Health(); h.Errors["target"] == 0 || !strings.Contains(h.LastError.Text, "certificate required") && !strings.Contains(h.LastError.Text, "broken pipe") {
 		t.Errorf("without a certificate: %v", h)
 	}
 }

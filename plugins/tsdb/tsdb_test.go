@@ -105,6 +105,7 @@ func (h bareHost) Listen(network, address string) (net.Listener, error) {
 func (h bareHost) ListenPacket(network, address string) (net.PacketConn, error) {
 	return net.ListenPacket(network, address)
 }
+func (h bareHost) Checkpoint() []byte         { return nil }
 func (h bareHost) Source() sdk.SourceSettings { return sdk.SourceSettings{} }
 
 // openDirectly opens a store in the test's own directory, or the path of the configuration, and closes it at the end.
