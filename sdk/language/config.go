@@ -29,6 +29,37 @@
 //	write.go      diagnostics as text with a caret, and as data
 //	suggest.go    did you mean
 //
+// # What repeats, and what differs
+//
+//	variable "clusters" {                  // type, default, description, sensitive, validation { condition error_message }
+//	  type = map(object({ members = list(string), tier = optional(string, "bronze") }))
+//	}
+//	source "etcd" "main" {
+//	  for_each  = var.clusters             // a map, or a set of texts: source.etcd.main["prod"]
+//	  enabled   = each.value.tier != "off"
+//	  endpoints = each.value.members
+//	  dynamic "tls" {                      // iterator = NAME, and labels = [ … ] for blocks that have labels
+//	    for_each = each.value.tier == "gold" ? [1] : []
+//	    content { ca_file = "/etc/${each.key}.pem" }
+//	  }
+//	}
+//	moved {                                // data, state, the place in the log and timers go along
+//	  from = source.etcd.prod
+//	  to   = source.etcd.main["prod"]
+//	}
+//
+// A variable has its value from -var name=value, else from the last file *.vars.hcl that has one (those of the directory, then those of
+// -var-file), else from MAGPIE_VAR_name in the daemon's environment, else from its default. for_each is there for components, pipelines, rules,
+// alerts and records; what moves are components, pipelines and rules. A reference to a block with for_each means all that it makes, one with a
+// key only that.
+//
+// Functions are Terraform's, but for those that read files, ask the network or know the time; env and secret are Magpie's own.
+//
+// # Bounds
+//
+// A file has at most 1 MiB, 250,000 words and signs, 30,000 arguments, 5,000 blocks and a nesting of 64; what for_each and dynamic make together is
+// at most 6,000 blocks. What expressions compute is counted, not timed (budget.go).
+//
 // A file with a mistake of syntax is left out as a whole and Config.Partial is set: what it would declare is not known, so
 // nobody reports that it is missing.
 package language

@@ -20,6 +20,13 @@ type iteration struct {
 	value  cty.Value // its key and its value
 	around *iteration
 	shadow bool // the block is only looked at: its for_each makes none
+	from   *origin
+}
+
+// origin is the for_each that an iteration goes through, the same for all that it makes.
+type origin struct {
+	hcl.Expression
+	hidden bool
 }
 
 func (i *iteration) find(name string) *iteration {
@@ -94,15 +101,16 @@ func (d *Decoder) expand(block *hcl.Block) (blocks []*hcl.Block, each, known boo
 	if a == nil || !repeats(block.Type) {
 		return []*hcl.Block{block}, false, true
 	}
-	list, known := d.elements(bind(a.Expr, in), true)
+	from := &origin{Expression: bind(a.Expr, in)}
+	list, known := d.elements(from.Expression, true)
 	for _, e := range list {
 		x := *block
-		x.Body = made{body, &iteration{name: "each", value: e.object(), around: in}, "[" + Quote(e.key) + "]"}
+		x.Body = made{body, &iteration{name: "each", value: e.object(), around: in, from: from}, "[" + Quote(e.key) + "]"}
 		blocks = append(blocks, &x)
 	}
 	if len(blocks) == 0 { // it has mistakes all the same, and they are told before there is a key
 		x := *block
-		x.Body = made{body, &iteration{name: "each", value: cty.ObjectVal(map[string]cty.Value{"key": cty.UnknownVal(cty.String), "value": cty.DynamicVal}), around: in, shadow: true}, ""}
+		x.Body = made{body, &iteration{name: "each", value: cty.ObjectVal(map[string]cty.Value{"key": cty.UnknownVal(cty.String), "value": cty.DynamicVal}), around: in, shadow: true, from: from}, ""}
 		blocks = append(blocks, &x)
 	}
 	return blocks, true, known
@@ -251,13 +259,14 @@ func (d *Decoder) dynamic(b, outer *hcl.Block, schema *hcl.BodySchema) (blocks h
 		d.Error(Header(b), "Missing labels", "A block %s has the label %s: write labels = [%s.value].", of.Type, strings.Join(of.LabelNames, " and "), name)
 		return nil
 	}
-	list, ok := d.elements(bind(a.Expr, in), false)
+	from := &origin{Expression: bind(a.Expr, in)}
+	list, ok := d.elements(from.Expression, false)
 	if !ok { // one that is only looked at
 		list = []element{{id: cty.DynamicVal, values: cty.DynamicVal}}
 	}
 	for _, e := range list {
 		x := &hcl.Block{Type: of.Type, DefRange: b.DefRange, TypeRange: b.LabelRanges[0]}
-		now := &iteration{name: name, value: e.object(), around: in, shadow: !ok || in != nil && in.shadow}
+		now := &iteration{name: name, value: e.object(), around: in, shadow: !ok || in != nil && in.shadow, from: from}
 		if labels := content.Attributes["labels"]; labels != nil && !d.labels(x, bind(labels.Expr, now), len(of.LabelNames), now.shadow) {
 			return blocks
 		}

@@ -26,12 +26,16 @@ func (c *Config) HideBehind(r hcl.Range) {
 // HideSecret hides the expression of a sensitive argument, and the locals that it uses. What only names a secret, as
 // secret("env:TOKEN") does, is shown.
 func (c *Config) HideSecret(expr hcl.Expression) {
-	expr, _ = unbind(expr)
+	expr, in := unbind(expr)
 	call, isCall := expr.(*hclsyntax.FunctionCallExpr)
 	if !isCall || call.Name != "secret" && (call.Name != "env" || len(call.Args) != 1) {
 		c.Hide(expr.Range())
 	}
 	for _, t := range expr.Variables() {
+		if i := in.find(t.RootName()); i != nil && i.from != nil && !i.from.hidden {
+			i.from.hidden = true
+			c.HideSecret(i.from.Expression)
+		}
 		if l := localOf(c.locals, t); l != nil && !l.hidden {
 			if l.hidden = true; l.expr != nil {
 				c.HideSecret(l.expr)

@@ -317,6 +317,20 @@ notifier "webhook" "c" {
   token   = "${local.nested.token}"
   headers = { "X-Key" = "header-canary%[1]s", (secret("env:TOKEN")) = "x" }
 }
+variable "by_default" {
+  sensitive = true
+  default   = "default-canary%[1]s"
+}
+variable "of_objects" {
+  type      = map(object({ token = string }))
+  sensitive = true
+  default   = { x = { token = "object-canary%[1]s" } }
+}
+notifier "webhook" "v" {
+  url     = "https://c/"
+  token   = var.by_default
+  headers = { "X-Key" = var.of_objects["x"].token }
+}
 source "etcd" "d" {
   endpoints = toset(["https://x/", "https://${secret("env:TOKEN")}/"])
   password  = <<-EOT
@@ -334,6 +348,30 @@ source "etcd" "d" {
 }
 sink "remote_wriet" "one_line" { token = "unknown-canary" }
 secrets { a = "block-canary" }
+variable "wrong" {
+  type      = number
+  sensitive = true
+  default   = "wrong-canary"
+}
+variable "message" {
+  sensitive = true
+  default   = "message-canary"
+  validation {
+    condition     = var.message == ""
+    error_message = "It is ${var.message}."
+  }
+}
+source "host" "keys" { for_each = toset([var.message]) }
+notifier "webhook" "each" {
+  for_each = { a = "each-canary", b = 5, c = nothing }
+  url      = "https://c/"
+  token    = each.value
+}
+notifier "webhook" "each2" {
+  for_each = { a = "each-canary", b = ["each-canary"] }
+  url      = "https://${var.message}"
+  token    = each.value
+}
 source "etcd" "b" {
   endpoints = [secret("env:TOKEN")]
   password  = "pass-canary" + 1
@@ -357,7 +395,7 @@ alert "x" {
 	d, cfg, _ := build(t, []language.Source{{Name: "a.hcl", Bytes: []byte(text(""))}})
 	changed, _, _ := build(t, []language.Source{{Name: "a.hcl", Bytes: []byte(text("2"))}})
 	var out strings.Builder
-	if len(d.Components) != 4 {
+	if len(d.Components) != 5 {
 		t.Fatalf("%d components", len(d.Components))
 	}
 	for _, c := range d.Components {
@@ -367,7 +405,7 @@ alert "x" {
 	}
 	out.WriteString(plan.Show(d))
 	p := plan.Diff(d, changed)
-	if len(p.Steps) != 4 || p.Steps[0].Action != plan.Update {
+	if len(p.Steps) != 5 || p.Steps[0].Action != plan.Update {
 		t.Errorf("a changed secret is not seen: %+v", p.Steps)
 	}
 	out.WriteString(asJSON(t, p))
@@ -378,7 +416,7 @@ alert "x" {
 	if strings.Count(text1, "error:") < 15 {
 		t.Errorf("there are fewer mistakes than were made:\n%s", text1)
 	}
-	if n := strings.Count(text1, "Secret in the open"); n != 4 {
+	if n := strings.Count(text1, "Secret in the open"); n != 6 {
 		t.Errorf("%d secrets in the open are refused:\n%s", n, text1)
 	}
 	out.WriteString(text1)
