@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/wire"
 )
 
 type config struct {
@@ -214,5 +215,46 @@ func TestASinkOfFloatsGetsFloatsAndTheRestIsCounted(t *testing.T) {
 	fillSignals(c)
 	if c.Batch().Stale(0); c.Write().Dropped["histograms"] != 1 {
 		t.Error("the second batch differs")
+	}
+}
+
+type refusing struct{}
+
+func (refusing) Write(context.Context, *sdk.Batch) error { return errors.New("not now") }
+
+// A sink that cannot write is tried until it is closed, and no longer: the daemon then goes to its successor.
+func TestTheStreamsOfASinkEndWhenItIsClosed(t *testing.T) {
+	for _, busy := range []bool{false, true} {
+		c := Open(t, sdk.Sink(func(context.Context, *struct{}, sdk.Host) (refusing, error) { return refusing{}, nil }), nil)
+		stream, err := c.Conn.Consume(t.Context(), c.Number, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if busy {
+			scope := sdk.NewScope(sdk.SourceSettings{}, "", true)
+			batch, encoder, packer := scope.Batch(), wire.NewEncoder(7), wire.NewPacker(1, time.Hour, 1<<30)
+			batch.Put(batch.Define(sdk.Series{Labels: sdk.NewLabels("__name__", "m")}), 1)
+			packer.Fill(t.Context(), true, false, func(k *wire.Packer) {
+				k.Add(wire.AppendStream(nil, 7, "source.test.main"))
+				batch.Seal(func(columns *sdk.Columns) { encoder.Encode(k, columns) })
+			})
+			packer.Cut()
+			raw, _ := packer.Next(t.Context())
+			if err := stream.SendMsg(raw); err != nil {
+				t.Fatal(err)
+			}
+			if up, err := stream.Recv(); err != nil || up.GetTrouble() == nil {
+				t.Fatalf("no trouble, but %v, %v", up, err)
+			}
+		}
+		if _, err := c.Conn.Close(t.Context(), c.Number, 10*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		for err == nil {
+			_, err = stream.Recv()
+		}
+		if text := err.Error(); !strings.Contains(text, "was closed") && !strings.Contains(text, "is not open") { // it may come first
+			t.Errorf("busy %v: %v", busy, err)
+		}
 	}
 }

@@ -19,6 +19,7 @@ type component struct {
 	open    *sdk.Component
 	scope   *sdk.Scope
 	host    *host
+	life    context.Context // ends when it is closed
 	stop    context.CancelFunc
 	running sync.WaitGroup
 
@@ -37,6 +38,7 @@ func (s *Server) open(ctx context.Context, r *wire.OpenRequest) (*component, err
 	}
 	settings := settingsOf(r.Source)
 	c := &component{number: r.Component, address: r.Address, offer: capability.Type, host: &host{server: s, number: r.Component, address: r.Address, dir: r.Dir, source: settings, last: r.Checkpoint}}
+	c.life, c.stop = context.WithCancel(context.Background())
 	c.host.component = c
 	c.host.log = s.log.With("component", r.Address)
 	c.scope = sdk.NewScope(settings, r.Source.GetInstance(), capability.Type.OwnLabels)
@@ -63,8 +65,7 @@ func (s *Server) open(ctx context.Context, r *wire.OpenRequest) (*component, err
 		c.closeImpl(ctx)
 		return nil, fmt.Errorf("component number %d is in use", c.number)
 	}
-	running, stop := context.WithCancel(context.Background())
-	c.stop = stop
+	running := c.life
 	switch impl := c.open.Impl.(type) {
 	case sdk.Collector:
 		c.running.Go(func() { s.collect(running, c, impl) })

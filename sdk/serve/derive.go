@@ -72,6 +72,8 @@ func (f *feed) derive(ctx context.Context, cancel context.CancelCauseFunc, deriv
 			if unsaved < saveBytes {
 				continue
 			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		case <-timer.C:
 			timer.Reset(saveEvery)
 			if unsaved == 0 {

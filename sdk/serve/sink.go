@@ -35,6 +35,8 @@ func (s *Server) Consume(stream consumed) error {
 	}
 	ctx, cancel := context.WithCancelCause(stream.Context())
 	defer cancel(nil)
+	closed := context.AfterFunc(c.life, func() { cancel(status.Error(codes.Unavailable, c.address+" was closed")) })
+	defer closed()
 	f := &feed{stream: stream, component: c, decoder: wire.NewDecoder()}
 	if deriver, ok := c.open.Impl.(sdk.Deriver); ok {
 		return f.derive(ctx, cancel, deriver)
@@ -48,7 +50,11 @@ func (s *Server) Consume(stream consumed) error {
 		ahead = gatherAhead
 	}
 	packets, failed := receive(ctx, stream, ahead)
-	for raw := range packets {
+	for {
+		raw, err := next(ctx, packets, failed)
+		if raw == nil {
+			return err
+		}
 		if err := f.take(ctx, raw, packets); err != nil {
 			return err
 		}
@@ -58,7 +64,19 @@ func (s *Server) Consume(stream consumed) error {
 			}
 		}
 	}
-	return ended(failed)
+}
+
+// next waits for a packet; nil: the stream has ended, or is to end.
+func next(ctx context.Context, packets <-chan *wire.Raw, failed <-chan error) (*wire.Raw, error) {
+	select {
+	case raw, ok := <-packets:
+		if !ok {
+			return nil, ended(failed)
+		}
+		return raw, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // numberOf reads a number from the metadata of a stream.
