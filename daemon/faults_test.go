@@ -270,6 +270,7 @@ func TestKilledPluginsLoseNothingThatWasAcknowledged(t *testing.T) {
 	t.Parallel()
 	f := fault(t, "rate = 100000", "", "")
 	f.flows()
+	files := f.openFiles()
 	for i := range atLength(4, 100) {
 		name := []string{"numbers", "checker"}[i%2]
 		pid := 0
@@ -286,6 +287,19 @@ func TestKilledPluginsLoseNothingThatWasAcknowledged(t *testing.T) {
 	f.flows()
 	f.complete()
 	f.balanced(account{})
+	f.eventually("the daemon has no more files open than before", func() bool { return f.openFiles() <= files+files/20+1 })
+}
+
+// openFiles counts the daemon's, but for the segments of its log.
+func (f *faulty) openFiles() (n int) {
+	dir := fmt.Sprintf("/proc/%d/fd", f.cmd.Process.Pid)
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if to, err := os.Readlink(filepath.Join(dir, e.Name())); err == nil && !strings.Contains(to, "/buffer/") {
+			n++
+		}
+	}
+	return n
 }
 
 // A source that leaves checkpoints goes on where it was: no number is left out, and none comes twice.

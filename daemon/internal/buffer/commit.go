@@ -12,6 +12,13 @@ import (
 // retryPause is how long after a failure the disk is tried again.
 const retryPause = 500 * time.Millisecond
 
+// Where little flows, the cursors are saved less often: an fsync each second would be much of all the work.
+const (
+	saveSoon  = time.Second
+	saveLate  = 5 * time.Second
+	manySteps = 16 // commits of cursors
+)
+
 // commitLoop makes appends durable, many at a time.
 func (l *Log) commitLoop() {
 	saved := time.Now()
@@ -36,8 +43,9 @@ func (l *Log) commitLoop() {
 		if due && l.commit() != nil {
 			retry = time.After(retryPause)
 		}
-		if time.Since(saved) >= time.Second {
+		if since := time.Since(saved); since >= saveSoon && l.steps.Load() >= manySteps || since >= saveLate {
 			saved = time.Now()
+			l.steps.Store(0)
 			l.saveCursors()
 			l.deletePassed()
 		}

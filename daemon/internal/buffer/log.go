@@ -30,6 +30,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -79,6 +80,8 @@ type Log struct {
 
 	saving  sync.Mutex // one writer of the cursors' file
 	reserve reserve
+
+	steps atomic.Int64 // of cursors since they were saved last
 
 	// of the goroutine that commits
 	current *segment // the last one, if we began it and may append to it
