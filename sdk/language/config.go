@@ -99,7 +99,7 @@ type Config struct {
 // grammar names the labels of each block at the top of a file.
 var grammar = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "daemon"}, {Type: "http"}, {Type: "buffer"}, {Type: "locals"}, {Type: "route"}, {Type: "moved"},
-	{Type: "variable", LabelNames: []string{"name"}},
+	{Type: "variable", LabelNames: []string{"name"}}, {Type: "test", LabelNames: []string{"name"}},
 	{Type: "pipeline", LabelNames: []string{"name"}}, {Type: "rules", LabelNames: []string{"name"}},
 	{Type: "alert", LabelNames: []string{"name"}}, {Type: "record", LabelNames: []string{"name"}},
 	{Type: "source", LabelNames: typeAndName}, {Type: "processor", LabelNames: typeAndName}, {Type: "sink", LabelNames: typeAndName},
@@ -112,7 +112,6 @@ var typeAndName = []string{"type", "name"}
 // notYet says what to write instead of the blocks that this version does not have.
 var notYet = map[string]string{
 	"pack":        "Write its sources and rules in files of the same directory: all *.hcl files of a directory are read as one.",
-	"test":        "Test rules with promtool test rules.",
 	"plugin":      "Plugins are found by their file name in the plugin directories: remove the block.",
 	"cluster":     "Each daemon works alone: remove the block.",
 	"coordinator": "Each daemon works alone: remove the block.",

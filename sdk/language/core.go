@@ -20,6 +20,7 @@ type coreBlocks struct {
 	Buffer    BufferBlock   `hcl:"buffer,block" doc:"The durable log between sources and sinks."`
 	Pipeline  PipelineBlock `hcl:"pipeline,block" doc:"What goes where."`
 	Rules     RulesBlock    `hcl:"rules,block" doc:"A group of rules, evaluated in order."`
+	Test      TestBlock     `hcl:"test,block" doc:"What rules give for made-up series; for magpie test."`
 	Route     RouteBlock    `hcl:"route,block" doc:"Who is told of which alerts."`
 	Source    SourceCore    `hcl:"source,block" doc:"Core attributes of every source."`
 	Sink      SinkCore      `hcl:"sink,block" doc:"Core attributes of every sink and store."`
@@ -87,6 +88,32 @@ type RecordBlock struct {
 	Name   string            `hcl:"name,label" doc:"Name of the series that are written."`
 	Expr   string            `hcl:"expr" doc:"PromQL."`
 	Labels map[string]string `hcl:"labels,optional" doc:"Labels added to the series."`
+}
+
+// TestBlock is a block test: the daemon reads it and does nothing with it.
+type TestBlock struct {
+	ComponentCore
+	Name     string        `hcl:"name,label" doc:"Name of the test."`
+	Files    []string      `hcl:"files,optional" doc:"Test files of promtool, to be run unchanged; patterns, beside the configuration."`
+	Interval time.Duration `hcl:"interval,optional" default:"1m" check:"min=1ms" doc:"Between two values of a series, and between two evaluations."`
+	Series   string        `hcl:"series,optional" doc:"A series with its values on each line, in Prometheus' notation: up{job='a'} 1 1 0x10. The first values are those of time 0."`
+	Expect   []ExpectBlock `hcl:"expect,block" doc:"What is so at a time."`
+}
+
+// ExpectBlock is a block expect in test. Of firing and pending, what is not written is not looked at.
+type ExpectBlock struct {
+	At      string             `hcl:"at,label" doc:"The time since the beginning, such as 4m."`
+	Firing  []string           `hcl:"firing,optional" doc:"Names of all alerts that fire."`
+	Pending []string           `hcl:"pending,optional" doc:"Names of all alerts that are pending."`
+	Alerts  []ExpectAlertBlock `hcl:"alert,block" doc:"An alert that is there."`
+}
+
+// ExpectAlertBlock is a block alert in expect: one alert of the name has at least these labels and annotations.
+type ExpectAlertBlock struct {
+	Name        string            `hcl:"name,label" doc:"The alertname."`
+	State       string            `hcl:"state,optional" default:"firing" check:"oneof=firing pending" doc:"How it is."`
+	Labels      map[string]string `hcl:"labels,optional" doc:"Labels that it has, among others."`
+	Annotations map[string]string `hcl:"annotations,optional" doc:"Annotations that it has, among others."`
 }
 
 // RouteBlock is a block route, but for the routes in it.

@@ -32,7 +32,7 @@ func (d *Decoder) Declare() {
 func (d *Decoder) declare(block *hcl.Block) bool {
 	address := Address(block)
 	for i, l := range block.Labels {
-		if !identifier.MatchString(l) && block.Type != "rules" && block.Type != "alert" && block.Type != "record" {
+		if !identifier.MatchString(l) && block.Type != "rules" && block.Type != "alert" && block.Type != "record" && block.Type != "test" {
 			d.Error(block.LabelRanges[i], "Invalid name", "%q is not a name of letters, digits, _ and -, which references need.", l)
 		}
 	}

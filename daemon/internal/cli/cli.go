@@ -75,6 +75,7 @@ type options struct {
 	varFiles   list
 	query      queryFlags
 	apply      applyFlags
+	test       testFlags
 }
 
 type list []string
@@ -87,6 +88,7 @@ func commands() []command {
 		{"run", "[PATH]", "run the daemon with a configuration", nil, run},
 		{"check", "[PATH]", "check a configuration without a daemon", nil, check},
 		{"plan", "[PATH]", planHelp, nil, planCommand},
+		{"test", "[PATH]", testHelp, testFlagsOf, test},
 		{"apply", "[PATH]", applyHelp, applyFlagsOf, apply},
 		{"confirm", "", confirmHelp, nil, confirm},
 		{"history", "[N]", historyHelp, nil, history},

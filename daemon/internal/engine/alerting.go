@@ -115,6 +115,14 @@ func outward(alerts []rule.Alert, external map[string]string) []notify.Alert {
 	return out
 }
 
+// Groups are the rules of a configuration as they are evaluated.
+func (b *Built) Groups() (groups []rule.Group) {
+	for _, g := range b.Desired.Groups {
+		groups = append(groups, groupOf(g))
+	}
+	return groups
+}
+
 func groupOf(g *plan.Group) rule.Group {
 	out := rule.Group{Name: g.Name, File: g.File, Store: g.Store, Interval: g.Interval}
 	for _, r := range g.Rules {

@@ -65,6 +65,7 @@ func Build(cfg *language.Config, types []Offer, env Env) (*Desired, hcl.Diagnost
 	slices.SortFunc(b.desired.Components, func(x, y *Component) int { return strings.Compare(x.Address, y.Address) })
 	b.pipelines()
 	b.groups()
+	b.tests()
 	b.route()
 	b.desired.Moved = b.Moves()
 	if !b.Diags.HasErrors() && !cfg.Partial {

@@ -31,6 +31,7 @@ type Desired struct {
 	Groups     []*Group     // of rules, in file order
 	Route      *Route       // nil: nobody is notified
 	Moved      language.Moves
+	Tests      []*Test // of rules; a daemon does nothing with them
 
 	blocks []*language.Body // but components, for show and diff
 }
@@ -125,6 +126,13 @@ type Rule struct {
 	Annotations   map[string]string
 	Notify        []string // addresses; a route of its own, before all others
 	Range         hcl.Range
+}
+
+// Test is a test block with the place of each of its expectations.
+type Test struct {
+	language.TestBlock
+	Range   hcl.Range
+	Expects []hcl.Range
 }
 
 // Route is a route block: the first route that matches an alert takes it, its children before itself.

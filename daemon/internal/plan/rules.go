@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -83,6 +84,27 @@ func (b *builder) onlyStore(x *language.Body) string {
 		b.Error(x.Header, "Rules without a store", "Rules ask a store, and none is declared: write store \"tsdb\" \"main\" {}.")
 	}
 	return ""
+}
+
+// tests reads the test blocks.
+func (b *builder) tests() {
+	for _, block := range b.Expanded() {
+		if block.Type != "test" || !b.IsOn(block) {
+			continue
+		}
+		x := b.CoreBlock(block)
+		if x.Broken {
+			continue
+		}
+		t := &Test{TestBlock: language.Fill[language.TestBlock](x), Range: x.Header}
+		for _, y := range x.Nested() {
+			t.Expects = append(t.Expects, y.Header)
+			if _, err := time.ParseDuration(y.Labels[0]); err != nil {
+				b.Error(y.Header, "Invalid time", "An expectation is of a time since the beginning, such as \"4m\", and %q is none.", y.Labels[0])
+			}
+		}
+		b.desired.Tests = append(b.desired.Tests, t)
+	}
 }
 
 var metricName = regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:]*$`)

@@ -21,6 +21,7 @@
 //	alert.go     the states of alerts
 //	clock.go     steady time and wall time
 //	saved.go     the state on disk
+//	simulate.go  groups without a clock, for tests of rules
 //	template.go  labels and annotations of alerts
 //	functions.go the functions of templates
 package rule

@@ -1,0 +1,239 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/rulefmt"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/magpie-monitoring/magpie/daemon/internal/rule"
+)
+
+// maxTestFile bounds a test file: a mistaken path must not fill the memory.
+const maxTestFile = 16 << 20
+
+// testFile is a test file of promtool.
+type testFile struct {
+	RuleFiles []string       `yaml:"rule_files"`
+	Every     model.Duration `yaml:"evaluation_interval"`
+	Order     []string       `yaml:"group_eval_order"`
+	Fuzzy     bool           `yaml:"fuzzy_compare"`
+	Tests     []placed[fileTest]
+}
+
+type fileTest struct {
+	Name           string            `yaml:"name"`
+	Interval       model.Duration    `yaml:"interval"`
+	Series         []fileSeries      `yaml:"input_series"`
+	ExternalLabels map[string]string `yaml:"external_labels"`
+	ExternalURL    string            `yaml:"external_url"`
+	Start          string            `yaml:"start_timestamp"`
+
+	Alerts []placed[fileAlert] `yaml:"alert_rule_test"`
+	Exprs  []placed[fileExpr]  `yaml:"promql_expr_test"`
+}
+
+type fileSeries struct {
+	Series string `yaml:"series"`
+	Values string `yaml:"values"`
+}
+
+type fileAlert struct {
+	At     model.Duration `yaml:"eval_time"`
+	Name   string         `yaml:"alertname"`
+	Alerts []struct {
+		Labels      map[string]string `yaml:"exp_labels"`
+		Annotations map[string]string `yaml:"exp_annotations"`
+	} `yaml:"exp_alerts"`
+}
+
+type fileExpr struct {
+	Expr    string         `yaml:"expr"`
+	At      model.Duration `yaml:"eval_time"`
+	Samples []struct {
+		Labels    string  `yaml:"labels"`
+		Value     float64 `yaml:"value"`
+		Histogram string  `yaml:"histogram"`
+	} `yaml:"exp_samples"`
+}
+
+// placed is a value of a file with the place where it stands.
+type placed[T any] struct {
+	value        T
+	line, column int
+}
+
+func (p *placed[T]) UnmarshalYAML(n *yaml.Node) error {
+	p.line, p.column = n.Line, n.Column
+	text, err := yaml.Marshal(n)
+	if err != nil {
+		return err
+	}
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	d.KnownFields(true)
+	if err := d.Decode(&p.value); err != nil {
+		return fmt.Errorf("in what begins at line %d: %w", n.Line, err)
+	}
+	return nil
+}
+
+// readTestFile reads a test file of promtool and the files of rules that it names.
+func readTestFile(path string) ([]*ruleCase, error) {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > maxTestFile {
+		err = fmt.Errorf("%s has %d bytes, and a test file has at most %d", path, info.Size(), maxTestFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	f := testFile{Every: model.Duration(time.Minute)}
+	d := yaml.NewDecoder(bytes.NewReader(b))
+	d.KnownFields(true)
+	if err := d.Decode(&f); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if f.Fuzzy {
+		return nil, fmt.Errorf("%s: fuzzy_compare is not supported: say what the value is", path)
+	}
+	var cases []*ruleCase
+	for i, t := range f.Tests {
+		c, err := f.caseOf(path, i, t)
+		if err != nil {
+			return nil, err
+		}
+		cases = append(cases, c)
+	}
+	return cases, nil
+}
+
+func (f *testFile) caseOf(path string, i int, t placed[fileTest]) (*ruleCase, error) {
+	at := func(line, column int) string { return fmt.Sprintf("%s:%d:%d", path, line, column) }
+	c := &ruleCase{
+		name: t.value.Name, place: at(t.line, t.column), begin: time.Unix(0, 0).UTC(), every: time.Duration(f.Every), spacing: time.Duration(t.value.Interval),
+		labels: t.value.ExternalLabels, url: t.value.ExternalURL,
+	}
+	if c.name == "" {
+		c.name = fmt.Sprintf("test %d", i+1)
+	}
+	if c.spacing == 0 {
+		c.spacing = c.every
+	}
+	if t.value.Start != "" {
+		return nil, fmt.Errorf("%s: start_timestamp is not supported: tests begin at time 0", c.place)
+	}
+	for _, s := range t.value.Series {
+		in, err := readSeries(s.Series + " " + s.Values)
+		if err != nil {
+			return nil, fmt.Errorf("%s: the series %s: %w", c.place, s.Series, err)
+		}
+		c.series = append(c.series, in)
+	}
+	for _, a := range t.value.Alerts {
+		if a.value.Name == "" {
+			return nil, fmt.Errorf("%s: alertname is missing", at(a.line, a.column))
+		}
+		c.alerts = append(c.alerts, alertCheck{time.Duration(a.value.At), func(active []rule.ActiveAlert) []failure { return a.value.check(at(a.line, a.column), active) }})
+	}
+	for _, e := range t.value.Exprs {
+		check := exprCheck{at: time.Duration(e.value.At), place: at(e.line, e.column), expr: e.value.Expr}
+		for _, s := range e.value.Samples {
+			if s.Histogram != "" {
+				return nil, fmt.Errorf("%s: native histograms are not supported in tests of rules", check.place)
+			}
+			ls, err := testPromQL.ParseMetric(s.Labels)
+			if err != nil {
+				return nil, fmt.Errorf("%s: the labels %s: %w", check.place, s.Labels, err)
+			}
+			check.want = append(check.want, sampleLine(labelsOf(ls.Map()), s.Value))
+		}
+		slices.Sort(check.want)
+		c.exprs = append(c.exprs, check)
+	}
+	var err error
+	c.groups, err = f.groups(filepath.Dir(path), c.every)
+	return c, err
+}
+
+// check compares the alerts of a name that fire: exactly these, with exactly these labels and annotations.
+func (a *fileAlert) check(place string, active []rule.ActiveAlert) []failure {
+	var want, got []string
+	for _, x := range a.Alerts {
+		want = append(want, alertLine("firing", a.Name, x.Labels, x.Annotations))
+	}
+	for _, x := range active {
+		if x.State == "firing" && x.Labels.Get("alertname") == a.Name {
+			got = append(got, alertLine("firing", a.Name, x.Labels.Map(), x.Annotations))
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if slices.Equal(want, got) {
+		return nil
+	}
+	return []failure{{place, fmt.Sprintf("at %s these alerts are firing:\n%s", time.Duration(a.At), difference(want, got))}}
+}
+
+// groups reads the rules: in the order of the file, but for groups that are to come in another.
+func (f *testFile) groups(dir string, interval time.Duration) (groups []rule.Group, err error) {
+	for _, pattern := range f.RuleFiles {
+		if !filepath.IsAbs(pattern) {
+			pattern = filepath.Join(dir, pattern)
+		}
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			return nil, err
+		}
+		if len(paths) == 0 {
+			return nil, fmt.Errorf("no file matches %s in rule_files", pattern)
+		}
+		for _, path := range paths {
+			all, errs := rulefmt.ParseFile(path, false, model.UTF8Validation, testPromQL, nil)
+			if len(errs) > 0 {
+				var lines []string
+				for _, err := range errs {
+					lines = append(lines, err.Error())
+				}
+				return nil, fmt.Errorf("the rules are invalid:\n%s", strings.Join(lines, "\n"))
+			}
+			for _, g := range all.Groups {
+				groups = append(groups, fileGroup(path, g, interval))
+			}
+		}
+	}
+	order := func(g rule.Group) int {
+		if i := slices.Index(f.Order, g.Name); i >= 0 {
+			return i
+		}
+		return len(f.Order)
+	}
+	slices.SortStableFunc(groups, func(a, b rule.Group) int { return order(a) - order(b) })
+	return groups, nil
+}
+
+func fileGroup(path string, g rulefmt.RuleGroup, interval time.Duration) rule.Group {
+	out := rule.Group{Name: g.Name, File: path, Interval: interval}
+	for _, r := range g.Rules {
+		labels := maps.Clone(g.Labels)
+		if labels == nil {
+			labels = map[string]string{}
+		}
+		maps.Copy(labels, r.Labels)
+		out.Rules = append(out.Rules, rule.Rule{
+			Alert: r.Alert, Record: r.Record, Expr: r.Expr, For: time.Duration(r.For), KeepFiringFor: time.Duration(r.KeepFiringFor),
+			Labels: labels, Annotations: r.Annotations,
+		})
+	}
+	return out
+}

@@ -1,0 +1,157 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/mem"
+
+	"github.com/magpie-monitoring/magpie/daemon/internal/rule"
+	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/client"
+	"github.com/magpie-monitoring/magpie/sdk/wire"
+)
+
+// testStore is the store plugin's process. Each test opens a store of its own in it.
+type testStore struct {
+	process *client.Process
+	dir     string
+	opened  uint32
+}
+
+func startTestStore(ctx context.Context, catalogue *client.Catalogue) (*testStore, error) {
+	plugins, err := catalogue.Plugins(ctx)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(plugins, func(p client.Plugin) bool {
+		return slices.ContainsFunc(p.Types, func(t sdk.Type) bool { return t.Kind == sdk.KindStore && t.Name == "tsdb" })
+	})
+	if i < 0 {
+		return nil, fmt.Errorf("tests of rules need the plugin that offers store \"tsdb\", and it is not in %s: give its directory with -plugin-dir", strings.Join(catalogue.Dirs, " or "))
+	}
+	s := &testStore{}
+	if s.dir, err = os.MkdirTemp("", "magpie-test-"); err != nil {
+		return nil, err
+	}
+	if s.process, err = client.Launch(ctx, client.Options{Path: plugins[i].Path, SocketDir: catalogue.Run}); err != nil {
+		os.RemoveAll(s.dir)
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *testStore) stop() {
+	s.process.Stop(context.Background())
+	os.RemoveAll(s.dir)
+}
+
+// testData is the open store of one test.
+type testData struct {
+	store   *testStore
+	number  uint32
+	stream  grpc.BidiStreamingClient[wire.Packet, wire.Up]
+	batch   *sdk.Batch
+	encoder *wire.Encoder
+	packer  *wire.Packer
+	refs    map[string]sdk.Ref
+}
+
+// The stream's own number and the address in it; the store sees them as those of a source.
+const testStream = 7
+
+func (s *testStore) open(ctx context.Context) (*testData, error) {
+	s.opened++
+	d := &testData{
+		store: s, number: s.opened, encoder: wire.NewEncoder(testStream), packer: wire.NewPacker(1, time.Hour, 1<<30), refs: map[string]sdk.Ref{},
+		batch: sdk.NewScope(sdk.SourceSettings{}, "", true).Batch(),
+	}
+	_, err := s.process.Open(ctx, client.Opening{
+		Config:    client.Config{Kind: sdk.KindStore, Type: "tsdb", Address: "store.tsdb.test", JSON: []byte(`{"min_free": 0}`)},
+		Component: d.number, Dir: filepath.Join(s.dir, fmt.Sprint(d.number)),
+	}, nil)
+	if err != nil {
+		return nil, fmt.Errorf("the store does not open: %w", err)
+	}
+	if d.stream, err = s.process.Consume(ctx, d.number, 0); err != nil {
+		return nil, err
+	}
+	d.packer.Fill(ctx, true, false, func(k *wire.Packer) { k.Add(wire.AppendStream(nil, testStream, "source.test.test")) })
+	return d, nil
+}
+
+func (d *testData) close() {
+	d.stream.CloseSend()
+	d.store.process.Close(context.Background(), d.number, 5*time.Second)
+	os.RemoveAll(filepath.Join(d.store.dir, fmt.Sprint(d.number)))
+}
+
+// write stores samples and returns when they can be asked for.
+func (d *testData) write(ctx context.Context, samples []rule.Sample) error {
+	if len(samples) == 0 {
+		return nil
+	}
+	for _, s := range samples {
+		if s.Histogram != nil {
+			return errors.New("native histograms are not supported in tests of rules")
+		}
+		key := s.Labels.String()
+		ref, known := d.refs[key]
+		if !known {
+			ref = d.batch.Define(sdk.Series{Labels: s.Labels})
+			d.refs[key] = ref
+		}
+		d.batch.PutAt(ref, s.Value, s.Time)
+	}
+	d.packer.Fill(ctx, true, false, func(k *wire.Packer) {
+		d.batch.Seal(func(c *sdk.Columns) { d.encoder.Encode(k, c) })
+	})
+	last := d.packer.Cut()
+	for sent := uint64(0); sent < last; {
+		raw, err := d.packer.Next(ctx)
+		if err != nil {
+			return err
+		}
+		packet := raw.Materialize()
+		view, err := wire.ParsePacket(packet.ReadOnlyData())
+		if err != nil {
+			return err
+		}
+		sent = view.LastSeq
+		if err := d.stream.SendMsg(&wire.Raw{Data: mem.BufferSlice{packet}}); err != nil {
+			return err
+		}
+	}
+	for {
+		up, err := d.stream.Recv()
+		if err != nil {
+			return fmt.Errorf("the store ended the stream: %w", err)
+		}
+		ack := up.GetAck()
+		if ack == nil {
+			continue
+		}
+		for reason, n := range ack.Dropped {
+			return fmt.Errorf("the store refused %d samples: %s", n, reason)
+		}
+		if ack.Position >= last {
+			d.packer.Ack(last)
+			return nil
+		}
+	}
+}
+
+func (d *testData) query(ctx context.Context, expr string, at time.Time) (*sdk.Result, error) {
+	return d.store.process.Query(ctx, d.number, sdk.Query{Expr: expr, Start: at})
+}
+
+// isNumber reports whether a value is one that a series has: staleness markers end it.
+func isNumber(v float64) bool { return math.Float64bits(v) != math.Float64bits(sdk.StaleNaN) }
