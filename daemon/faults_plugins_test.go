@@ -35,7 +35,13 @@ type numberSource struct {
 	host sdk.Host
 }
 
+// broken is a note with which source and sink do not open.
+const broken = "broken"
+
 func openNumbers(_ context.Context, cfg *numbersConfig, host sdk.Host) (*numberSource, error) {
+	if cfg.Note == broken {
+		return nil, errors.New("it is broken")
+	}
 	return &numberSource{cfg, host}, nil
 }
 
@@ -144,6 +150,9 @@ type checker struct {
 }
 
 func openChecker(_ context.Context, cfg *checkerConfig, _ sdk.Host) (*checker, error) {
+	if cfg.Note == broken {
+		return nil, errors.New("it is broken")
+	}
 	got, err := appendTo(cfg.Dir, "got")
 	windows, err2 := appendTo(cfg.Dir, "made")
 	times, err3 := appendTo(cfg.Dir, "times")

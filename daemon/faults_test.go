@@ -472,21 +472,66 @@ func TestReloadsUnderLoadLoseNothing(t *testing.T) {
 	t.Parallel()
 	f := fault(t, "rate = 100000", "", "")
 	f.flows()
-	reloads := atLength(6, 1000)
+	began := time.Now()
+	reloads, failed := atLength(14, 1000), 0
 	for i := range reloads {
 		note := func(who int) string { return fmt.Sprintf("note = \"%d\"", (i+who)/2) } // the source in one, the sink in the next
-		source := "rate = 100000\n" + note(0)
-		if i%7 == 3 {
+		source, sink := "rate = 100000\n"+note(0), note(1)
+		bad := true
+		switch i % 7 {
+		case 3:
 			source += "\n nonsense = 1"
+		case 4: // the sink would open, and the source does not
+			source = fmt.Sprintf("rate = 100000\n note = %q", broken)
+		case 5:
+			sink = fmt.Sprintf("note = %q", broken)
+		default:
+			bad = false
 		}
-		f.write(f.config(source, note(1), ""))
-		before := f.metric("magpie_config_reloads_total")
+		f.write(f.config(source, sink, ""))
+		ran := f.running()
+		before, refused := f.metric("magpie_config_reloads_total"), f.refused()
 		f.cmd.Process.Signal(syscall.SIGHUP)
 		f.eventually("the reload is done", func() bool { return f.metric("magpie_config_reloads_total") > before })
+		if got := f.refused() > refused; got != bad {
+			t.Errorf("reload %d: refused %v, wanted %v", i, got, bad)
+		}
+		if bad {
+			failed++
+			if now := f.running(); now != ran {
+				t.Errorf("reload %d failed, and changed what runs:\n%s\nand now:\n%s", i, ran, now)
+			}
+		}
 	}
+	t.Logf("%d reloads, %d of them with mistakes or with what does not open, took %s each", reloads, failed, (time.Since(began) / time.Duration(reloads)).Round(time.Millisecond))
 	f.flows()
 	f.complete()
 	f.balanced(account{})
+}
+
+// refused counts the reloads that failed.
+func (f *faulty) refused() float64 {
+	found := regexp.MustCompile(`magpie_config_reloads_total\{result="refused"\} (\d+)`).FindSubmatch(f.get("/metrics"))
+	if found == nil {
+		return 0
+	}
+	n, _ := strconv.ParseFloat(string(found[1]), 64)
+	return n
+}
+
+// running is what must be the same after a reload that failed: processes, since when components are open, and their configuration.
+func (f *faulty) running() string {
+	f.Helper()
+	s := f.status()
+	var b strings.Builder
+	for _, p := range s.Processes {
+		fmt.Fprintln(&b, p.Plugin, p.Pid, p.Restarts)
+	}
+	for _, c := range s.Components {
+		fmt.Fprintln(&b, c.Address, c.State, c.SinceUnixMs)
+	}
+	b.Write(f.get("/api/magpie/v1/Show"))
+	return b.String()
 }
 
 // ---- Faults of the disk.
