@@ -13,7 +13,7 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// A story of testdata/ruletest: its files, and what magpie test says of each configuration and test file.
+// A story of testdata/ruletest: its files, and what magpie test and explain say of them.
 func TestTestsOfRulesSayWhatHolds(t *testing.T) {
 	t.Parallel()
 	magpieBinary(t) // built before a command's time begins
@@ -31,7 +31,7 @@ func TestTestsOfRulesSayWhatHolds(t *testing.T) {
 			dir := unpack(t, a)
 			want := string(txtar.Format(a))
 			for i, f := range a.Files {
-				if !strings.HasPrefix(f.Name, "test ") {
+				if !strings.HasPrefix(f.Name, "test ") && !strings.HasPrefix(f.Name, "explain ") {
 					continue
 				}
 				stdout, stderr, code := command(t, dir, strings.Fields(f.Name)...)

@@ -89,6 +89,7 @@ func commands() []command {
 		{"check", "[PATH]", "check a configuration without a daemon", nil, check},
 		{"plan", "[PATH]", planHelp, nil, planCommand},
 		{"test", "[PATH]", testHelp, testFlagsOf, test},
+		{"explain", "ADDRESS", explainHelp, nil, explain},
 		{"apply", "[PATH]", applyHelp, applyFlagsOf, apply},
 		{"confirm", "", confirmHelp, nil, confirm},
 		{"history", "[N]", historyHelp, nil, history},

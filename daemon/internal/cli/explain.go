@@ -1,0 +1,197 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"connectrpc.com/connect"
+
+	"github.com/magpie-monitoring/magpie/daemon/internal/api/control"
+	"github.com/magpie-monitoring/magpie/daemon/internal/engine"
+	"github.com/magpie-monitoring/magpie/sdk/language"
+)
+
+const explainHelp = `say why a component exists, what feeds it, where its data goes, what its attributes are, and how it is
+
+ADDRESS is as plan and status write it: source.etcd.main, or source.etcd.main["prod"] with for_each. The configuration is that of
+-config; how the component is now is added if a daemon runs`
+
+// explained is all that is known of a component. Secrets are masked.
+type explained struct {
+	Address    string          `json:"address"`
+	Plugin     string          `json:"plugin"`
+	Place      string          `json:"place"`
+	ForEach    string          `json:"for_each,omitempty"` // the key
+	FedBy      []string        `json:"fed_by,omitempty"`
+	GoesTo     []string        `json:"goes_to,omitempty"`
+	Attributes []explainedAttr `json:"attributes"`
+	State      string          `json:"state,omitempty"` // "": no daemon was reached, or it does not run there
+	Note       string          `json:"note,omitempty"`
+}
+
+type explainedAttr struct {
+	Path    string `json:"path"`
+	Value   string `json:"value"`
+	Default bool   `json:"default"`
+}
+
+func explain(ctx context.Context, o *options, args []string) int {
+	if len(args) != 1 {
+		return o.fail(errors.New("say the address of one component, such as source.host.this"))
+	}
+	sources, err := o.read()
+	if err != nil {
+		return o.fail(err)
+	}
+	catalogue, err := o.catalogue()
+	if err != nil {
+		return o.fail(err)
+	}
+	defer os.RemoveAll(catalogue.Run)
+	built, err := engine.Build(ctx, catalogue, sources, nil, true)
+	if err != nil {
+		return o.fail(err)
+	}
+	if built.Diags.HasErrors() {
+		o.report(built)
+		return exitErrors
+	}
+	e, err := explanation(built, args[0])
+	if err != nil {
+		return o.fail(err)
+	}
+	if answer, err := o.daemon().control().Status(ctx, connect.NewRequest(&control.StatusRequest{})); err == nil {
+		for _, c := range answer.Msg.Components {
+			if c.Address == e.Address {
+				e.State, e.Note = c.State, note(c)
+			}
+		}
+	}
+	if o.json {
+		return o.writeJSON(e)
+	}
+	o.printExplained(e)
+	return exitOK
+}
+
+func explanation(b *engine.Built, address string) (*explained, error) {
+	d := b.Desired
+	var addresses []string
+	for _, c := range d.Components {
+		addresses = append(addresses, c.Address)
+	}
+	i := slices.Index(addresses, address)
+	if i < 0 {
+		return nil, fmt.Errorf("the configuration makes no component %s.%s", address, language.DidYouMean(address, addresses))
+	}
+	c := d.Components[i]
+	e := &explained{Address: c.Address, Plugin: c.Plugin, Place: language.Place(c.Range)}
+	if _, key, ok := strings.Cut(c.Address, "["); ok {
+		e.ForEach = strings.TrimSuffix(key, "]")
+	}
+	for _, a := range c.Attrs {
+		e.Attributes = append(e.Attributes, explainedAttr{a.Path, a.Text, a.Default})
+	}
+	for _, x := range c.Discover {
+		e.FedBy = append(e.FedBy, x+" (targets)")
+	}
+	for _, p := range d.Pipelines {
+		way := fmt.Sprintf(" (%s)", p.Name)
+		switch {
+		case p.To == address:
+			for _, from := range p.From {
+				e.FedBy = append(e.FedBy, from+way)
+			}
+		case slices.Contains(p.From, address), slices.Contains(p.Through, address):
+			e.GoesTo = append(e.GoesTo, p.To+way)
+		}
+		if slices.Contains(p.Through, address) {
+			for _, from := range p.From {
+				e.FedBy = append(e.FedBy, from+way)
+			}
+		}
+	}
+	for _, x := range d.Components {
+		if slices.Contains(x.Discover, address) {
+			e.GoesTo = append(e.GoesTo, x.Address+" (targets)")
+		}
+	}
+	for _, g := range d.Groups {
+		if g.Store == address {
+			e.FedBy = append(e.FedBy, "rules."+g.Name+" (rules ask it, and write to it)")
+		}
+		for _, r := range g.Rules {
+			if slices.Contains(r.Notify, address) {
+				e.FedBy = append(e.FedBy, "alert "+r.Alert+" (by its own notify)")
+			}
+		}
+	}
+	for list, at := range routesTo(b, address) {
+		e.FedBy = append(e.FedBy, fmt.Sprintf("%s (%s)", list, at))
+	}
+	slices.Sort(e.FedBy)
+	slices.Sort(e.GoesTo)
+	e.FedBy, e.GoesTo = slices.Compact(e.FedBy), slices.Compact(e.GoesTo)
+	return e, nil
+}
+
+// routesTo are the routes that tell a notifier, with their places.
+func routesTo(b *engine.Built, address string) map[string]string {
+	found := map[string]string{}
+	if b.Desired.Route == nil {
+		return found
+	}
+	for level := append(b.Desired.Route.Routes, b.Desired.Route); len(level) > 0; level = level[1:] {
+		r := level[0]
+		level = append(level, r.Routes...)
+		if slices.Contains(r.Notify, address) {
+			found["route at "+language.Place(r.Range)] = "alerts"
+		}
+	}
+	return found
+}
+
+func (o *options) printExplained(e *explained) {
+	fmt.Fprintf(o.Out, "%s\n", paint(o.Colour, bold, e.Address))
+	fmt.Fprintf(o.Out, "  written at  %s\n", e.Place)
+	if e.ForEach != "" {
+		fmt.Fprintf(o.Out, "  for_each    %s\n", e.ForEach)
+	}
+	fmt.Fprintf(o.Out, "  plugin      %s\n", e.Plugin)
+	state := e.State
+	if e.Note != "" {
+		state += ": " + e.Note
+	}
+	if state == "" {
+		state = "unknown: no daemon that runs it was reached"
+	}
+	fmt.Fprintf(o.Out, "  state       %s\n", state)
+	for _, list := range []struct {
+		title string
+		items []string
+	}{{"fed by", e.FedBy}, {"goes to", e.GoesTo}} {
+		for i, x := range list.items {
+			title := list.title
+			if i > 0 {
+				title = ""
+			}
+			fmt.Fprintf(o.Out, "  %-11s %s\n", title, x)
+		}
+	}
+	fmt.Fprintln(o.Out)
+	wide := 0
+	for _, a := range e.Attributes {
+		wide = max(wide, min(len(a.Path), 40))
+	}
+	for _, a := range e.Attributes {
+		remark := ""
+		if a.Default {
+			remark = "  # default"
+		}
+		fmt.Fprintf(o.Out, "  %-*s = %s%s\n", wide, a.Path, a.Value, remark)
+	}
+}
