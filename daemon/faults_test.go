@@ -270,7 +270,7 @@ func TestKilledPluginsLoseNothingThatWasAcknowledged(t *testing.T) {
 	t.Parallel()
 	f := fault(t, "rate = 100000", "", "")
 	f.flows()
-	files := f.openFiles()
+	files, routines := f.openFiles(), f.goroutines()
 	for i := range atLength(4, 100) {
 		name := []string{"numbers", "checker"}[i%2]
 		pid := 0
@@ -288,6 +288,18 @@ func TestKilledPluginsLoseNothingThatWasAcknowledged(t *testing.T) {
 	f.complete()
 	f.balanced(account{})
 	f.eventually("the daemon has no more files open than before", func() bool { return f.openFiles() <= files+files/20+1 })
+	f.eventually("the daemon does no more than before", func() bool { return f.goroutines() <= routines+routines/20+2 })
+}
+
+// goroutines counts the daemon's.
+func (f *faulty) goroutines() int {
+	f.Helper()
+	found := regexp.MustCompile(`"goroutineCount":(\d+)`).FindSubmatch(f.get("/api/v1/status/runtimeinfo"))
+	if found == nil {
+		f.Fatal("the API does not tell of goroutines")
+	}
+	n, _ := strconv.Atoi(string(found[1]))
+	return n
 }
 
 // openFiles counts the daemon's, but for the segments of its log.
