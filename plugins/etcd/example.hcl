@@ -6,7 +6,7 @@ source "etcd" "main" {
 # The same behind TLS with client certificates and etcd's own users.
 source "etcd" "secure" {
   endpoints = ["https://etcd-1.example:2379", "https://etcd-2.example:2379"]
-  username  = "monitor"                                # needs no role
+  username  = "monitor" # needs no role
   password  = secret("file:/run/secrets/etcd-monitor")
   labels    = { cluster = "secure" }
 

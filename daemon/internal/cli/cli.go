@@ -76,6 +76,7 @@ type options struct {
 	query      queryFlags
 	apply      applyFlags
 	test       testFlags
+	fmt        fmtFlags
 }
 
 type list []string
@@ -87,6 +88,7 @@ func commands() []command {
 	return []command{
 		{"run", "[PATH]", "run the daemon with a configuration", nil, run},
 		{"check", "[PATH]", "check a configuration without a daemon", nil, check},
+		{"fmt", "[FILE | DIRECTORY | -]...", fmtHelp, fmtFlagsOf, format},
 		{"plan", "[PATH]", planHelp, nil, planCommand},
 		{"test", "[PATH]", testHelp, testFlagsOf, test},
 		{"explain", "ADDRESS", explainHelp, nil, explain},
