@@ -189,9 +189,10 @@ func (m *magpie) cli(args ...string) (stdout, stderr string, code int) {
 
 func command(t testing.TB, dir string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
+	binary := magpieBinary(t) // built before the clock runs
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, magpieBinary(t), args...)
+	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+filepath.Join(dir, "cache"))
 	var out, errors bytes.Buffer
