@@ -5,6 +5,7 @@
 // with it; so does whatever else wants to open a component as the daemon would.
 //
 //	read.go       a path becomes sources: one file, or the *.hcl and *.hcl.json files of a directory
+//	rulefiles.go  the files of rules that a configuration names become sources too
 //	limits.go     size and nesting, checked on tokens, before a parser that recurses sees them
 //	config.go     sources become blocks, locals and variables
 //	syntax.go     what HCL's parser reports, in words that say what to write
@@ -91,6 +92,7 @@ type Config struct {
 	values map[string][]given     // of variables, from files
 	flags  map[string]given       // of variables, from the command line
 	broken map[string]bool        // files that could not be parsed
+	rules  []string               // files of Prometheus' rules
 	hidden map[string][]hcl.Range // of each file: what no snippet shows
 
 	secretLines map[string]bool // of broken files: lines that sound as if they held a secret
@@ -137,6 +139,8 @@ func Parse(sources []Source) (*Config, hcl.Diagnostics) {
 		c.order[s.Name], c.files[s.Name] = i, s.Bytes
 		if strings.HasPrefix(s.Name, flagged) {
 			c.addValues(&r, s, nil)
+		} else if IsRuleFile(s.Name) {
+			c.addRuleFile(&r, s)
 		} else if body := parse(&r, s); body != nil && isValues(s.Name) {
 			c.addValues(&r, s, body)
 		} else if body != nil {

@@ -63,8 +63,9 @@ type PipelineBlock struct {
 type RulesBlock struct {
 	ComponentCore
 	Name     string        `hcl:"name,label" doc:"Name of the group."`
-	Interval time.Duration `hcl:"interval,optional" check:"min=100ms" doc:"How often the group is evaluated; default: the daemon's interval."`
+	Interval time.Duration `hcl:"interval,optional" check:"min=100ms" doc:"How often the group is evaluated, and those of files that do not say it; default: the daemon's interval."`
 	Store    []string      `hcl:"store,optional" doc:"Store that is asked and written to; default: the only one."`
+	Files    []string      `hcl:"files,optional" doc:"Rule files of Prometheus, read unchanged: each group in them is one of its own. Patterns, beside the configuration; names end in .yml, .yaml or .rules."`
 	Alerts   []AlertBlock  `hcl:"alert,block" doc:"An alerting rule."`
 	Records  []RecordBlock `hcl:"record,block" doc:"A recording rule."`
 }
@@ -215,7 +216,6 @@ func (d *Decoder) CoreBlock(block *hcl.Block) *Body {
 var laterArguments = map[string]string{
 	"http.tls":          "Serve on a loopback address, behind a proxy that speaks TLS.",
 	"http.auth":         "Serve on a loopback address, behind a proxy that asks who is there.",
-	"rules.files":       "Write the rules as alert and record blocks.",
 	"alert.diagnose":    "Remove it.",
 	"component.isolate": "The components of a plugin share one process.",
 	"component.plugin":  "Keep one plugin that offers the type in the plugin directories.",

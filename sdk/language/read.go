@@ -20,6 +20,9 @@ func Read(path string) ([]Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the configuration cannot be read: %w", err)
 	}
+	if IsRuleFile(path) && !info.IsDir() {
+		return nil, fmt.Errorf("%s is not a configuration by its name: Prometheus' rule files are named in one, rules \"NAME\" { files = [%q] }", path, filepath.Base(path))
+	}
 	if !info.IsDir() {
 		s, err := readFile(path)
 		return []Source{s}, err
@@ -48,7 +51,7 @@ func Read(path string) ([]Source, error) {
 	return sources, nil
 }
 
-// ReadAll reads a path as Read does, with files of values and the values of flags, name=value: the later wins.
+// ReadAll reads a path as Read does, with the rule files that the configuration names, files of values and the values of flags, name=value: the later wins.
 func ReadAll(path string, files, flags []string) ([]Source, error) {
 	sources, err := Read(path)
 	for _, file := range files {
@@ -67,6 +70,9 @@ func ReadAll(path string, files, flags []string) ([]Source, error) {
 			s, err = Flag(flag)
 			sources = append(sources, s)
 		}
+	}
+	if err == nil {
+		sources, err = withRuleFiles(sources)
 	}
 	return sources, err
 }

@@ -97,7 +97,7 @@ func Sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m))
 // Show writes a body as HCL: what nobody wrote is marked as a default. It is to be formatted.
 func Show(b *strings.Builder, x *Body) {
 	if x.Key != "" {
-		fmt.Fprintf(b, "# %s\n", x.Key)
+		fmt.Fprintf(b, "# %s\n", strings.TrimSpace(x.Key))
 	}
 	fmt.Fprintf(b, "%s {\n", x.Title)
 	for _, f := range x.Fields {

@@ -34,6 +34,8 @@ type builder struct {
 	env     Env
 	offers  map[string][]*offer // by kind.type
 	desired *Desired
+
+	ruleFile map[string]hcl.Range // by name: where each is read
 }
 
 // offer is a type with the schemas of its blocks: what the plugin has, and that together with the core attributes, so that
@@ -49,7 +51,7 @@ type offer struct {
 func Build(cfg *language.Config, types []Offer, env Env) (*Desired, hcl.Diagnostics) {
 	scope := language.NewScope(cfg, language.Env{Getenv: env.Getenv, ReadFile: env.ReadFile, Offline: env.Offline})
 	b := &builder{
-		Decoder: language.NewDecoder(scope), cfg: cfg, env: env, offers: map[string][]*offer{}, desired: &Desired{},
+		Decoder: language.NewDecoder(scope), cfg: cfg, env: env, offers: map[string][]*offer{}, desired: &Desired{}, ruleFile: map[string]hcl.Range{},
 	}
 	b.HMACKey = env.HMACKey
 	for _, t := range types {

@@ -551,7 +551,9 @@ func FuzzParse(f *testing.F) {
 			f.Fatal(err)
 		}
 		for _, file := range a.Files {
-			f.Add(file.Data, strings.HasSuffix(file.Name, ".json"))
+			if !language.IsRuleFile(file.Name) {
+				f.Add(file.Data, strings.HasSuffix(file.Name, ".json"))
+			}
 		}
 	}
 	for _, text := range []string{"a = \"%{for x in y}${x}%{endfor}\"", "locals {\n a = [for x in local.b : x...]\n b = local.a[*].c\n}", "\ufeffa {}", "rules \"x\" { alert \"\" { expr = <<-A\n\tb\nA\n } }"} {
@@ -577,6 +579,39 @@ func FuzzParse(f *testing.F) {
 		offline := env()
 		offline.Offline = true
 		plan.Build(cfg, types, offline)
+		if took := time.Since(began); took > 20*time.Second {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
+
+// Whatever is in a rule file: no panic, within bounds, and a configuration that differs from nothing.
+func FuzzRuleFile(f *testing.F) {
+	for _, archive := range []string{"rulefiles", "rulefiles-mistakes"} {
+		a, err := txtar.ParseFile("../../testdata/config/" + archive + ".txtar")
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range a.Files {
+			if language.IsRuleFile(file.Name) {
+				f.Add(file.Data)
+			}
+		}
+	}
+	types := offers(f)
+	config := language.Source{Name: "a.hcl", Bytes: []byte("store \"tsdb\" \"a\" {}\nrules \"r\" { files = [\"a.yml\"] }\n")}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		began := time.Now()
+		cfg, diags := language.Parse([]language.Source{config, {Name: "a.yml", Bytes: text}})
+		d, more := plan.Build(cfg, types, env())
+		var b strings.Builder
+		if err := language.WriteDiagnostics(&b, cfg, append(diags, more...), true); err != nil {
+			t.Fatal(err)
+		}
+		_ = plan.Show(d)
+		if p := plan.Diff(d, d); !p.Empty() {
+			t.Errorf("a configuration differs from itself: %+v", p)
+		}
 		if took := time.Since(began); took > 20*time.Second {
 			t.Errorf("it took %s", took)
 		}

@@ -7,6 +7,7 @@
 //	build.go       blocks become components
 //	settings.go    daemon and http; pipelines and their defaults; what is connected to nothing
 //	rules.go       groups and rules
+//	rulefile.go    Prometheus' rule files become the same
 //	text.go        PromQL and templates inside HCL texts
 //	route.go       routes and their matchers
 //	diff.go        desired against running: steps and changes

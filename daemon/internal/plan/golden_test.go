@@ -142,7 +142,7 @@ func TestGolden(t *testing.T) {
 			var sources, old []language.Source
 			for _, f := range want.Files {
 				name, isOld := strings.CutPrefix(f.Name, "old/")
-				if !strings.HasSuffix(name, ".hcl") && !strings.HasSuffix(name, ".json") && !strings.HasPrefix(name, "-var ") {
+				if !strings.HasSuffix(name, ".hcl") && !strings.HasSuffix(name, ".json") && !strings.HasPrefix(name, "-var ") && !language.IsRuleFile(name) {
 					f.Data = []byte(golden(t, f.Name, old, sources))
 				} else if isOld {
 					old = append(old, language.Source{Name: name, Bytes: f.Data})

@@ -32,7 +32,11 @@ func (b *builder) groups() {
 	for _, x := range b.desired.blocks {
 		switch x.Kind {
 		case "rules":
-			b.group(x, language.Fill[language.RulesBlock](x))
+			r := language.Fill[language.RulesBlock](x)
+			if r.Files == nil || len(r.Alerts)+len(r.Records) > 0 {
+				b.group(x, r)
+			}
+			b.ruleFiles(x, r)
 		case "file":
 			b.group(x, language.RulesBlock{Name: filepath.Base(x.Header.Filename)})
 		}
@@ -42,26 +46,37 @@ func (b *builder) groups() {
 func (b *builder) group(x *language.Body, r language.RulesBlock) {
 	g := &Group{Name: r.Name + x.Key, body: x, File: x.Header.Filename, Interval: cmp.Or(r.Interval, b.desired.Settings.Interval), Range: x.Header}
 	b.SetDefault(x, language.Core["rules"], "interval", g.Interval)
-	if f := x.Field("store"); f != nil && len(r.Store) > 1 {
-		b.Error(f.At, "Several stores", "A group asks one store: name one of %s.", strings.Join(r.Store, ", "))
-	} else if len(r.Store) == 1 {
-		g.Store = r.Store[0]
+	g.Store = b.storeOf(x, r.Store)
+	b.rules(g, x)
+}
+
+// storeOf is the store that a group names, or else the only one.
+func (b *builder) storeOf(x *language.Body, named []string) (store string) {
+	if f := x.Field("store"); f != nil && len(named) > 1 {
+		b.Error(f.At, "Several stores", "A group asks one store: name one of %s.", strings.Join(named, ", "))
+	} else if len(named) == 1 {
+		store = named[0]
 	} else if f == nil {
-		g.Store = b.onlyStore(x)
-		b.SetDefault(x, language.Core["rules"], "store", language.Addresses{Found: []string{g.Store}, Text: "[" + g.Store + "]"})
+		store = b.onlyStore(x)
+		b.SetDefault(x, language.Core["rules"], "store", language.Addresses{Found: []string{store}, Text: "[" + store + "]"})
 	}
-	b.Use(g.Store)
+	b.Use(store)
+	return store
+}
+
+// rules reads the rules of a group. In Prometheus' files several may have one name.
+func (b *builder) rules(g *Group, x *language.Body) {
 	seen := map[string]hcl.Range{}
 	for _, y := range x.Nested() {
 		if f := y.Field("enabled"); f != nil && f.Value == false {
 			continue
 		}
-		rule := b.rule(y)
+		rule := b.rule(y, x.Kind != ofRuleFile)
 		key := y.Title + y.Key
 		if rule.Record != "" { // several records of one name may differ in their labels
 			key += fmt.Sprint(rule.Labels)
 		}
-		if other, taken := seen[key]; taken {
+		if other, taken := seen[key]; taken && x.Kind != ofRuleFile {
 			b.Error(y.Header, "Duplicate rule", "The group has %s at %s already.", y.Title, language.Place(other))
 		}
 		seen[key] = y.Header
@@ -109,7 +124,8 @@ func (b *builder) tests() {
 
 var metricName = regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:]*$`)
 
-func (b *builder) rule(y *language.Body) *Rule {
+// rule reads a rule. Texts of blocks are trimmed, as heredocs end in a line break that nobody means.
+func (b *builder) rule(y *language.Body, trimmed bool) *Rule {
 	r := &Rule{Range: y.Header}
 	if y.Kind == "record" {
 		f := language.Fill[language.RecordBlock](y)
@@ -123,7 +139,9 @@ func (b *builder) rule(y *language.Body) *Rule {
 		r.For, r.KeepFiringFor = f.For, f.KeepFiringFor
 		r.Annotations = map[string]string{}
 		for k, v := range f.Annotations {
-			r.Annotations[k] = strings.TrimSpace(v)
+			if r.Annotations[k] = v; trimmed {
+				r.Annotations[k] = strings.TrimSpace(v)
+			}
 		}
 		b.SetDefault(y, language.Core["alert"], "name", r.Alert)
 		b.checkTemplates(y, "labels", r.Labels)
