@@ -113,6 +113,18 @@ func TestStandardInputIsFormattedToStandardOutput(t *testing.T) {
 	}
 }
 
+func TestTheGraphShowsWhatFeedsWhatAndNoSecret(t *testing.T) {
+	t.Parallel()
+	tellCommands(t, "testdata/cli/graph.txtar")
+	text, err := os.ReadFile("testdata/cli/graph.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(text, []byte("canary")); n != 1 { // in the configuration
+		t.Errorf("the secret is written %d times", n)
+	}
+}
+
 // What people copy from is in the usual layout.
 func TestEveryConfigurationOfTheRepositoryIsFormatted(t *testing.T) {
 	t.Parallel()

@@ -77,6 +77,7 @@ type options struct {
 	apply      applyFlags
 	test       testFlags
 	fmt        fmtFlags
+	graph      graphFlags
 }
 
 type list []string
@@ -92,6 +93,7 @@ func commands() []command {
 		{"plan", "[PATH]", planHelp, nil, planCommand},
 		{"test", "[PATH]", testHelp, testFlagsOf, test},
 		{"explain", "ADDRESS", explainHelp, nil, explain},
+		{"graph", "[PATH]", graphHelp, graphFlagsOf, graph},
 		{"apply", "[PATH]", applyHelp, applyFlagsOf, apply},
 		{"confirm", "", confirmHelp, nil, confirm},
 		{"history", "[N]", historyHelp, nil, history},
