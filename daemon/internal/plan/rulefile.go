@@ -29,6 +29,9 @@ const ofRuleFile = "rule file"
 // maxFields bounds what is read of a rule file: with aliases, a small file can mean a large one.
 const maxFields = 50_000
 
+// maxCarets bounds how much of a line is pointed at.
+const maxCarets = 200
+
 // ruleFile is a rule file of Prometheus on its way to groups. Its groups and rules become bodies as those of blocks are, so that they are checked, shown
 // and compared in the same way; their places are those in the file.
 type ruleFile struct {
@@ -106,7 +109,7 @@ func (f *ruleFile) read(interval time.Duration, store string) {
 	f.index(&doc)
 	slices.Sort(f.starts)
 	top := f.mapping(doc.Content[0], "a rule file", "groups")
-	seen := map[string]*yaml.Node{}
+	seen := map[string]hcl.Range{}
 	for _, n := range f.list(top["groups"], "groups") {
 		g := f.mapping(n, "a group", "name", "interval", "query_offset", "limit", "labels", "rules")
 		name, ok := f.text(g["name"], "name")
@@ -117,11 +120,11 @@ func (f *ruleFile) read(interval time.Duration, store string) {
 			f.Error(f.rangeOf(n), "Group without a name", "A group needs a name.")
 			continue
 		}
-		if other := seen[name]; other != nil {
-			f.Error(f.rangeOf(g["name"]), "Duplicate group", "The file has a group %q at %s already.", name, language.Place(f.rangeOf(other)))
+		if other, taken := seen[name]; taken {
+			f.Error(f.rangeOf(g["name"]), "Duplicate group", "The file has a group %q at %s already.", name, language.Place(other))
 			continue
 		}
-		seen[name] = g["name"]
+		seen[name] = f.rangeOf(g["name"])
 		f.group(name, g, interval, store)
 	}
 }
@@ -319,6 +322,10 @@ func (f *ruleFile) text(n *yaml.Node, what string) (string, bool) {
 		f.Error(f.rangeOf(n), "Wrong type", "%s is a text.", what)
 		return "", false
 	}
+	if f.fields += len(n.Value) / 100; f.fields >= maxFields { // long texts are more than one
+		f.fields = maxFields - 1
+		return "", f.spend(n)
+	}
 	return n.Value, true
 }
 
@@ -359,7 +366,7 @@ func (f *ruleFile) at(line, column int) hcl.Range {
 
 // restOf is from a place to the end of its line.
 func (f *ruleFile) restOf(r hcl.Range) hcl.Range {
-	line, _, _ := bytes.Cut(f.src[r.Start.Byte:], []byte("\n"))
+	line, _, _ := bytes.Cut(f.src[r.Start.Byte:min(len(f.src), r.Start.Byte+maxCarets)], []byte("\n"))
 	if r.Start.Column == 1 {
 		r.Start.Column += len(line) - len(bytes.TrimLeft(line, " "))
 		r.Start.Byte += r.Start.Column - 1
