@@ -56,6 +56,15 @@ func (f *faulty) runs(note string) {
 	}
 }
 
+// recorded waits until the history says something: what is applied runs a moment before it is recorded.
+func (f *faulty) recorded(pattern string) {
+	f.Helper()
+	f.eventually("the history says "+pattern, func() bool {
+		out, _, _ := f.say("history")
+		return regexp.MustCompile(pattern).MatchString(out)
+	})
+}
+
 func (f *faulty) restart() {
 	f.Helper()
 	f.cmd.Process.Signal(syscall.SIGTERM)
@@ -95,9 +104,11 @@ func TestAnOperatorsDay(t *testing.T) {
 	f.numbered("config.hcl", "third")
 	f.cmd.Process.Signal(syscall.SIGHUP)
 	f.eventually("it is reloaded", func() bool { out, _, _ := f.say("show"); return strings.Contains(out, `"third"`) })
+	f.recorded(`SIGHUP +reload`)
 	f.numbered("config.hcl", "fourth")
 	f.restart() // they did
 	f.runs("fourth")
+	f.recorded(`start +start +applied, runs`)
 
 	table := f.says(0, `uid \d+ \(\w+\) +apply +applied`, "history")
 	for _, want := range []string{`(?m)^1 .* start +start +applied `, `(?m)^2 .* uid \d+ .*1 to update|(?m)^2 .* uid \d+ .*1 to replace`, `SIGHUP +reload`, `(?m) start +start +applied, runs`} {
@@ -134,7 +145,7 @@ func TestAnApplyThatIsNotConfirmedRollsBackByItself(t *testing.T) {
 
 	f.says(0, "say magpie confirm by then", "apply", "-yes", "-confirm", "1s", "second.hcl")
 	f.eventually("it is rolled back", func() bool { out, _, _ := f.say("show"); return strings.Contains(out, `"first"`) })
-	f.says(0, `magpie +rollback to 1, not confirmed in time +applied, runs`, "history")
+	f.recorded(`magpie +rollback to 1, not confirmed in time +applied, runs`)
 	f.says(0, `apply +rolled back`, "history")
 
 	f.says(0, "Applied", "apply", "-yes", "-confirm", "10m", "second.hcl")
@@ -159,12 +170,12 @@ func TestAnApplyThatIsNotConfirmedRollsBackByItself(t *testing.T) {
 	time.Sleep(2 * time.Second)
 	f.run()
 	f.runs("second")
-	f.says(0, `start +rollback to \d+, not confirmed in time +applied, runs`, "history")
+	f.recorded(`start +rollback to \d+, not confirmed in time +applied, runs`)
 	f.restart()
 	f.runs("second")
 
 	f.numbered("config.hcl", "fourth")
-	f.says(0, "Applied", "apply", "-yes", "-confirm", "2s") // the daemon's own file
+	f.says(0, "Applied", "apply", "-yes", "-confirm", "8s") // the daemon's own file
 	f.cmd.Process.Kill()
 	<-f.done
 	f.run()
