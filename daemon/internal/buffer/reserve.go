@@ -18,6 +18,9 @@ type reserve struct {
 	held bool
 }
 
+// GiveWay gives the reserve up for something else that must be written; it is made again before the log takes anything more.
+func (l *Log) GiveWay() { l.reserve.release() }
+
 func (r *reserve) release() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -207,6 +207,7 @@ func (e *Engine) open(b plan.Buffer) (err error) {
 	if err != nil {
 		return err
 	}
+	e.state.Full = e.log.GiveWay
 	e.ingest.Start(e.log)
 	e.running.Go(func() { e.ingest.Watch(e.life) })
 	e.supervisor = supervisor.New(supervisor.Options{

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 // MaxValue bounds one fact.
@@ -23,6 +24,8 @@ type Store struct {
 	dir string
 	mu  sync.Mutex // one write at a time: facts are few and small
 	Bad func(bucket, key string, err error)
+
+	Full func() // the disk is: makes room for one more try; nil: there is nothing to give up
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -69,6 +72,15 @@ func (s *Store) Put(bucket, key string, value []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	path := s.path(bucket, key)
+	err := write(path, value)
+	if errors.Is(err, syscall.ENOSPC) && s.Full != nil {
+		s.Full()
+		err = write(path, value)
+	}
+	return err
+}
+
+func write(path string, value []byte) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
