@@ -28,6 +28,16 @@ func atLength(suite, soak int) int {
 	return suite
 }
 
+// within says how long something took. What is promised of time is asked of make soak, where one test runs at a time: in the
+// suite the whole machine is busy with others, and it is only told.
+func within(t testing.TB, what string, took, promised time.Duration) {
+	t.Helper()
+	if took > promised && os.Getenv("MAGPIE_SOAK") != "" {
+		t.Errorf("%s after %s, and %s are promised", what, took.Round(time.Millisecond), promised)
+	}
+	t.Logf("%s after %s", what, took.Round(time.Millisecond))
+}
+
 // faulty is a daemon with a numbered source and a checking sink.
 type faulty struct {
 	*magpie
@@ -439,7 +449,7 @@ func TestASinkThatIsDownCostsNoMemoryAndNothingIsLost(t *testing.T) {
 	if peak-before > 32<<20 {
 		t.Errorf("the daemon grew by %d MiB", (peak-before)>>20)
 	}
-	if speed < 5*live {
+	if speed < 5*live && os.Getenv("MAGPIE_SOAK") != "" { // as within
 		t.Errorf("it drained at %.0f samples a second only, with %.0f coming in", speed, live)
 	}
 	f.complete()
@@ -584,11 +594,7 @@ func TestAFullDiskStopsTheSourcesAndLosesNothing(t *testing.T) {
 	os.Remove(ballast)
 	freed := time.Now()
 	f.eventually("it goes on", func() bool { return f.written("acknowledged") > stopped })
-	if took := time.Since(freed); took > 5*time.Second {
-		t.Errorf("it went on after %s", took)
-	} else {
-		t.Logf("it went on %s after there was room again", took.Round(time.Millisecond))
-	}
+	within(t, "there was room again, and it went on", time.Since(freed), 5*time.Second)
 	f.eventually("the disk is full again", func() bool { return f.metric("magpie_buffer_writable") == 0 })
 	f.cmd.Process.Kill() // and with a full disk it dies, and starts again
 	<-f.done

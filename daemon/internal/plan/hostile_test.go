@@ -242,7 +242,7 @@ func TestNoFileTakesLong(t *testing.T) {
 			u := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 			took, memory := cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime(), u.Maxrss<<10
 			t.Logf("%s: %d ms CPU, %d MiB %s", name, took.Milliseconds(), memory>>20, out)
-			if took > hostileTime || memory > hostileMemory {
+			if took > hostileTime && os.Getenv("MAGPIE_SOAK") != "" || memory > hostileMemory { // what takes how long is asked of a machine that does nothing else
 				t.Errorf("it took %s of CPU and %d MiB", took.Round(time.Millisecond), memory>>20)
 			}
 		})
