@@ -3,23 +3,12 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
 
-	"github.com/magpie-monitoring/magpie/daemon/internal/engine"
 	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 func check(ctx context.Context, o *options, _ []string) int {
-	sources, err := o.read()
-	if err != nil {
-		return o.fail(err)
-	}
-	catalogue, err := o.catalogue()
-	if err != nil {
-		return o.fail(err)
-	}
-	defer os.RemoveAll(catalogue.Run)
-	built, err := engine.Build(ctx, catalogue, sources, nil, true)
+	built, err := o.build(ctx)
 	if err != nil {
 		return o.fail(err)
 	}

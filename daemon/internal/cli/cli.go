@@ -234,6 +234,20 @@ func (o *options) catalogue() (*client.Catalogue, error) {
 	return &client.Catalogue{Dirs: o.pluginDirs, Cache: cache, Run: run}, nil
 }
 
+// build understands the configuration offline.
+func (o *options) build(ctx context.Context) (*engine.Built, error) {
+	sources, err := o.read()
+	if err != nil {
+		return nil, err
+	}
+	catalogue, err := o.catalogue()
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(catalogue.Run)
+	return engine.Build(ctx, catalogue, sources, nil, true)
+}
+
 // report writes diagnostics.
 func (o *options) report(b *engine.Built) {
 	language.WriteDiagnostics(o.Err, b.Config, b.Diags, o.Colour)

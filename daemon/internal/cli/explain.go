@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -43,16 +42,7 @@ func explain(ctx context.Context, o *options, args []string) int {
 	if len(args) != 1 {
 		return o.fail(errors.New("say the address of one component, such as source.host.this"))
 	}
-	sources, err := o.read()
-	if err != nil {
-		return o.fail(err)
-	}
-	catalogue, err := o.catalogue()
-	if err != nil {
-		return o.fail(err)
-	}
-	defer os.RemoveAll(catalogue.Run)
-	built, err := engine.Build(ctx, catalogue, sources, nil, true)
+	built, err := o.build(ctx)
 	if err != nil {
 		return o.fail(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -42,16 +41,7 @@ type edge struct {
 }
 
 func graph(ctx context.Context, o *options, _ []string) int {
-	sources, err := o.read()
-	if err != nil {
-		return o.fail(err)
-	}
-	catalogue, err := o.catalogue()
-	if err != nil {
-		return o.fail(err)
-	}
-	defer os.RemoveAll(catalogue.Run)
-	built, err := engine.Build(ctx, catalogue, sources, nil, true)
+	built, err := o.build(ctx)
 	if err != nil {
 		return o.fail(err)
 	}

@@ -90,24 +90,11 @@ func (d *Delivery) commit(ctx context.Context, position uint64) error {
 	var all []*checked
 	var entries []buffer.Entry
 	for _, piece := range append(v.pieces, wire.AppendCheckpoint(nil, v.number, wire.CursorKey, at)) {
-		c := &checked{in: v.In, packet: piece}
-		r := wire.Read(piece)
-		for r.Next() {
-			if r.Stream != v.number {
-				return fmt.Errorf("the processor sends for component %d, which is not its own", r.Stream)
-			}
-			if err := c.frame(&r.Frame); err != nil {
-				return err
-			}
+		c, err := v.In.check(piece, v.number)
+		if err != nil {
+			return err
 		}
-		if r.Err != nil {
-			return r.Err
-		}
-		if c.refused {
-			piece = c.kept
-		}
-		all = append(all, c)
-		entries = append(entries, buffer.Entry{Payload: piece, Samples: c.samples, Defines: c.defines})
+		all, entries = append(all, c), append(entries, c.entry())
 	}
 	v.pieces, v.size = nil, 0
 	done := make(chan error, 1)

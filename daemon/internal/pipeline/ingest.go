@@ -232,30 +232,19 @@ func (in *Ingest) heldUp(ctx context.Context, c *checked) error {
 
 // take checks a packet and appends it.
 func (in *Ingest) take(ctx context.Context, packet wire.PacketView, acks *acker) error {
-	c := checked{in: in, packet: packet.Frames}
-	r := wire.Read(packet.Frames)
-	for r.Next() {
-		if err := c.frame(&r.Frame); err != nil {
-			return err
-		}
+	c, err := in.check(packet.Frames, 0)
+	if err != nil {
+		return err
 	}
-	if r.Err != nil {
-		return r.Err
-	}
-	frames := packet.Frames
-	if c.refused {
-		frames = c.kept
-	}
-	seq := packet.LastSeq
-	if len(frames) == 0 {
+	entry, seq := c.entry(), packet.LastSeq
+	if len(entry.Payload) == 0 {
 		acks.durable(seq, nil)
 		return nil
 	}
-	if err := in.heldUp(ctx, &c); err != nil {
+	if err := in.heldUp(ctx, c); err != nil {
 		return err
 	}
-	err := in.appendPatiently(ctx, func(err error) { c.settle(err); acks.durable(seq, err) }, buffer.Entry{Payload: frames, Samples: c.samples, Defines: c.defines})
-	if err != nil {
+	if err := in.appendPatiently(ctx, func(err error) { c.settle(err); acks.durable(seq, err) }, entry); err != nil {
 		return err
 	}
 	c.appended()
@@ -323,6 +312,30 @@ type markOf struct {
 	s     *stream
 	key   string
 	value []byte
+}
+
+// check looks at every frame of a packet. A stream other than 0 is the only one that it may be of.
+func (in *Ingest) check(frames []byte, stream uint32) (*checked, error) {
+	c := &checked{in: in, packet: frames}
+	r := wire.Read(frames)
+	for r.Next() {
+		if stream != 0 && r.Stream != stream {
+			return nil, fmt.Errorf("the processor sends for component %d, which is not its own", r.Stream)
+		}
+		if err := c.frame(&r.Frame); err != nil {
+			return nil, err
+		}
+	}
+	return c, r.Err
+}
+
+// entry is what passed, as the log takes it.
+func (c *checked) entry() buffer.Entry {
+	e := buffer.Entry{Payload: c.packet, Samples: c.samples, Defines: c.defines}
+	if c.refused {
+		e.Payload = c.kept
+	}
+	return e
 }
 
 // appended says that what was checked is in the log: who opens the component next goes on behind it.

@@ -73,12 +73,9 @@ func (r *Recorder) Write(ctx context.Context, at time.Time, samples []Sample) (p
 
 // keep takes a packet of the daemon's own and waits until it is durable.
 func (in *Ingest) keep(ctx context.Context, packet wire.PacketView) (uint64, error) {
-	c := checked{in: in, packet: packet.Frames}
-	r := wire.Read(packet.Frames)
-	for r.Next() {
-		if err := c.frame(&r.Frame); err != nil {
-			return 0, err
-		}
+	c, err := in.check(packet.Frames, 0)
+	if err != nil {
+		return 0, err
 	}
 	done := make(chan error, 1)
 	entry := buffer.Entry{Payload: packet.Frames, Samples: c.samples, Defines: c.defines}
