@@ -61,3 +61,11 @@ func distance(a, b string) int {
 	}
 	return row[len(b)]
 }
+
+// Sentence ends what somebody else's parser says with a full stop.
+func Sentence(s string) string {
+	if strings.HasSuffix(s, "?") {
+		return s
+	}
+	return strings.TrimSuffix(s, ".") + "."
+}

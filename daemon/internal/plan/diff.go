@@ -80,7 +80,7 @@ func Diff(old, desired *Desired) *Plan {
 	}
 	slices.SortFunc(p.Steps, byAddress)
 	p.Settings = changes(old.named(settingsBlocks...), desired.named(settingsBlocks...), nil)
-	p.Groups = changes(old.named("rules", "file", ofRuleFile), desired.named("rules", "file", ofRuleFile), desired.Moved.Titles)
+	p.Groups = changes(old.named("rules", "file", language.OfRuleFile), desired.named("rules", "file", language.OfRuleFile), desired.Moved.Titles)
 	p.Route = changes(old.named("route"), desired.named("route"), nil)
 	was, now, keys := old.pipelineAttrs(), desired.pipelineAttrs(), map[string][]string{}
 	for _, l := range desired.Pipelines {

@@ -50,6 +50,55 @@ func (b *builder) group(x *language.Body, r language.RulesBlock) {
 	b.rules(g, x)
 }
 
+// ruleFiles reads the files that a rules block names. What the block says of store and interval holds for the groups in them.
+func (b *builder) ruleFiles(x *language.Body, r language.RulesBlock) {
+	patterns := language.RuleFilePatterns(x)
+	if patterns == nil {
+		return
+	}
+	store, mine := b.storeOf(x, r.Store), map[string]bool{}
+	for _, p := range patterns {
+		names, err := b.cfg.RuleFiles(p.Pattern)
+		switch {
+		case err != nil:
+			b.Error(p.At, "Invalid pattern", "A pattern is a path with *, ? and [a-z], and %q is none.", p.Pattern)
+		case names == nil && strings.ContainsAny(p.Pattern, "*?["):
+			b.Warn(p.At, "No rule files", "No file matches %s.", p.Pattern)
+		case names == nil:
+			b.Error(p.At, "No such rule file", "There is no file %s.", p.Pattern)
+		}
+		for _, name := range names {
+			other, taken := b.ruleFile[name]
+			if taken && !mine[name] {
+				b.Error(p.At, "Rule file read twice", "%s is read at %s already: its alerts would be there twice.", name, language.Place(other))
+			}
+			if taken {
+				continue
+			}
+			b.ruleFile[name], mine[name] = p.At, true
+			if !b.cfg.Readable(name) {
+				continue
+			}
+			for _, y := range b.RuleFile(name) {
+				b.desired.blocks = append(b.desired.blocks, y)
+				b.groupOfFile(y, r.Interval, store)
+			}
+		}
+	}
+}
+
+// groupOfFile makes a group of one of a rule file.
+func (b *builder) groupOfFile(x *language.Body, interval time.Duration, store string) {
+	g := &Group{Name: x.Labels[0], body: x, File: x.Header.Filename, Store: store, Range: x.Header}
+	g.Interval = cmp.Or(interval, b.desired.Settings.Interval)
+	if f := x.Field("interval"); f != nil {
+		g.Interval = f.Value.(time.Duration)
+	}
+	b.SetDefault(x, language.Core["rules"], "interval", g.Interval)
+	b.SetDefault(x, language.Core["rules"], "store", language.Addresses{Found: []string{store}, Text: "[" + store + "]"})
+	b.rules(g, x)
+}
+
 // storeOf is the store that a group names, or else the only one.
 func (b *builder) storeOf(x *language.Body, named []string) (store string) {
 	if f := x.Field("store"); f != nil && len(named) > 1 {
@@ -71,12 +120,12 @@ func (b *builder) rules(g *Group, x *language.Body) {
 		if f := y.Field("enabled"); f != nil && f.Value == false {
 			continue
 		}
-		rule := b.rule(y, x.Kind != ofRuleFile)
+		rule := b.rule(y, x.Kind != language.OfRuleFile)
 		key := y.Title + y.Key
 		if rule.Record != "" { // several records of one name may differ in their labels
 			key += fmt.Sprint(rule.Labels)
 		}
-		if other, taken := seen[key]; taken && x.Kind != ofRuleFile {
+		if other, taken := seen[key]; taken && x.Kind != language.OfRuleFile {
 			b.Error(y.Header, "Duplicate rule", "The group has %s at %s already.", y.Title, language.Place(other))
 		}
 		seen[key] = y.Header

@@ -44,18 +44,11 @@ func (b *builder) checkExpr(f *language.Field) {
 	if m := unknownFunction.FindStringSubmatch(reason); m != nil {
 		reason += "." + language.DidYouMean(m[1], language.Sorted(parser.Functions))
 	}
-	b.Error(at, "Invalid PromQL", "%s", sentence(parserToken.ReplaceAllString(reason, `"$1"`)))
+	b.Error(at, "Invalid PromQL", "%s", language.Sentence(parserToken.ReplaceAllString(reason, `"$1"`)))
 }
 
 // parserToken is how the parser writes operators and keywords: <op:>=>, <by>.
 var parserToken = regexp.MustCompile(`<(?:op:)?([^\s>]+|>=?)>`)
-
-func sentence(s string) string {
-	if strings.HasSuffix(s, "?") {
-		return s
-	}
-	return strings.TrimSuffix(s, ".") + "."
-}
 
 var templateError = regexp.MustCompile(`(?s)^template: __alert_t:(\d+)(?::\d+)?: (.*)$`)
 
@@ -85,7 +78,7 @@ func (b *builder) checkTemplates(y *language.Body, attribute string, texts map[s
 			name, _, _ = strings.Cut(strings.TrimPrefix(name, `"`), `"`)
 			reason += "." + language.DidYouMean(name, template.Functions())
 		}
-		b.Error(at, "Invalid template", "%s[%q]: %s", attribute, key, sentence(reason))
+		b.Error(at, "Invalid template", "%s[%q]: %s", attribute, key, language.Sentence(reason))
 	}
 }
 

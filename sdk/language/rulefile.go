@@ -1,4 +1,4 @@
-package plan
+package language
 
 import (
 	"bytes"
@@ -20,11 +20,10 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/magpie-monitoring/magpie/sdk"
-	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
-// ofRuleFile is the kind of a body that a group of a rule file became.
-const ofRuleFile = "rule file"
+// OfRuleFile is the kind of a body that a group of a rule file became.
+const OfRuleFile = "rule file"
 
 // maxFields bounds what is read of a rule file: with aliases, a small file can mean a large one.
 const maxFields = 50_000
@@ -35,7 +34,8 @@ const maxCarets = 200
 // ruleFile is a rule file of Prometheus on its way to groups. Its groups and rules become bodies as those of blocks are, so that they are checked, shown
 // and compared in the same way; their places are those in the file.
 type ruleFile struct {
-	*builder
+	*Decoder
+	groups []*Body
 	name   string
 	src    []byte
 	lines  []int // where each begins
@@ -46,40 +46,16 @@ type ruleFile struct {
 	offset int
 }
 
-// ruleFiles reads the files that a rules block names. What the block says of store and interval holds for the groups in them.
-func (b *builder) ruleFiles(x *language.Body, r language.RulesBlock) {
-	patterns := language.RuleFilePatterns(x)
-	if patterns == nil {
-		return
-	}
-	store, mine := b.storeOf(x, r.Store), map[string]bool{}
-	for _, p := range patterns {
-		names, err := b.cfg.RuleFiles(p.Pattern)
-		switch {
-		case err != nil:
-			b.Error(p.At, "Invalid pattern", "A pattern is a path with *, ? and [a-z], and %q is none.", p.Pattern)
-		case names == nil && strings.ContainsAny(p.Pattern, "*?["):
-			b.Warn(p.At, "No rule files", "No file matches %s.", p.Pattern)
-		case names == nil:
-			b.Error(p.At, "No such rule file", "There is no file %s.", p.Pattern)
-		}
-		for _, name := range names {
-			if other, taken := b.ruleFile[name]; taken && !mine[name] {
-				b.Error(p.At, "Rule file read twice", "%s is read at %s already: its alerts would be there twice.", name, language.Place(other))
-			}
-			if _, taken := b.ruleFile[name]; !taken && b.cfg.Readable(name) {
-				(&ruleFile{builder: b, name: name, src: b.cfg.Bytes(name)}).read(r.Interval, store)
-			}
-			if _, taken := b.ruleFile[name]; !taken {
-				b.ruleFile[name], mine[name] = p.At, true
-			}
-		}
-	}
-}
-
 var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
-func (f *ruleFile) read(interval time.Duration, store string) {
+// RuleFile reads a rule file of the configuration: a body for each of its groups.
+func (d *Decoder) RuleFile(name string) []*Body {
+	f := &ruleFile{Decoder: d, name: name, src: d.cfg.Bytes(name)}
+	f.read()
+	return f.groups
+}
+
+func (f *ruleFile) read() {
 	f.lines, f.line, f.column = []int{0}, 1, 1
 	for i, c := range f.src {
 		if c == '\n' {
@@ -100,7 +76,7 @@ func (f *ruleFile) read(interval time.Duration, store string) {
 		} else if n, err := strconv.Atoi(m[1]); err == nil {
 			line = n
 		}
-		f.Error(f.restOf(f.at(line, 1)), "Invalid YAML", "%s", sentence(m[2]))
+		f.Error(f.restOf(f.at(line, 1)), "Invalid YAML", "%s", Sentence(m[2]))
 		return
 	}
 	if err := d.Decode(&second); !errors.Is(err, io.EOF) {
@@ -121,28 +97,23 @@ func (f *ruleFile) read(interval time.Duration, store string) {
 			continue
 		}
 		if other, taken := seen[name]; taken {
-			f.Error(f.rangeOf(g["name"]), "Duplicate group", "The file has a group %q at %s already.", name, language.Place(other))
+			f.Error(f.rangeOf(g["name"]), "Duplicate group", "The file has a group %q at %s already.", name, Place(other))
 			continue
 		}
 		seen[name] = f.rangeOf(g["name"])
-		f.group(name, g, interval, store)
+		f.group(name, g)
 	}
 }
 
-// group makes a group of its mapping.
-func (f *ruleFile) group(name string, n map[string]*yaml.Node, interval time.Duration, store string) {
-	x := &language.Body{Kind: ofRuleFile, Title: fmt.Sprintf("rules %q", name), Key: " in " + f.name, Header: f.rangeOf(n["name"])}
-	g := &Group{Name: name, File: f.name, Store: store, Range: x.Header, body: x}
-	own, ok := f.duration(n["interval"], "interval")
-	if ok && own > 0 && own < 100*time.Millisecond {
-		f.Error(f.rangeOf(n["interval"]), "Invalid value", "interval must be at least 100ms.")
-	}
-	g.Interval = cmp.Or(own, interval, f.desired.Settings.Interval)
-	if own > 0 {
+// group makes a body of a group's mapping.
+func (f *ruleFile) group(name string, n map[string]*yaml.Node) {
+	x := &Body{Kind: OfRuleFile, Title: fmt.Sprintf("rules %q", name), Key: " in " + f.name, Header: f.rangeOf(n["name"]), Labels: []string{name}}
+	if own, ok := f.duration(n["interval"], "interval"); ok && own > 0 {
+		if own < 100*time.Millisecond {
+			f.Error(f.rangeOf(n["interval"]), "Invalid value", "interval must be at least 100ms.")
+		}
 		f.field(x, "rules", "interval", n["interval"], own)
 	}
-	f.SetDefault(x, language.Core["rules"], "interval", g.Interval)
-	f.SetDefault(x, language.Core["rules"], "store", language.Addresses{Found: []string{store}, Text: "[" + store + "]"})
 	if limit, ok := f.text(n["limit"], "limit"); ok && limit != "" && limit != "0" {
 		if _, err := strconv.Atoi(limit); err != nil {
 			f.Error(f.rangeOf(n["limit"]), "Invalid value", "limit takes a whole number, and %q is none.", limit)
@@ -154,15 +125,14 @@ func (f *ruleFile) group(name string, n map[string]*yaml.Node, interval time.Dur
 	}
 	for _, r := range f.list(n["rules"], "rules") {
 		if y := f.rule(r, n["labels"]); y != nil {
-			x.Fields = append(x.Fields, &language.Field{Name: y.Kind, Blocks: []*language.Body{y}})
+			x.Fields = append(x.Fields, &Field{Name: y.Kind, Blocks: []*Body{y}})
 		}
 	}
-	f.desired.blocks = append(f.desired.blocks, x)
-	f.rules(g, x)
+	f.groups = append(f.groups, x)
 }
 
 // rule makes a body of a rule's mapping, nil if it is none.
-func (f *ruleFile) rule(n, groupLabels *yaml.Node) *language.Body {
+func (f *ruleFile) rule(n, groupLabels *yaml.Node) *Body {
 	m := f.mapping(n, "a rule", "alert", "record", "expr", "for", "keep_firing_for", "labels", "annotations")
 	if m == nil {
 		return nil
@@ -186,11 +156,11 @@ func (f *ruleFile) rule(n, groupLabels *yaml.Node) *language.Body {
 		}
 	}
 	name := alert + record
-	y := &language.Body{Kind: kind, Title: fmt.Sprintf("%s %q", kind, name), Header: f.rangeOf(m[kind]), Labels: []string{name}}
+	y := &Body{Kind: kind, Title: fmt.Sprintf("%s %q", kind, name), Header: f.rangeOf(m[kind]), Labels: []string{name}}
 	if n.Kind == yaml.AliasNode {
 		y.Header = f.rangeOf(n) // rules are in the order of their places
 	}
-	y.Fields = append(y.Fields, &language.Field{Name: label, Value: name, At: y.Header})
+	y.Fields = append(y.Fields, &Field{Name: label, Value: name, At: y.Header})
 	expr, ok := f.text(m["expr"], "expr")
 	switch {
 	case !ok:
@@ -212,12 +182,12 @@ func (f *ruleFile) rule(n, groupLabels *yaml.Node) *language.Body {
 }
 
 // texts are a map of texts, or several: the later wins.
-func (f *ruleFile) texts(y *language.Body, name string, maps ...*yaml.Node) {
+func (f *ruleFile) texts(y *Body, name string, maps ...*yaml.Node) {
 	values, expr := map[string]any{}, &hclsyntax.ObjectConsExpr{}
 	var last *yaml.Node
 	for _, n := range maps {
 		m := f.mapping(n, name)
-		for _, key := range language.Sorted(m) {
+		for _, key := range Sorted(m) {
 			text, _ := f.text(m[key], key)
 			if _, before := values[key]; before {
 				expr.Items = slices.DeleteFunc(expr.Items, func(i hclsyntax.ObjectConsItem) bool {
@@ -238,8 +208,8 @@ func (f *ruleFile) texts(y *language.Body, name string, maps ...*yaml.Node) {
 }
 
 // field gives a body the value of an attribute.
-func (f *ruleFile) field(y *language.Body, kind, name string, n *yaml.Node, value any) {
-	attrs := language.Core[kind].Attributes
+func (f *ruleFile) field(y *Body, kind, name string, n *yaml.Node, value any) {
+	attrs := Core[kind].Attributes
 	a := &attrs[slices.IndexFunc(attrs, func(a sdk.Attribute) bool { return a.Name == name })]
 	y.Fields = append(y.Fields, f.NewField(a, f.expr(n), f.rangeOf(n), value))
 }
@@ -282,9 +252,9 @@ func (f *ruleFile) mapping(n *yaml.Node, what string, known ...string) map[strin
 		case k.ShortTag() == "!!merge":
 			f.Error(f.rangeOf(k), "Merged mapping", "<< is not read here: write the fields out.")
 		case other != nil:
-			f.Error(f.rangeOf(k), "Duplicate field", "%s is written at %s already.", key, language.Place(f.rangeOf(other)))
+			f.Error(f.rangeOf(k), "Duplicate field", "%s is written at %s already.", key, Place(f.rangeOf(other)))
 		case len(known) > 0 && !slices.Contains(known, key):
-			hint := language.DidYouMean(key, known)
+			hint := DidYouMean(key, known)
 			if hint == "" {
 				hint = " It takes " + strings.Join(known, ", ") + "."
 			}
@@ -372,7 +342,7 @@ func (f *ruleFile) restOf(r hcl.Range) hcl.Range {
 		r.Start.Byte += r.Start.Column - 1
 		line = bytes.TrimLeft(line, " ")
 	}
-	return language.RangeWithin(f.src, r, r.Start.Byte, r.Start.Byte+len(bytes.TrimRight(line, " \r")))
+	return RangeWithin(f.src, r, r.Start.Byte, r.Start.Byte+len(bytes.TrimRight(line, " \r")))
 }
 
 // rangeOf is where a node stands; of one with several lines, what the first has.
@@ -382,11 +352,11 @@ func (f *ruleFile) rangeOf(n *yaml.Node) hcl.Range {
 	}
 	r := f.at(n.Line, n.Column)
 	if size := len(n.Value); n.Kind == yaml.ScalarNode && n.Style == 0 && bytes.HasPrefix(f.src[r.Start.Byte:], []byte(n.Value)) && !strings.Contains(n.Value, "\n") {
-		return language.RangeWithin(f.src, r, r.Start.Byte, r.Start.Byte+size)
+		return RangeWithin(f.src, r, r.Start.Byte, r.Start.Byte+size)
 	}
 	if n.Kind == yaml.ScalarNode && n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
 		if m := quotedText.Find(f.src[r.Start.Byte:]); m != nil {
-			return language.RangeWithin(f.src, r, r.Start.Byte, r.Start.Byte+len(m))
+			return RangeWithin(f.src, r, r.Start.Byte, r.Start.Byte+len(m))
 		}
 	}
 	return f.restOf(r)
