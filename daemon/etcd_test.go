@@ -114,7 +114,11 @@ type webhookMessage struct {
 	}
 	CommonLabels map[string]string
 	GroupKey     string
-	key          string // Idempotency-Key: what was sent again, as its answer was not known, has the same
+	Diagnoses    []struct {
+		Address, Headline, Worst, URL string
+		Findings                      []string
+	}
+	key string // Idempotency-Key: what was sent again, as its answer was not known, has the same
 }
 
 func newMailbox(t *testing.T) *mailbox {

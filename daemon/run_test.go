@@ -58,6 +58,9 @@ func TestMain(m *testing.M) {
 	case "numbers":
 		serve.Main("numbers", "0.0.0", sdk.StreamSource(openNumbers))
 		return
+	case "doctor":
+		serve.Main("doctor", "0.0.0", sdk.Diagnoser(openDoctor))
+		return
 	case "checker":
 		serve.Main("checker", "0.0.0", sdk.Sink(openChecker))
 		return

@@ -16,11 +16,12 @@ type Notification struct {
 	CommonLabels   map[string]string
 	CommonAnnots   map[string]string // annotations that all alerts share
 	Alerts         []Alert
-	Truncated      int     // alerts left out
-	ExternalURL    string  // where a person finds this daemon
-	Title          string  // one line, rendered
-	Text           string  // the whole, rendered as plain text
-	Previous       Receipt // what the last notification of this group returned, to thread or update
+	Truncated      int         // alerts left out
+	ExternalURL    string      // where a person finds this daemon
+	Title          string      // one line, rendered
+	Text           string      // the whole, rendered as plain text
+	Diagnoses      []Diagnosed // that the alerts asked for
+	Previous       Receipt     // what the last notification of this group returned, to thread or update
 }
 
 // AlertStatus is how an alert, or a group of them, is.
@@ -67,6 +68,15 @@ func (a *Alert) UnmarshalJSON(b []byte) error {
 		a.Value, err = strconv.ParseFloat(m.Value, 64)
 	}
 	return err
+}
+
+// Diagnosed is what a notification says of a diagnosis.
+type Diagnosed struct {
+	Address  string   // of the diagnoser
+	Headline string   // such as "1 critical, 2 warning"
+	Worst    Severity // "": nothing was found
+	Findings []string // a line each, the worst first
+	URL      string   // of the report; "": there is none
 }
 
 // Receipt is what a notifier remembers of a message, such as the id of a chat thread.

@@ -120,6 +120,11 @@ func Discovery[C any, T Finder](open Open[C, T], opts ...Option) Capability {
 	return capability(KindDiscovery, open, opts)
 }
 
+// Diagnoser offers a diagnoser.
+func Diagnoser[C any, T Examiner](open Open[C, T], opts ...Option) Capability {
+	return capability(KindDiagnoser, open, opts)
+}
+
 // Service offers a service.
 func Service[C any, T Runner](open Open[C, T], opts ...Option) Capability {
 	return capability(KindService, open, opts)

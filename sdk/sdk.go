@@ -39,13 +39,11 @@ const (
 	KindNotifier  Kind = "notifier"
 	KindDiscovery Kind = "discovery"
 	KindService   Kind = "service"
+	KindDiagnoser Kind = "diagnoser"
 )
 
-// Kinds whose names are reserved: a configuration that uses them is told that they are not there yet.
-const (
-	KindDiagnoser   Kind = "diagnoser"
-	KindCoordinator Kind = "coordinator"
-)
+// KindCoordinator is reserved: a configuration that uses it is told that it is not there yet.
+const KindCoordinator Kind = "coordinator"
 
 // Collector is a source on the SDK's clock.
 //
@@ -127,6 +125,13 @@ type Messenger interface {
 // Finder is a discovery: it calls found with the whole list whenever the list changes, and blocks until ctx ends.
 type Finder interface {
 	Discover(ctx context.Context, found func([]Discovered) error) error
+}
+
+// Examiner is a diagnoser: it finds out what is wrong with what it is configured for. It looks and never repairs:
+// steps that change something are for people, who read them in the report. What it could find until ctx ends counts, and an
+// error says why that is not all.
+type Examiner interface {
+	Diagnose(ctx context.Context, q Question, r *Report) error
 }
 
 // Runner is a service: it blocks until ctx ends. A service that only serves HTTP implements http.Handler and waits.

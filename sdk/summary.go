@@ -32,6 +32,16 @@ func (n *Notification) Summarize(alerts []Alert) {
 	n.Title, n.Text = n.title(firing), n.text()
 }
 
+// AddDiagnosis adds a diagnosis, to the text too.
+func (n *Notification) AddDiagnosis(d Diagnosed) {
+	n.Diagnoses = append(n.Diagnoses, d)
+	lines := append([]string{d.Address + ": " + d.Headline}, d.Findings...)
+	text := strings.TrimSpace(strings.Join(lines, "\n  ") + "\n  " + d.URL)
+	if len(n.Text)+len(text) < maxText {
+		n.Text = strings.TrimSpace(n.Text) + "\n\n" + text
+	}
+}
+
 // shared is what all maps have in common.
 func shared(alerts []Alert, of func(Alert) map[string]string) map[string]string {
 	common := map[string]string{}

@@ -20,6 +20,15 @@ type message struct {
 	Version           string            `json:"version"`
 	GroupKey          string            `json:"groupKey"`
 	TruncatedAlerts   int               `json:"truncatedAlerts"`
+	Diagnoses         []diagnosis       `json:"diagnoses,omitempty"` // Magpie's own
+}
+
+type diagnosis struct {
+	Address  string       `json:"address"`
+	Headline string       `json:"headline"`
+	Worst    sdk.Severity `json:"worst,omitempty"`
+	Findings []string     `json:"findings"`
+	URL      string       `json:"url,omitempty"`
 }
 
 type alert struct {
@@ -47,6 +56,9 @@ func encode(n sdk.Notification, limit int) ([]byte, error) {
 			Status: a.Status, Labels: object(a.Labels), Annotations: object(a.Annotations), StartsAt: a.StartsAt.UTC(), EndsAt: a.EndsAt.UTC(),
 			GeneratorURL: a.GeneratorURL, Fingerprint: a.Fingerprint,
 		})
+	}
+	for _, d := range n.Diagnoses {
+		m.Diagnoses = append(m.Diagnoses, diagnosis(d))
 	}
 	return json.Marshal(m)
 }

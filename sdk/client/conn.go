@@ -21,6 +21,7 @@ const (
 	callTimeout   = 5 * time.Second
 	openSilence   = 30 * time.Second // between two signs of progress
 	notifyTimeout = 60 * time.Second
+	maxDiagnosis  = 1 << 20 // bytes
 )
 
 // Conn makes the calls of the contract. An error that is a *sdk.Problem came from the plugin's code; any other means that
@@ -233,6 +234,33 @@ func (c *Conn) Notify(ctx context.Context, component uint32, n sdk.Notification)
 		return sdk.Receipt{}, err
 	}
 	return sdk.Receipt{ID: m.Receipt}, m.Problem.Err()
+}
+
+// Diagnose asks a diagnoser; progress is told what it does.
+func (c *Conn) Diagnose(ctx context.Context, component uint32, q sdk.Question, progress func(string)) (*sdk.Diagnosis, error) {
+	b, err := json.Marshal(q)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx) // a plugin that goes on sending is told to stop
+	defer cancel()
+	stream, err := c.rpc.Diagnose(ctx, &wire.DiagnoseRequest{Component: component, Question: b})
+	for err == nil {
+		var m *wire.DiagnoseEvent
+		switch m, err = stream.Recv(); {
+		case err != nil:
+		case m.Problem != nil:
+			return nil, m.Problem.Err()
+		case len(m.Diagnosis) > maxDiagnosis:
+			return nil, fmt.Errorf("the diagnosis has %d bytes, and at most %d are taken", len(m.Diagnosis), maxDiagnosis)
+		case m.Diagnosis != nil:
+			d := &sdk.Diagnosis{}
+			return d, json.Unmarshal(m.Diagnosis, d)
+		default:
+			progress(m.Progress)
+		}
+	}
+	return nil, err
 }
 
 // Discover calls found at every change until ctx ends or the discovery fails.

@@ -106,7 +106,7 @@ var grammar = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "alert", LabelNames: []string{"name"}}, {Type: "record", LabelNames: []string{"name"}},
 	{Type: "source", LabelNames: typeAndName}, {Type: "processor", LabelNames: typeAndName}, {Type: "sink", LabelNames: typeAndName},
 	{Type: "store", LabelNames: typeAndName}, {Type: "notifier", LabelNames: typeAndName}, {Type: "discovery", LabelNames: typeAndName},
-	{Type: "service", LabelNames: typeAndName},
+	{Type: "service", LabelNames: typeAndName}, {Type: "diagnoser", LabelNames: typeAndName},
 }}
 
 var typeAndName = []string{"type", "name"}
@@ -117,7 +117,6 @@ var notYet = map[string]string{
 	"plugin":      "Plugins are found by their file name in the plugin directories: remove the block.",
 	"cluster":     "Each daemon works alone: remove the block.",
 	"coordinator": "Each daemon works alone: remove the block.",
-	"diagnoser":   "Remove the block.",
 }
 
 // Parse reads sources as one body. The Config is usable whatever the diagnostics say: it lacks the files that have

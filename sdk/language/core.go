@@ -81,6 +81,7 @@ type AlertBlock struct {
 	Labels        map[string]string `hcl:"labels,optional" doc:"Labels of the alert; templates."`
 	Annotations   map[string]string `hcl:"annotations,optional" doc:"Texts of the alert; templates. White space around them is cut."`
 	Notify        []string          `hcl:"notify,optional" doc:"Notifiers of this alert; it does not go through the route then."`
+	Diagnose      []string          `hcl:"diagnose,optional" doc:"Diagnosers that are asked when it begins to fire; its notification has what they found, and where the report is."`
 }
 
 // RecordBlock is a block record, in rules or by itself.
@@ -159,7 +160,7 @@ type QueueBlock struct {
 
 // referenceKinds are the kinds that the attributes take that hold addresses.
 var referenceKinds = map[string][]string{
-	"from": {"source"}, "through": {"processor"}, "to": {"store", "sink"}, "notify": {"notifier"}, "discover": {"discovery"}, "store": {"store"},
+	"from": {"source"}, "through": {"processor"}, "to": {"store", "sink"}, "notify": {"notifier"}, "discover": {"discovery"}, "store": {"store"}, "diagnose": {"diagnoser"},
 }
 
 // Core are the schemas of the language's own blocks, by name; "source", "sink" (of stores too) and "component" are what sources,
@@ -216,7 +217,6 @@ func (d *Decoder) CoreBlock(block *hcl.Block) *Body {
 var laterArguments = map[string]string{
 	"http.tls":          "Serve on a loopback address, behind a proxy that speaks TLS.",
 	"http.auth":         "Serve on a loopback address, behind a proxy that asks who is there.",
-	"alert.diagnose":    "Remove it.",
 	"component.isolate": "The components of a plugin share one process.",
 	"component.plugin":  "Keep one plugin that offers the type in the plugin directories.",
 }

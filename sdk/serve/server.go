@@ -313,6 +313,37 @@ func (s *Server) Notify(ctx context.Context, r *wire.NotifyRequest) (*wire.Notif
 	return &wire.NotifyResponse{Receipt: receipt.ID, Problem: wire.ToProblem(err)}, nil
 }
 
+// Diagnose asks a diagnoser, and says meanwhile what it does.
+func (s *Server) Diagnose(r *wire.DiagnoseRequest, stream grpc.ServerStreamingServer[wire.DiagnoseEvent]) error {
+	fail := func(err error) error { return stream.Send(&wire.DiagnoseEvent{Problem: wire.ToProblem(err)}) }
+	c, err := s.component(r.Component)
+	if err != nil {
+		return fail(err)
+	}
+	diagnoser, err := implementing[sdk.Examiner](s, r.Component)
+	if err != nil {
+		return fail(err)
+	}
+	var q sdk.Question
+	if err := json.Unmarshal(r.Question, &q); err != nil {
+		return fail(err)
+	}
+	var mu sync.Mutex // SendMsg is for one goroutine at a time
+	report := sdk.NewReport(c.address, q, func(text string) {
+		mu.Lock()
+		defer mu.Unlock()
+		stream.Send(&wire.DiagnoseEvent{Progress: text})
+	})
+	err = sdk.Recover("Diagnose", func() error { return diagnoser.Diagnose(stream.Context(), q, report) })
+	b, err := json.Marshal(report.End(err))
+	if err != nil {
+		return fail(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	return stream.Send(&wire.DiagnoseEvent{Diagnosis: b})
+}
+
 // Discover runs a discovery for as long as the daemon listens.
 func (s *Server) Discover(r *wire.DiscoverRequest, stream grpc.ServerStreamingServer[wire.Targets]) error {
 	finder, err := implementing[sdk.Finder](s, r.Component)

@@ -3375,6 +3375,118 @@ func (x *NotifyResponse) GetProblem() *Problem {
 	return nil
 }
 
+type DiagnoseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Component     uint32                 `protobuf:"varint,1,opt,name=component,proto3" json:"component,omitempty"`
+	Question      []byte                 `protobuf:"bytes,2,opt,name=question,proto3" json:"question,omitempty"` // JSON of the SDK's Question
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiagnoseRequest) Reset() {
+	*x = DiagnoseRequest{}
+	mi := &file_magpie_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiagnoseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiagnoseRequest) ProtoMessage() {}
+
+func (x *DiagnoseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_magpie_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiagnoseRequest.ProtoReflect.Descriptor instead.
+func (*DiagnoseRequest) Descriptor() ([]byte, []int) {
+	return file_magpie_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *DiagnoseRequest) GetComponent() uint32 {
+	if x != nil {
+		return x.Component
+	}
+	return 0
+}
+
+func (x *DiagnoseRequest) GetQuestion() []byte {
+	if x != nil {
+		return x.Question
+	}
+	return nil
+}
+
+type DiagnoseEvent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Progress      string                 `protobuf:"bytes,1,opt,name=progress,proto3" json:"progress,omitempty"`
+	Diagnosis     []byte                 `protobuf:"bytes,2,opt,name=diagnosis,proto3" json:"diagnosis,omitempty"` // JSON of the SDK's Diagnosis, at most 1 MiB; what could be found, if there is a problem
+	Problem       *Problem               `protobuf:"bytes,3,opt,name=problem,proto3" json:"problem,omitempty"`     // there is none at all
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiagnoseEvent) Reset() {
+	*x = DiagnoseEvent{}
+	mi := &file_magpie_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiagnoseEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiagnoseEvent) ProtoMessage() {}
+
+func (x *DiagnoseEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_magpie_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiagnoseEvent.ProtoReflect.Descriptor instead.
+func (*DiagnoseEvent) Descriptor() ([]byte, []int) {
+	return file_magpie_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *DiagnoseEvent) GetProgress() string {
+	if x != nil {
+		return x.Progress
+	}
+	return ""
+}
+
+func (x *DiagnoseEvent) GetDiagnosis() []byte {
+	if x != nil {
+		return x.Diagnosis
+	}
+	return nil
+}
+
+func (x *DiagnoseEvent) GetProblem() *Problem {
+	if x != nil {
+		return x.Problem
+	}
+	return nil
+}
+
 type DiscoverRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Component     uint32                 `protobuf:"varint,1,opt,name=component,proto3" json:"component,omitempty"`
@@ -3384,7 +3496,7 @@ type DiscoverRequest struct {
 
 func (x *DiscoverRequest) Reset() {
 	*x = DiscoverRequest{}
-	mi := &file_magpie_proto_msgTypes[48]
+	mi := &file_magpie_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3396,7 +3508,7 @@ func (x *DiscoverRequest) String() string {
 func (*DiscoverRequest) ProtoMessage() {}
 
 func (x *DiscoverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[48]
+	mi := &file_magpie_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3409,7 +3521,7 @@ func (x *DiscoverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoverRequest.ProtoReflect.Descriptor instead.
 func (*DiscoverRequest) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{48}
+	return file_magpie_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *DiscoverRequest) GetComponent() uint32 {
@@ -3429,7 +3541,7 @@ type Targets struct {
 
 func (x *Targets) Reset() {
 	*x = Targets{}
-	mi := &file_magpie_proto_msgTypes[49]
+	mi := &file_magpie_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3441,7 +3553,7 @@ func (x *Targets) String() string {
 func (*Targets) ProtoMessage() {}
 
 func (x *Targets) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[49]
+	mi := &file_magpie_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3454,7 +3566,7 @@ func (x *Targets) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Targets.ProtoReflect.Descriptor instead.
 func (*Targets) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{49}
+	return file_magpie_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Targets) GetTargets() []*Target {
@@ -3481,7 +3593,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_magpie_proto_msgTypes[50]
+	mi := &file_magpie_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3493,7 +3605,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[50]
+	mi := &file_magpie_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3506,7 +3618,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{50}
+	return file_magpie_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Target) GetAddress() string {
@@ -3533,7 +3645,7 @@ type SetTargetsRequest struct {
 
 func (x *SetTargetsRequest) Reset() {
 	*x = SetTargetsRequest{}
-	mi := &file_magpie_proto_msgTypes[51]
+	mi := &file_magpie_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3545,7 +3657,7 @@ func (x *SetTargetsRequest) String() string {
 func (*SetTargetsRequest) ProtoMessage() {}
 
 func (x *SetTargetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[51]
+	mi := &file_magpie_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3558,7 +3670,7 @@ func (x *SetTargetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTargetsRequest.ProtoReflect.Descriptor instead.
 func (*SetTargetsRequest) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{51}
+	return file_magpie_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *SetTargetsRequest) GetComponent() uint32 {
@@ -3584,7 +3696,7 @@ type SetTargetsResponse struct {
 
 func (x *SetTargetsResponse) Reset() {
 	*x = SetTargetsResponse{}
-	mi := &file_magpie_proto_msgTypes[52]
+	mi := &file_magpie_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3596,7 +3708,7 @@ func (x *SetTargetsResponse) String() string {
 func (*SetTargetsResponse) ProtoMessage() {}
 
 func (x *SetTargetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[52]
+	mi := &file_magpie_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3609,7 +3721,7 @@ func (x *SetTargetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTargetsResponse.ProtoReflect.Descriptor instead.
 func (*SetTargetsResponse) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{52}
+	return file_magpie_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *SetTargetsResponse) GetProblem() *Problem {
@@ -3896,7 +4008,14 @@ const file_magpie_proto_rawDesc = "" +
 	"\fnotification\x18\x02 \x01(\fR\fnotification\"X\n" +
 	"\x0eNotifyResponse\x12\x18\n" +
 	"\areceipt\x18\x01 \x01(\tR\areceipt\x12,\n" +
-	"\aproblem\x18\x02 \x01(\v2\x12.magpie.v1.ProblemR\aproblem\"/\n" +
+	"\aproblem\x18\x02 \x01(\v2\x12.magpie.v1.ProblemR\aproblem\"K\n" +
+	"\x0fDiagnoseRequest\x12\x1c\n" +
+	"\tcomponent\x18\x01 \x01(\rR\tcomponent\x12\x1a\n" +
+	"\bquestion\x18\x02 \x01(\fR\bquestion\"w\n" +
+	"\rDiagnoseEvent\x12\x1a\n" +
+	"\bprogress\x18\x01 \x01(\tR\bprogress\x12\x1c\n" +
+	"\tdiagnosis\x18\x02 \x01(\fR\tdiagnosis\x12,\n" +
+	"\aproblem\x18\x03 \x01(\v2\x12.magpie.v1.ProblemR\aproblem\"/\n" +
 	"\x0fDiscoverRequest\x12\x1c\n" +
 	"\tcomponent\x18\x01 \x01(\rR\tcomponent\"d\n" +
 	"\aTargets\x12+\n" +
@@ -3912,7 +4031,7 @@ const file_magpie_proto_rawDesc = "" +
 	"\tcomponent\x18\x01 \x01(\rR\tcomponent\x12+\n" +
 	"\atargets\x18\x02 \x03(\v2\x11.magpie.v1.TargetR\atargets\"B\n" +
 	"\x12SetTargetsResponse\x12,\n" +
-	"\aproblem\x18\x01 \x01(\v2\x12.magpie.v1.ProblemR\aproblem2\xed\a\n" +
+	"\aproblem\x18\x01 \x01(\v2\x12.magpie.v1.ProblemR\aproblem2\xb1\b\n" +
 	"\x06Plugin\x12>\n" +
 	"\bDescribe\x12\x1a.magpie.v1.DescribeRequest\x1a\x16.magpie.v1.Description\x12A\n" +
 	"\bValidate\x12\x18.magpie.v1.ConfigRequest\x1a\x1b.magpie.v1.ValidateResponse\x12;\n" +
@@ -3928,7 +4047,8 @@ const file_magpie_proto_rawDesc = "" +
 	"\x05Query\x12\x17.magpie.v1.QueryRequest\x1a\x18.magpie.v1.QueryResponse\x12I\n" +
 	"\n" +
 	"CheckQuery\x12\x1c.magpie.v1.CheckQueryRequest\x1a\x1d.magpie.v1.CheckQueryResponse\x12=\n" +
-	"\x06Notify\x12\x18.magpie.v1.NotifyRequest\x1a\x19.magpie.v1.NotifyResponse\x12<\n" +
+	"\x06Notify\x12\x18.magpie.v1.NotifyRequest\x1a\x19.magpie.v1.NotifyResponse\x12B\n" +
+	"\bDiagnose\x12\x1a.magpie.v1.DiagnoseRequest\x1a\x18.magpie.v1.DiagnoseEvent0\x01\x12<\n" +
 	"\bDiscover\x12\x1a.magpie.v1.DiscoverRequest\x1a\x12.magpie.v1.Targets0\x01\x12I\n" +
 	"\n" +
 	"SetTargets\x12\x1c.magpie.v1.SetTargetsRequest\x1a\x1d.magpie.v1.SetTargetsResponseB.Z,github.com/magpie-monitoring/magpie/sdk/wireb\x06proto3"
@@ -3946,7 +4066,7 @@ func file_magpie_proto_rawDescGZIP() []byte {
 }
 
 var file_magpie_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_magpie_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
+var file_magpie_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
 var file_magpie_proto_goTypes = []any{
 	(Problem_Blame)(0),          // 0: magpie.v1.Problem.Blame
 	(ComponentHealth_Status)(0), // 1: magpie.v1.ComponentHealth.Status
@@ -3998,16 +4118,18 @@ var file_magpie_proto_goTypes = []any{
 	(*CheckQueryResponse)(nil),  // 47: magpie.v1.CheckQueryResponse
 	(*NotifyRequest)(nil),       // 48: magpie.v1.NotifyRequest
 	(*NotifyResponse)(nil),      // 49: magpie.v1.NotifyResponse
-	(*DiscoverRequest)(nil),     // 50: magpie.v1.DiscoverRequest
-	(*Targets)(nil),             // 51: magpie.v1.Targets
-	(*Target)(nil),              // 52: magpie.v1.Target
-	(*SetTargetsRequest)(nil),   // 53: magpie.v1.SetTargetsRequest
-	(*SetTargetsResponse)(nil),  // 54: magpie.v1.SetTargetsResponse
-	nil,                         // 55: magpie.v1.Source.LabelsEntry
-	nil,                         // 56: magpie.v1.ComponentHealth.DroppedEntry
-	nil,                         // 57: magpie.v1.ComponentHealth.ErrorsEntry
-	nil,                         // 58: magpie.v1.SinkAck.DroppedEntry
-	nil,                         // 59: magpie.v1.Target.LabelsEntry
+	(*DiagnoseRequest)(nil),     // 50: magpie.v1.DiagnoseRequest
+	(*DiagnoseEvent)(nil),       // 51: magpie.v1.DiagnoseEvent
+	(*DiscoverRequest)(nil),     // 52: magpie.v1.DiscoverRequest
+	(*Targets)(nil),             // 53: magpie.v1.Targets
+	(*Target)(nil),              // 54: magpie.v1.Target
+	(*SetTargetsRequest)(nil),   // 55: magpie.v1.SetTargetsRequest
+	(*SetTargetsResponse)(nil),  // 56: magpie.v1.SetTargetsResponse
+	nil,                         // 57: magpie.v1.Source.LabelsEntry
+	nil,                         // 58: magpie.v1.ComponentHealth.DroppedEntry
+	nil,                         // 59: magpie.v1.ComponentHealth.ErrorsEntry
+	nil,                         // 60: magpie.v1.SinkAck.DroppedEntry
+	nil,                         // 61: magpie.v1.Target.LabelsEntry
 }
 var file_magpie_proto_depIdxs = []int32{
 	0,  // 0: magpie.v1.Problem.blame:type_name -> magpie.v1.Problem.Blame
@@ -4023,16 +4145,16 @@ var file_magpie_proto_depIdxs = []int32{
 	3,  // 10: magpie.v1.Diagnostic.path:type_name -> magpie.v1.Step
 	2,  // 11: magpie.v1.ProbeResponse.problem:type_name -> magpie.v1.Problem
 	16, // 12: magpie.v1.OpenRequest.source:type_name -> magpie.v1.Source
-	55, // 13: magpie.v1.Source.labels:type_name -> magpie.v1.Source.LabelsEntry
-	52, // 14: magpie.v1.Source.targets:type_name -> magpie.v1.Target
+	57, // 13: magpie.v1.Source.labels:type_name -> magpie.v1.Source.LabelsEntry
+	54, // 14: magpie.v1.Source.targets:type_name -> magpie.v1.Target
 	18, // 15: magpie.v1.OpenEvent.opened:type_name -> magpie.v1.Opened
 	2,  // 16: magpie.v1.OpenEvent.problem:type_name -> magpie.v1.Problem
 	2,  // 17: magpie.v1.ReconfigureResponse.problem:type_name -> magpie.v1.Problem
 	2,  // 18: magpie.v1.CloseResponse.problem:type_name -> magpie.v1.Problem
 	25, // 19: magpie.v1.HealthReport.components:type_name -> magpie.v1.ComponentHealth
 	1,  // 20: magpie.v1.ComponentHealth.status:type_name -> magpie.v1.ComponentHealth.Status
-	56, // 21: magpie.v1.ComponentHealth.dropped:type_name -> magpie.v1.ComponentHealth.DroppedEntry
-	57, // 22: magpie.v1.ComponentHealth.errors:type_name -> magpie.v1.ComponentHealth.ErrorsEntry
+	58, // 21: magpie.v1.ComponentHealth.dropped:type_name -> magpie.v1.ComponentHealth.DroppedEntry
+	59, // 22: magpie.v1.ComponentHealth.errors:type_name -> magpie.v1.ComponentHealth.ErrorsEntry
 	2,  // 23: magpie.v1.ComponentHealth.last_error:type_name -> magpie.v1.Problem
 	27, // 24: magpie.v1.HostCall.get:type_name -> magpie.v1.StateGet
 	28, // 25: magpie.v1.HostCall.put:type_name -> magpie.v1.StatePut
@@ -4043,7 +4165,7 @@ var file_magpie_proto_depIdxs = []int32{
 	36, // 30: magpie.v1.Up.ack:type_name -> magpie.v1.SinkAck
 	2,  // 31: magpie.v1.Up.trouble:type_name -> magpie.v1.Problem
 	33, // 32: magpie.v1.Up.credit:type_name -> magpie.v1.Credit
-	58, // 33: magpie.v1.SinkAck.dropped:type_name -> magpie.v1.SinkAck.DroppedEntry
+	60, // 33: magpie.v1.SinkAck.dropped:type_name -> magpie.v1.SinkAck.DroppedEntry
 	37, // 34: magpie.v1.SinkAck.refused:type_name -> magpie.v1.Refusal
 	38, // 35: magpie.v1.Labels.labels:type_name -> magpie.v1.Label
 	39, // 36: magpie.v1.MapRequest.series:type_name -> magpie.v1.Labels
@@ -4055,48 +4177,51 @@ var file_magpie_proto_depIdxs = []int32{
 	38, // 42: magpie.v1.ResultSeries.labels:type_name -> magpie.v1.Label
 	45, // 43: magpie.v1.CheckQueryResponse.mistake:type_name -> magpie.v1.QueryMistake
 	2,  // 44: magpie.v1.NotifyResponse.problem:type_name -> magpie.v1.Problem
-	52, // 45: magpie.v1.Targets.targets:type_name -> magpie.v1.Target
-	2,  // 46: magpie.v1.Targets.problem:type_name -> magpie.v1.Problem
-	59, // 47: magpie.v1.Target.labels:type_name -> magpie.v1.Target.LabelsEntry
-	52, // 48: magpie.v1.SetTargetsRequest.targets:type_name -> magpie.v1.Target
-	2,  // 49: magpie.v1.SetTargetsResponse.problem:type_name -> magpie.v1.Problem
-	4,  // 50: magpie.v1.Plugin.Describe:input_type -> magpie.v1.DescribeRequest
-	11, // 51: magpie.v1.Plugin.Validate:input_type -> magpie.v1.ConfigRequest
-	11, // 52: magpie.v1.Plugin.Probe:input_type -> magpie.v1.ConfigRequest
-	15, // 53: magpie.v1.Plugin.Open:input_type -> magpie.v1.OpenRequest
-	19, // 54: magpie.v1.Plugin.Reconfigure:input_type -> magpie.v1.ReconfigureRequest
-	21, // 55: magpie.v1.Plugin.Close:input_type -> magpie.v1.CloseRequest
-	23, // 56: magpie.v1.Plugin.Health:input_type -> magpie.v1.HealthRequest
-	29, // 57: magpie.v1.Plugin.Host:input_type -> magpie.v1.HostReply
-	31, // 58: magpie.v1.Plugin.Produce:input_type -> magpie.v1.Down
-	30, // 59: magpie.v1.Plugin.Consume:input_type -> magpie.v1.Packet
-	40, // 60: magpie.v1.Plugin.MapSeries:input_type -> magpie.v1.MapRequest
-	42, // 61: magpie.v1.Plugin.Query:input_type -> magpie.v1.QueryRequest
-	46, // 62: magpie.v1.Plugin.CheckQuery:input_type -> magpie.v1.CheckQueryRequest
-	48, // 63: magpie.v1.Plugin.Notify:input_type -> magpie.v1.NotifyRequest
-	50, // 64: magpie.v1.Plugin.Discover:input_type -> magpie.v1.DiscoverRequest
-	53, // 65: magpie.v1.Plugin.SetTargets:input_type -> magpie.v1.SetTargetsRequest
-	5,  // 66: magpie.v1.Plugin.Describe:output_type -> magpie.v1.Description
-	12, // 67: magpie.v1.Plugin.Validate:output_type -> magpie.v1.ValidateResponse
-	14, // 68: magpie.v1.Plugin.Probe:output_type -> magpie.v1.ProbeResponse
-	17, // 69: magpie.v1.Plugin.Open:output_type -> magpie.v1.OpenEvent
-	20, // 70: magpie.v1.Plugin.Reconfigure:output_type -> magpie.v1.ReconfigureResponse
-	22, // 71: magpie.v1.Plugin.Close:output_type -> magpie.v1.CloseResponse
-	24, // 72: magpie.v1.Plugin.Health:output_type -> magpie.v1.HealthReport
-	26, // 73: magpie.v1.Plugin.Host:output_type -> magpie.v1.HostCall
-	30, // 74: magpie.v1.Plugin.Produce:output_type -> magpie.v1.Packet
-	35, // 75: magpie.v1.Plugin.Consume:output_type -> magpie.v1.Up
-	41, // 76: magpie.v1.Plugin.MapSeries:output_type -> magpie.v1.MapResponse
-	43, // 77: magpie.v1.Plugin.Query:output_type -> magpie.v1.QueryResponse
-	47, // 78: magpie.v1.Plugin.CheckQuery:output_type -> magpie.v1.CheckQueryResponse
-	49, // 79: magpie.v1.Plugin.Notify:output_type -> magpie.v1.NotifyResponse
-	51, // 80: magpie.v1.Plugin.Discover:output_type -> magpie.v1.Targets
-	54, // 81: magpie.v1.Plugin.SetTargets:output_type -> magpie.v1.SetTargetsResponse
-	66, // [66:82] is the sub-list for method output_type
-	50, // [50:66] is the sub-list for method input_type
-	50, // [50:50] is the sub-list for extension type_name
-	50, // [50:50] is the sub-list for extension extendee
-	0,  // [0:50] is the sub-list for field type_name
+	2,  // 45: magpie.v1.DiagnoseEvent.problem:type_name -> magpie.v1.Problem
+	54, // 46: magpie.v1.Targets.targets:type_name -> magpie.v1.Target
+	2,  // 47: magpie.v1.Targets.problem:type_name -> magpie.v1.Problem
+	61, // 48: magpie.v1.Target.labels:type_name -> magpie.v1.Target.LabelsEntry
+	54, // 49: magpie.v1.SetTargetsRequest.targets:type_name -> magpie.v1.Target
+	2,  // 50: magpie.v1.SetTargetsResponse.problem:type_name -> magpie.v1.Problem
+	4,  // 51: magpie.v1.Plugin.Describe:input_type -> magpie.v1.DescribeRequest
+	11, // 52: magpie.v1.Plugin.Validate:input_type -> magpie.v1.ConfigRequest
+	11, // 53: magpie.v1.Plugin.Probe:input_type -> magpie.v1.ConfigRequest
+	15, // 54: magpie.v1.Plugin.Open:input_type -> magpie.v1.OpenRequest
+	19, // 55: magpie.v1.Plugin.Reconfigure:input_type -> magpie.v1.ReconfigureRequest
+	21, // 56: magpie.v1.Plugin.Close:input_type -> magpie.v1.CloseRequest
+	23, // 57: magpie.v1.Plugin.Health:input_type -> magpie.v1.HealthRequest
+	29, // 58: magpie.v1.Plugin.Host:input_type -> magpie.v1.HostReply
+	31, // 59: magpie.v1.Plugin.Produce:input_type -> magpie.v1.Down
+	30, // 60: magpie.v1.Plugin.Consume:input_type -> magpie.v1.Packet
+	40, // 61: magpie.v1.Plugin.MapSeries:input_type -> magpie.v1.MapRequest
+	42, // 62: magpie.v1.Plugin.Query:input_type -> magpie.v1.QueryRequest
+	46, // 63: magpie.v1.Plugin.CheckQuery:input_type -> magpie.v1.CheckQueryRequest
+	48, // 64: magpie.v1.Plugin.Notify:input_type -> magpie.v1.NotifyRequest
+	50, // 65: magpie.v1.Plugin.Diagnose:input_type -> magpie.v1.DiagnoseRequest
+	52, // 66: magpie.v1.Plugin.Discover:input_type -> magpie.v1.DiscoverRequest
+	55, // 67: magpie.v1.Plugin.SetTargets:input_type -> magpie.v1.SetTargetsRequest
+	5,  // 68: magpie.v1.Plugin.Describe:output_type -> magpie.v1.Description
+	12, // 69: magpie.v1.Plugin.Validate:output_type -> magpie.v1.ValidateResponse
+	14, // 70: magpie.v1.Plugin.Probe:output_type -> magpie.v1.ProbeResponse
+	17, // 71: magpie.v1.Plugin.Open:output_type -> magpie.v1.OpenEvent
+	20, // 72: magpie.v1.Plugin.Reconfigure:output_type -> magpie.v1.ReconfigureResponse
+	22, // 73: magpie.v1.Plugin.Close:output_type -> magpie.v1.CloseResponse
+	24, // 74: magpie.v1.Plugin.Health:output_type -> magpie.v1.HealthReport
+	26, // 75: magpie.v1.Plugin.Host:output_type -> magpie.v1.HostCall
+	30, // 76: magpie.v1.Plugin.Produce:output_type -> magpie.v1.Packet
+	35, // 77: magpie.v1.Plugin.Consume:output_type -> magpie.v1.Up
+	41, // 78: magpie.v1.Plugin.MapSeries:output_type -> magpie.v1.MapResponse
+	43, // 79: magpie.v1.Plugin.Query:output_type -> magpie.v1.QueryResponse
+	47, // 80: magpie.v1.Plugin.CheckQuery:output_type -> magpie.v1.CheckQueryResponse
+	49, // 81: magpie.v1.Plugin.Notify:output_type -> magpie.v1.NotifyResponse
+	51, // 82: magpie.v1.Plugin.Diagnose:output_type -> magpie.v1.DiagnoseEvent
+	53, // 83: magpie.v1.Plugin.Discover:output_type -> magpie.v1.Targets
+	56, // 84: magpie.v1.Plugin.SetTargets:output_type -> magpie.v1.SetTargetsResponse
+	68, // [68:85] is the sub-list for method output_type
+	51, // [51:68] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_magpie_proto_init() }
@@ -4131,7 +4256,7 @@ func file_magpie_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_magpie_proto_rawDesc), len(file_magpie_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   58,
+			NumMessages:   60,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -36,6 +36,7 @@ const (
 	Plugin_Query_FullMethodName       = "/magpie.v1.Plugin/Query"
 	Plugin_CheckQuery_FullMethodName  = "/magpie.v1.Plugin/CheckQuery"
 	Plugin_Notify_FullMethodName      = "/magpie.v1.Plugin/Notify"
+	Plugin_Diagnose_FullMethodName    = "/magpie.v1.Plugin/Diagnose"
 	Plugin_Discover_FullMethodName    = "/magpie.v1.Plugin/Discover"
 	Plugin_SetTargets_FullMethodName  = "/magpie.v1.Plugin/SetTargets"
 )
@@ -74,6 +75,8 @@ type PluginClient interface {
 	Query(ctx context.Context, in *QueryRequest, opts ...grpc.CallOption) (*QueryResponse, error)
 	CheckQuery(ctx context.Context, in *CheckQueryRequest, opts ...grpc.CallOption) (*CheckQueryResponse, error)
 	Notify(ctx context.Context, in *NotifyRequest, opts ...grpc.CallOption) (*NotifyResponse, error)
+	// What is wrong: progress while it works, and the diagnosis in the last event.
+	Diagnose(ctx context.Context, in *DiagnoseRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DiagnoseEvent], error)
 	// Lists of targets, whole at every change, until the call is cancelled.
 	Discover(ctx context.Context, in *DiscoverRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Targets], error)
 	// What the discoveries of a source found, all together.
@@ -246,9 +249,28 @@ func (c *pluginClient) Notify(ctx context.Context, in *NotifyRequest, opts ...gr
 	return out, nil
 }
 
+func (c *pluginClient) Diagnose(ctx context.Context, in *DiagnoseRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DiagnoseEvent], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Plugin_ServiceDesc.Streams[4], Plugin_Diagnose_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[DiagnoseRequest, DiagnoseEvent]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Plugin_DiagnoseClient = grpc.ServerStreamingClient[DiagnoseEvent]
+
 func (c *pluginClient) Discover(ctx context.Context, in *DiscoverRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Targets], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Plugin_ServiceDesc.Streams[4], Plugin_Discover_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Plugin_ServiceDesc.Streams[5], Plugin_Discover_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -309,6 +331,8 @@ type PluginServer interface {
 	Query(context.Context, *QueryRequest) (*QueryResponse, error)
 	CheckQuery(context.Context, *CheckQueryRequest) (*CheckQueryResponse, error)
 	Notify(context.Context, *NotifyRequest) (*NotifyResponse, error)
+	// What is wrong: progress while it works, and the diagnosis in the last event.
+	Diagnose(*DiagnoseRequest, grpc.ServerStreamingServer[DiagnoseEvent]) error
 	// Lists of targets, whole at every change, until the call is cancelled.
 	Discover(*DiscoverRequest, grpc.ServerStreamingServer[Targets]) error
 	// What the discoveries of a source found, all together.
@@ -364,6 +388,9 @@ func (UnimplementedPluginServer) CheckQuery(context.Context, *CheckQueryRequest)
 }
 func (UnimplementedPluginServer) Notify(context.Context, *NotifyRequest) (*NotifyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Notify not implemented")
+}
+func (UnimplementedPluginServer) Diagnose(*DiagnoseRequest, grpc.ServerStreamingServer[DiagnoseEvent]) error {
+	return status.Error(codes.Unimplemented, "method Diagnose not implemented")
 }
 func (UnimplementedPluginServer) Discover(*DiscoverRequest, grpc.ServerStreamingServer[Targets]) error {
 	return status.Error(codes.Unimplemented, "method Discover not implemented")
@@ -604,6 +631,17 @@ func _Plugin_Notify_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Plugin_Diagnose_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(DiagnoseRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(PluginServer).Diagnose(m, &grpc.GenericServerStream[DiagnoseRequest, DiagnoseEvent]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Plugin_DiagnoseServer = grpc.ServerStreamingServer[DiagnoseEvent]
+
 func _Plugin_Discover_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(DiscoverRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -708,6 +746,11 @@ var Plugin_ServiceDesc = grpc.ServiceDesc{
 			Handler:       _Plugin_Consume_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "Diagnose",
+			Handler:       _Plugin_Diagnose_Handler,
+			ServerStreams: true,
 		},
 		{
 			StreamName:    "Discover",

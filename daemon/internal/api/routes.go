@@ -20,6 +20,8 @@ func (s *Server) routes() http.Handler {
 	_, controls := controlconnect.NewControlHandler(&controls{engine: s.engine})
 	mux.Handle("/api/magpie/v1/{method}", named(controls))
 
+	mux.HandleFunc("GET /reports/{id}", s.report)
+
 	p := &prometheusAPI{engine: s.engine, started: s.engine.Status().Started}
 	for path, answer := range map[string]answerFunc{
 		"targets": p.targets, "rules": p.rules, "alerts": p.alerts, "alertmanagers": p.alertmanagers,

@@ -78,6 +78,7 @@ type options struct {
 	test       testFlags
 	fmt        fmtFlags
 	graph      graphFlags
+	diagnose   diagnoseFlags
 }
 
 type list []string
@@ -100,6 +101,7 @@ func commands() []command {
 		{"rollback", "[N]", rollbackHelp, applyFlagsOf, rollback},
 		{"show", "[PATH]", "show the configuration that runs, with every default", nil, show},
 		{"status", "[PATH]", "show how the components, plugins and pipelines of the running daemon are", nil, status},
+		{"diagnose", "[ADDRESS]", diagnoseHelp, diagnoseFlagsOf, diagnose},
 		{"query", "EXPR", "ask the running daemon with PromQL", queryFlagsOf, query},
 		{"plugin", "list | describe NAME", "show the plugins that there are and what they offer", nil, plugin},
 		{"buffer", "inspect | verify | repair [DIR]", bufferHelp, nil, bufferCommand},

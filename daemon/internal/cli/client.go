@@ -53,6 +53,14 @@ func (o *options) daemon() *daemon {
 	return &daemon{&http.Client{Timeout: time.Minute}, defaultAddr, defaultAddr}
 }
 
+func (d *daemon) get(ctx context.Context, path string) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, d.base+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	return d.http.Do(r)
+}
+
 func (d *daemon) control() controlconnect.ControlClient {
 	return controlconnect.NewControlClient(&http.Client{Transport: renamed{d.http.Transport}, Timeout: d.http.Timeout}, d.base, connect.WithProtoJSON())
 }

@@ -96,7 +96,15 @@ func (a *alerting) start() {
 			return a.e.Query(ctx, store, sdk.Query{Expr: expr, Start: at})
 		},
 		Write: a.write, Ready: a.ready, Load: load("rules"), Save: save("rules"),
-		Notify:         func(alerts []rule.Alert) { notifier.Put(outward(alerts, labels)) },
+		Notify: func(alerts []rule.Alert) {
+			out := outward(alerts, labels)
+			for i, x := range alerts {
+				if len(x.Diagnose) > 0 {
+					a.e.diagnoses.because(out[i], x.Diagnose)
+				}
+			}
+			notifier.Put(out)
+		},
 		ExternalLabels: labels, ExternalURL: a.url, Log: log.Named("rules"),
 	})
 }
@@ -128,7 +136,7 @@ func groupOf(g *plan.Group) rule.Group {
 	for _, r := range g.Rules {
 		out.Rules = append(out.Rules, rule.Rule{
 			Alert: r.Alert, Record: r.Record, Expr: r.Expr, For: r.For, KeepFiringFor: r.KeepFiringFor,
-			Labels: r.Labels, Annotations: r.Annotations, Notify: r.Notify,
+			Labels: r.Labels, Annotations: r.Annotations, Notify: r.Notify, Diagnose: r.Diagnose,
 		})
 	}
 	return out
@@ -152,6 +160,7 @@ func (a *alerting) deliver(ctx context.Context, receiver string, n sdk.Notificat
 	if err != nil {
 		return sdk.Receipt{}, err
 	}
+	a.e.diagnoses.attach(ctx, &n)
 	return h.Notify(ctx, h.Number, n)
 }
 

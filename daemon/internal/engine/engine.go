@@ -65,6 +65,7 @@ type Engine struct {
 	ingest     *pipeline.Ingest
 	letters    *pipeline.Letters
 	alerting   *alerting
+	diagnoses  *diagnoses
 	life       context.Context
 	end        context.CancelFunc
 	running    sync.WaitGroup
@@ -219,6 +220,7 @@ func (e *Engine) open(b plan.Buffer) (err error) {
 		Answer:  e.answer,
 		Produce: e.ingest.Serve,
 	})
+	e.diagnoses = &diagnoses{e: e, last: map[string]*asked{}, alerts: map[string][]*asked{}}
 	e.alerting = newAlerting(e)
 	return nil
 }

@@ -126,6 +126,7 @@ type Rule struct {
 	Labels        map[string]string
 	Annotations   map[string]string
 	Notify        []string // addresses; a route of its own, before all others
+	Diagnose      []string // addresses of diagnosers
 	Range         hcl.Range
 }
 

@@ -184,7 +184,7 @@ func (b *builder) rule(y *language.Body, trimmed bool) *Rule {
 		}
 	} else {
 		f := language.Fill[language.AlertBlock](y)
-		r.Alert, r.Expr, r.Labels, r.Notify = cmp.Or(f.Name, f.Label), strings.TrimSpace(f.Expr), f.Labels, f.Notify
+		r.Alert, r.Expr, r.Labels, r.Notify, r.Diagnose = cmp.Or(f.Name, f.Label), strings.TrimSpace(f.Expr), f.Labels, f.Notify, f.Diagnose
 		r.For, r.KeepFiringFor = f.For, f.KeepFiringFor
 		r.Annotations = map[string]string{}
 		for k, v := range f.Annotations {

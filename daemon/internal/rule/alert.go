@@ -218,6 +218,7 @@ func (g *group) outward(rule Rule, a *alert) Alert {
 		},
 		ValidFor: 4 * max(g.Interval, resendDelay),
 		Notify:   rule.Notify,
+		Diagnose: rule.Diagnose,
 	}
 	if a.Status == inactive {
 		out.Status = sdk.Resolved

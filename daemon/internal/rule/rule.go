@@ -80,6 +80,7 @@ type Rule struct {
 	Labels        map[string]string // templates, of an alert
 	Annotations   map[string]string // templates
 	Notify        []string          // handed on in Alert
+	Diagnose      []string          // handed on in Alert
 }
 
 // Sample is one value of one series, to be stored.
@@ -97,6 +98,7 @@ type Alert struct {
 	sdk.Alert
 	ValidFor time.Duration
 	Notify   []string // of the rule: addresses of notifiers of its own
+	Diagnose []string // of the rule: addresses of diagnosers
 }
 
 // Rules is the set of groups that run.

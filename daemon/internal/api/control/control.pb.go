@@ -1484,6 +1484,274 @@ func (x *ReloadResponse) GetText() string {
 	return ""
 }
 
+type DiagnoseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Address       string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"` // diagnoser.etcd.main
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiagnoseRequest) Reset() {
+	*x = DiagnoseRequest{}
+	mi := &file_control_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiagnoseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiagnoseRequest) ProtoMessage() {}
+
+func (x *DiagnoseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiagnoseRequest.ProtoReflect.Descriptor instead.
+func (*DiagnoseRequest) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *DiagnoseRequest) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+type DiagnoseResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Progress      string                 `protobuf:"bytes,1,opt,name=progress,proto3" json:"progress,omitempty"`
+	Id            string                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`               // of the report
+	Diagnosis     []byte                 `protobuf:"bytes,3,opt,name=diagnosis,proto3" json:"diagnosis,omitempty"` // JSON of the SDK's Diagnosis
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiagnoseResponse) Reset() {
+	*x = DiagnoseResponse{}
+	mi := &file_control_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiagnoseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiagnoseResponse) ProtoMessage() {}
+
+func (x *DiagnoseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiagnoseResponse.ProtoReflect.Descriptor instead.
+func (*DiagnoseResponse) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *DiagnoseResponse) GetProgress() string {
+	if x != nil {
+		return x.Progress
+	}
+	return ""
+}
+
+func (x *DiagnoseResponse) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DiagnoseResponse) GetDiagnosis() []byte {
+	if x != nil {
+		return x.Diagnosis
+	}
+	return nil
+}
+
+type ReportsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportsRequest) Reset() {
+	*x = ReportsRequest{}
+	mi := &file_control_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportsRequest) ProtoMessage() {}
+
+func (x *ReportsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportsRequest.ProtoReflect.Descriptor instead.
+func (*ReportsRequest) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{23}
+}
+
+type ReportsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reports       []*Report              `protobuf:"bytes,1,rep,name=reports,proto3" json:"reports,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportsResponse) Reset() {
+	*x = ReportsResponse{}
+	mi := &file_control_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportsResponse) ProtoMessage() {}
+
+func (x *ReportsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportsResponse.ProtoReflect.Descriptor instead.
+func (*ReportsResponse) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ReportsResponse) GetReports() []*Report {
+	if x != nil {
+		return x.Reports
+	}
+	return nil
+}
+
+type Report struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Address       string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	StartedUnixMs int64                  `protobuf:"varint,3,opt,name=started_unix_ms,json=startedUnixMs,proto3" json:"started_unix_ms,omitempty"`
+	Headline      string                 `protobuf:"bytes,4,opt,name=headline,proto3" json:"headline,omitempty"`
+	Worst         string                 `protobuf:"bytes,5,opt,name=worst,proto3" json:"worst,omitempty"` // severity; empty: nothing was found
+	Alert         string                 `protobuf:"bytes,6,opt,name=alert,proto3" json:"alert,omitempty"` // that asked; empty: a person did
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Report) Reset() {
+	*x = Report{}
+	mi := &file_control_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Report) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Report) ProtoMessage() {}
+
+func (x *Report) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Report.ProtoReflect.Descriptor instead.
+func (*Report) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Report) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Report) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Report) GetStartedUnixMs() int64 {
+	if x != nil {
+		return x.StartedUnixMs
+	}
+	return 0
+}
+
+func (x *Report) GetHeadline() string {
+	if x != nil {
+		return x.Headline
+	}
+	return ""
+}
+
+func (x *Report) GetWorst() string {
+	if x != nil {
+		return x.Worst
+	}
+	return ""
+}
+
+func (x *Report) GetAlert() string {
+	if x != nil {
+		return x.Alert
+	}
+	return ""
+}
+
 var File_control_proto protoreflect.FileDescriptor
 
 const file_control_proto_rawDesc = "" +
@@ -1619,14 +1887,32 @@ const file_control_proto_rawDesc = "" +
 	"\rReloadRequest\">\n" +
 	"\x0eReloadResponse\x12\x18\n" +
 	"\aapplied\x18\x01 \x01(\bR\aapplied\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text2\xb8\x04\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"+\n" +
+	"\x0fDiagnoseRequest\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\"\\\n" +
+	"\x10DiagnoseResponse\x12\x1a\n" +
+	"\bprogress\x18\x01 \x01(\tR\bprogress\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x1c\n" +
+	"\tdiagnosis\x18\x03 \x01(\fR\tdiagnosis\"\x10\n" +
+	"\x0eReportsRequest\"F\n" +
+	"\x0fReportsResponse\x123\n" +
+	"\areports\x18\x01 \x03(\v2\x19.magpie.control.v1.ReportR\areports\"\xa2\x01\n" +
+	"\x06Report\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12&\n" +
+	"\x0fstarted_unix_ms\x18\x03 \x01(\x03R\rstartedUnixMs\x12\x1a\n" +
+	"\bheadline\x18\x04 \x01(\tR\bheadline\x12\x14\n" +
+	"\x05worst\x18\x05 \x01(\tR\x05worst\x12\x14\n" +
+	"\x05alert\x18\x06 \x01(\tR\x05alert2\xe6\x05\n" +
 	"\aControl\x12R\n" +
 	"\x06Status\x12 .magpie.control.v1.StatusRequest\x1a!.magpie.control.v1.StatusResponse\"\x03\x90\x02\x01\x12G\n" +
 	"\x04Plan\x12\x1e.magpie.control.v1.PlanRequest\x1a\x1f.magpie.control.v1.PlanResponse\x12L\n" +
 	"\x04Show\x12\x1e.magpie.control.v1.ShowRequest\x1a\x1f.magpie.control.v1.ShowResponse\"\x03\x90\x02\x01\x12J\n" +
 	"\x05Apply\x12\x1f.magpie.control.v1.ApplyRequest\x1a .magpie.control.v1.ApplyResponse\x12P\n" +
 	"\aConfirm\x12!.magpie.control.v1.ConfirmRequest\x1a\".magpie.control.v1.ConfirmResponse\x12U\n" +
-	"\aHistory\x12!.magpie.control.v1.HistoryRequest\x1a\".magpie.control.v1.HistoryResponse\"\x03\x90\x02\x01\x12M\n" +
+	"\aHistory\x12!.magpie.control.v1.HistoryRequest\x1a\".magpie.control.v1.HistoryResponse\"\x03\x90\x02\x01\x12U\n" +
+	"\bDiagnose\x12\".magpie.control.v1.DiagnoseRequest\x1a#.magpie.control.v1.DiagnoseResponse0\x01\x12U\n" +
+	"\aReports\x12!.magpie.control.v1.ReportsRequest\x1a\".magpie.control.v1.ReportsResponse\"\x03\x90\x02\x01\x12M\n" +
 	"\x06Reload\x12 .magpie.control.v1.ReloadRequest\x1a!.magpie.control.v1.ReloadResponseBAZ?github.com/magpie-monitoring/magpie/daemon/internal/api/controlb\x06proto3"
 
 var (
@@ -1641,32 +1927,37 @@ func file_control_proto_rawDescGZIP() []byte {
 	return file_control_proto_rawDescData
 }
 
-var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_control_proto_goTypes = []any{
-	(*StatusRequest)(nil),   // 0: magpie.control.v1.StatusRequest
-	(*StatusResponse)(nil),  // 1: magpie.control.v1.StatusResponse
-	(*Config)(nil),          // 2: magpie.control.v1.Config
-	(*Component)(nil),       // 3: magpie.control.v1.Component
-	(*Process)(nil),         // 4: magpie.control.v1.Process
-	(*Pipeline)(nil),        // 5: magpie.control.v1.Pipeline
-	(*Buffer)(nil),          // 6: magpie.control.v1.Buffer
-	(*File)(nil),            // 7: magpie.control.v1.File
-	(*PlanRequest)(nil),     // 8: magpie.control.v1.PlanRequest
-	(*PlanResponse)(nil),    // 9: magpie.control.v1.PlanResponse
-	(*ApplyRequest)(nil),    // 10: magpie.control.v1.ApplyRequest
-	(*ApplyResponse)(nil),   // 11: magpie.control.v1.ApplyResponse
-	(*ConfirmRequest)(nil),  // 12: magpie.control.v1.ConfirmRequest
-	(*ConfirmResponse)(nil), // 13: magpie.control.v1.ConfirmResponse
-	(*HistoryRequest)(nil),  // 14: magpie.control.v1.HistoryRequest
-	(*HistoryResponse)(nil), // 15: magpie.control.v1.HistoryResponse
-	(*Record)(nil),          // 16: magpie.control.v1.Record
-	(*ShowRequest)(nil),     // 17: magpie.control.v1.ShowRequest
-	(*ShowResponse)(nil),    // 18: magpie.control.v1.ShowResponse
-	(*ReloadRequest)(nil),   // 19: magpie.control.v1.ReloadRequest
-	(*ReloadResponse)(nil),  // 20: magpie.control.v1.ReloadResponse
-	nil,                     // 21: magpie.control.v1.Component.DroppedEntry
-	nil,                     // 22: magpie.control.v1.Component.ErrorsEntry
-	nil,                     // 23: magpie.control.v1.Pipeline.DroppedEntry
+	(*StatusRequest)(nil),    // 0: magpie.control.v1.StatusRequest
+	(*StatusResponse)(nil),   // 1: magpie.control.v1.StatusResponse
+	(*Config)(nil),           // 2: magpie.control.v1.Config
+	(*Component)(nil),        // 3: magpie.control.v1.Component
+	(*Process)(nil),          // 4: magpie.control.v1.Process
+	(*Pipeline)(nil),         // 5: magpie.control.v1.Pipeline
+	(*Buffer)(nil),           // 6: magpie.control.v1.Buffer
+	(*File)(nil),             // 7: magpie.control.v1.File
+	(*PlanRequest)(nil),      // 8: magpie.control.v1.PlanRequest
+	(*PlanResponse)(nil),     // 9: magpie.control.v1.PlanResponse
+	(*ApplyRequest)(nil),     // 10: magpie.control.v1.ApplyRequest
+	(*ApplyResponse)(nil),    // 11: magpie.control.v1.ApplyResponse
+	(*ConfirmRequest)(nil),   // 12: magpie.control.v1.ConfirmRequest
+	(*ConfirmResponse)(nil),  // 13: magpie.control.v1.ConfirmResponse
+	(*HistoryRequest)(nil),   // 14: magpie.control.v1.HistoryRequest
+	(*HistoryResponse)(nil),  // 15: magpie.control.v1.HistoryResponse
+	(*Record)(nil),           // 16: magpie.control.v1.Record
+	(*ShowRequest)(nil),      // 17: magpie.control.v1.ShowRequest
+	(*ShowResponse)(nil),     // 18: magpie.control.v1.ShowResponse
+	(*ReloadRequest)(nil),    // 19: magpie.control.v1.ReloadRequest
+	(*ReloadResponse)(nil),   // 20: magpie.control.v1.ReloadResponse
+	(*DiagnoseRequest)(nil),  // 21: magpie.control.v1.DiagnoseRequest
+	(*DiagnoseResponse)(nil), // 22: magpie.control.v1.DiagnoseResponse
+	(*ReportsRequest)(nil),   // 23: magpie.control.v1.ReportsRequest
+	(*ReportsResponse)(nil),  // 24: magpie.control.v1.ReportsResponse
+	(*Report)(nil),           // 25: magpie.control.v1.Report
+	nil,                      // 26: magpie.control.v1.Component.DroppedEntry
+	nil,                      // 27: magpie.control.v1.Component.ErrorsEntry
+	nil,                      // 28: magpie.control.v1.Pipeline.DroppedEntry
 }
 var file_control_proto_depIdxs = []int32{
 	2,  // 0: magpie.control.v1.StatusResponse.config:type_name -> magpie.control.v1.Config
@@ -1674,32 +1965,37 @@ var file_control_proto_depIdxs = []int32{
 	4,  // 2: magpie.control.v1.StatusResponse.processes:type_name -> magpie.control.v1.Process
 	5,  // 3: magpie.control.v1.StatusResponse.pipelines:type_name -> magpie.control.v1.Pipeline
 	6,  // 4: magpie.control.v1.StatusResponse.buffer:type_name -> magpie.control.v1.Buffer
-	21, // 5: magpie.control.v1.Component.dropped:type_name -> magpie.control.v1.Component.DroppedEntry
-	22, // 6: magpie.control.v1.Component.errors:type_name -> magpie.control.v1.Component.ErrorsEntry
-	23, // 7: magpie.control.v1.Pipeline.dropped:type_name -> magpie.control.v1.Pipeline.DroppedEntry
+	26, // 5: magpie.control.v1.Component.dropped:type_name -> magpie.control.v1.Component.DroppedEntry
+	27, // 6: magpie.control.v1.Component.errors:type_name -> magpie.control.v1.Component.ErrorsEntry
+	28, // 7: magpie.control.v1.Pipeline.dropped:type_name -> magpie.control.v1.Pipeline.DroppedEntry
 	7,  // 8: magpie.control.v1.PlanRequest.files:type_name -> magpie.control.v1.File
 	8,  // 9: magpie.control.v1.ApplyRequest.what:type_name -> magpie.control.v1.PlanRequest
 	9,  // 10: magpie.control.v1.ApplyResponse.plan:type_name -> magpie.control.v1.PlanResponse
 	16, // 11: magpie.control.v1.HistoryResponse.records:type_name -> magpie.control.v1.Record
-	0,  // 12: magpie.control.v1.Control.Status:input_type -> magpie.control.v1.StatusRequest
-	8,  // 13: magpie.control.v1.Control.Plan:input_type -> magpie.control.v1.PlanRequest
-	17, // 14: magpie.control.v1.Control.Show:input_type -> magpie.control.v1.ShowRequest
-	10, // 15: magpie.control.v1.Control.Apply:input_type -> magpie.control.v1.ApplyRequest
-	12, // 16: magpie.control.v1.Control.Confirm:input_type -> magpie.control.v1.ConfirmRequest
-	14, // 17: magpie.control.v1.Control.History:input_type -> magpie.control.v1.HistoryRequest
-	19, // 18: magpie.control.v1.Control.Reload:input_type -> magpie.control.v1.ReloadRequest
-	1,  // 19: magpie.control.v1.Control.Status:output_type -> magpie.control.v1.StatusResponse
-	9,  // 20: magpie.control.v1.Control.Plan:output_type -> magpie.control.v1.PlanResponse
-	18, // 21: magpie.control.v1.Control.Show:output_type -> magpie.control.v1.ShowResponse
-	11, // 22: magpie.control.v1.Control.Apply:output_type -> magpie.control.v1.ApplyResponse
-	13, // 23: magpie.control.v1.Control.Confirm:output_type -> magpie.control.v1.ConfirmResponse
-	15, // 24: magpie.control.v1.Control.History:output_type -> magpie.control.v1.HistoryResponse
-	20, // 25: magpie.control.v1.Control.Reload:output_type -> magpie.control.v1.ReloadResponse
-	19, // [19:26] is the sub-list for method output_type
-	12, // [12:19] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	25, // 12: magpie.control.v1.ReportsResponse.reports:type_name -> magpie.control.v1.Report
+	0,  // 13: magpie.control.v1.Control.Status:input_type -> magpie.control.v1.StatusRequest
+	8,  // 14: magpie.control.v1.Control.Plan:input_type -> magpie.control.v1.PlanRequest
+	17, // 15: magpie.control.v1.Control.Show:input_type -> magpie.control.v1.ShowRequest
+	10, // 16: magpie.control.v1.Control.Apply:input_type -> magpie.control.v1.ApplyRequest
+	12, // 17: magpie.control.v1.Control.Confirm:input_type -> magpie.control.v1.ConfirmRequest
+	14, // 18: magpie.control.v1.Control.History:input_type -> magpie.control.v1.HistoryRequest
+	21, // 19: magpie.control.v1.Control.Diagnose:input_type -> magpie.control.v1.DiagnoseRequest
+	23, // 20: magpie.control.v1.Control.Reports:input_type -> magpie.control.v1.ReportsRequest
+	19, // 21: magpie.control.v1.Control.Reload:input_type -> magpie.control.v1.ReloadRequest
+	1,  // 22: magpie.control.v1.Control.Status:output_type -> magpie.control.v1.StatusResponse
+	9,  // 23: magpie.control.v1.Control.Plan:output_type -> magpie.control.v1.PlanResponse
+	18, // 24: magpie.control.v1.Control.Show:output_type -> magpie.control.v1.ShowResponse
+	11, // 25: magpie.control.v1.Control.Apply:output_type -> magpie.control.v1.ApplyResponse
+	13, // 26: magpie.control.v1.Control.Confirm:output_type -> magpie.control.v1.ConfirmResponse
+	15, // 27: magpie.control.v1.Control.History:output_type -> magpie.control.v1.HistoryResponse
+	22, // 28: magpie.control.v1.Control.Diagnose:output_type -> magpie.control.v1.DiagnoseResponse
+	24, // 29: magpie.control.v1.Control.Reports:output_type -> magpie.control.v1.ReportsResponse
+	20, // 30: magpie.control.v1.Control.Reload:output_type -> magpie.control.v1.ReloadResponse
+	22, // [22:31] is the sub-list for method output_type
+	13, // [13:22] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_control_proto_init() }
@@ -1713,7 +2009,7 @@ func file_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_control_proto_rawDesc), len(file_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -48,6 +48,10 @@ const (
 	ControlConfirmProcedure = "/magpie.control.v1.Control/Confirm"
 	// ControlHistoryProcedure is the fully-qualified name of the Control's History RPC.
 	ControlHistoryProcedure = "/magpie.control.v1.Control/History"
+	// ControlDiagnoseProcedure is the fully-qualified name of the Control's Diagnose RPC.
+	ControlDiagnoseProcedure = "/magpie.control.v1.Control/Diagnose"
+	// ControlReportsProcedure is the fully-qualified name of the Control's Reports RPC.
+	ControlReportsProcedure = "/magpie.control.v1.Control/Reports"
 	// ControlReloadProcedure is the fully-qualified name of the Control's Reload RPC.
 	ControlReloadProcedure = "/magpie.control.v1.Control/Reload"
 )
@@ -66,6 +70,10 @@ type ControlClient interface {
 	Confirm(context.Context, *connect.Request[control.ConfirmRequest]) (*connect.Response[control.ConfirmResponse], error)
 	// What was applied when, and for whom.
 	History(context.Context, *connect.Request[control.HistoryRequest]) (*connect.Response[control.HistoryResponse], error)
+	// Asks a diagnoser: what it does, and in the last message what it found.
+	Diagnose(context.Context, *connect.Request[control.DiagnoseRequest]) (*connect.ServerStreamForClient[control.DiagnoseResponse], error)
+	// The diagnoses that are kept, the newest first; each is read at /reports/<id>, and with .md, .txt or .json.
+	Reports(context.Context, *connect.Request[control.ReportsRequest]) (*connect.Response[control.ReportsResponse], error)
 	// Reads the configuration files again and applies them, as SIGHUP does.
 	Reload(context.Context, *connect.Request[control.ReloadRequest]) (*connect.Response[control.ReloadResponse], error)
 }
@@ -120,6 +128,19 @@ func NewControlClient(httpClient connect.HTTPClient, baseURL string, opts ...con
 			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 			connect.WithClientOptions(opts...),
 		),
+		diagnose: connect.NewClient[control.DiagnoseRequest, control.DiagnoseResponse](
+			httpClient,
+			baseURL+ControlDiagnoseProcedure,
+			connect.WithSchema(controlMethods.ByName("Diagnose")),
+			connect.WithClientOptions(opts...),
+		),
+		reports: connect.NewClient[control.ReportsRequest, control.ReportsResponse](
+			httpClient,
+			baseURL+ControlReportsProcedure,
+			connect.WithSchema(controlMethods.ByName("Reports")),
+			connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+			connect.WithClientOptions(opts...),
+		),
 		reload: connect.NewClient[control.ReloadRequest, control.ReloadResponse](
 			httpClient,
 			baseURL+ControlReloadProcedure,
@@ -131,13 +152,15 @@ func NewControlClient(httpClient connect.HTTPClient, baseURL string, opts ...con
 
 // controlClient implements ControlClient.
 type controlClient struct {
-	status  *connect.Client[control.StatusRequest, control.StatusResponse]
-	plan    *connect.Client[control.PlanRequest, control.PlanResponse]
-	show    *connect.Client[control.ShowRequest, control.ShowResponse]
-	apply   *connect.Client[control.ApplyRequest, control.ApplyResponse]
-	confirm *connect.Client[control.ConfirmRequest, control.ConfirmResponse]
-	history *connect.Client[control.HistoryRequest, control.HistoryResponse]
-	reload  *connect.Client[control.ReloadRequest, control.ReloadResponse]
+	status   *connect.Client[control.StatusRequest, control.StatusResponse]
+	plan     *connect.Client[control.PlanRequest, control.PlanResponse]
+	show     *connect.Client[control.ShowRequest, control.ShowResponse]
+	apply    *connect.Client[control.ApplyRequest, control.ApplyResponse]
+	confirm  *connect.Client[control.ConfirmRequest, control.ConfirmResponse]
+	history  *connect.Client[control.HistoryRequest, control.HistoryResponse]
+	diagnose *connect.Client[control.DiagnoseRequest, control.DiagnoseResponse]
+	reports  *connect.Client[control.ReportsRequest, control.ReportsResponse]
+	reload   *connect.Client[control.ReloadRequest, control.ReloadResponse]
 }
 
 // Status calls magpie.control.v1.Control.Status.
@@ -170,6 +193,16 @@ func (c *controlClient) History(ctx context.Context, req *connect.Request[contro
 	return c.history.CallUnary(ctx, req)
 }
 
+// Diagnose calls magpie.control.v1.Control.Diagnose.
+func (c *controlClient) Diagnose(ctx context.Context, req *connect.Request[control.DiagnoseRequest]) (*connect.ServerStreamForClient[control.DiagnoseResponse], error) {
+	return c.diagnose.CallServerStream(ctx, req)
+}
+
+// Reports calls magpie.control.v1.Control.Reports.
+func (c *controlClient) Reports(ctx context.Context, req *connect.Request[control.ReportsRequest]) (*connect.Response[control.ReportsResponse], error) {
+	return c.reports.CallUnary(ctx, req)
+}
+
 // Reload calls magpie.control.v1.Control.Reload.
 func (c *controlClient) Reload(ctx context.Context, req *connect.Request[control.ReloadRequest]) (*connect.Response[control.ReloadResponse], error) {
 	return c.reload.CallUnary(ctx, req)
@@ -189,6 +222,10 @@ type ControlHandler interface {
 	Confirm(context.Context, *connect.Request[control.ConfirmRequest]) (*connect.Response[control.ConfirmResponse], error)
 	// What was applied when, and for whom.
 	History(context.Context, *connect.Request[control.HistoryRequest]) (*connect.Response[control.HistoryResponse], error)
+	// Asks a diagnoser: what it does, and in the last message what it found.
+	Diagnose(context.Context, *connect.Request[control.DiagnoseRequest], *connect.ServerStream[control.DiagnoseResponse]) error
+	// The diagnoses that are kept, the newest first; each is read at /reports/<id>, and with .md, .txt or .json.
+	Reports(context.Context, *connect.Request[control.ReportsRequest]) (*connect.Response[control.ReportsResponse], error)
 	// Reads the configuration files again and applies them, as SIGHUP does.
 	Reload(context.Context, *connect.Request[control.ReloadRequest]) (*connect.Response[control.ReloadResponse], error)
 }
@@ -239,6 +276,19 @@ func NewControlHandler(svc ControlHandler, opts ...connect.HandlerOption) (strin
 		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
 		connect.WithHandlerOptions(opts...),
 	)
+	controlDiagnoseHandler := connect.NewServerStreamHandler(
+		ControlDiagnoseProcedure,
+		svc.Diagnose,
+		connect.WithSchema(controlMethods.ByName("Diagnose")),
+		connect.WithHandlerOptions(opts...),
+	)
+	controlReportsHandler := connect.NewUnaryHandler(
+		ControlReportsProcedure,
+		svc.Reports,
+		connect.WithSchema(controlMethods.ByName("Reports")),
+		connect.WithIdempotency(connect.IdempotencyNoSideEffects),
+		connect.WithHandlerOptions(opts...),
+	)
 	controlReloadHandler := connect.NewUnaryHandler(
 		ControlReloadProcedure,
 		svc.Reload,
@@ -259,6 +309,10 @@ func NewControlHandler(svc ControlHandler, opts ...connect.HandlerOption) (strin
 			controlConfirmHandler.ServeHTTP(w, r)
 		case ControlHistoryProcedure:
 			controlHistoryHandler.ServeHTTP(w, r)
+		case ControlDiagnoseProcedure:
+			controlDiagnoseHandler.ServeHTTP(w, r)
+		case ControlReportsProcedure:
+			controlReportsHandler.ServeHTTP(w, r)
 		case ControlReloadProcedure:
 			controlReloadHandler.ServeHTTP(w, r)
 		default:
@@ -292,6 +346,14 @@ func (UnimplementedControlHandler) Confirm(context.Context, *connect.Request[con
 
 func (UnimplementedControlHandler) History(context.Context, *connect.Request[control.HistoryRequest]) (*connect.Response[control.HistoryResponse], error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("magpie.control.v1.Control.History is not implemented"))
+}
+
+func (UnimplementedControlHandler) Diagnose(context.Context, *connect.Request[control.DiagnoseRequest], *connect.ServerStream[control.DiagnoseResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("magpie.control.v1.Control.Diagnose is not implemented"))
+}
+
+func (UnimplementedControlHandler) Reports(context.Context, *connect.Request[control.ReportsRequest]) (*connect.Response[control.ReportsResponse], error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("magpie.control.v1.Control.Reports is not implemented"))
 }
 
 func (UnimplementedControlHandler) Reload(context.Context, *connect.Request[control.ReloadRequest]) (*connect.Response[control.ReloadResponse], error) {

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+)
+
+// ---- A diagnoser that finds what it is configured to find.
+
+type doctorConfig struct {
+	Finds string `hcl:"finds,optional" doc:"Title of a critical finding."`
+	Fails string `hcl:"fails,optional" doc:"Why it cannot look at everything."`
+}
+
+type doctor struct{ cfg *doctorConfig }
+
+func openDoctor(_ context.Context, cfg *doctorConfig, _ sdk.Host) (*doctor, error) {
+	return &doctor{cfg}, nil
+}
+
+func (d *doctor) Diagnose(_ context.Context, q sdk.Question, r *sdk.Report) error {
+	r.Progress("looking")
+	r.Checked("the patient", "is there", nil)
+	r.Checked("the pulse", "", errors.New("too quick"))
+	r.Find(sdk.Finding{Severity: sdk.Info, Title: "asked"})
+	if d.cfg.Finds != "" {
+		r.Find(sdk.Finding{
+			Severity: sdk.Critical, Title: d.cfg.Finds, Text: "For a reason.",
+			Evidence: []sdk.Evidence{{Where: "10.0.0.1", What: "temperature", Value: "39.5"}},
+			Next:     []sdk.NextStep{{Text: "Look again", Command: "look --again"}, {Text: "Operate", Command: "cut", Changes: true}},
+		})
+	}
+	if d.cfg.Fails != "" {
+		return errors.New(d.cfg.Fails)
+	}
+	return nil
+}
+
+func TestADiagnosisIsAskedForByPeopleAndByAlerts(t *testing.T) {
+	t.Parallel()
+	plugins := t.TempDir()
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(plugins, "doctor"), append(self, "doctor"...), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	box := newMailbox(t)
+	ours := filepath.Join(filepath.Dir(magpieBinary(t)), "plugins")
+	m := start(t, fmt.Sprintf(`
+source "prometheus" "gone" { targets = ["127.0.0.1:1"] }
+store "tsdb" "main" {}
+diagnoser "doctor" "a" { finds = "a <fever>" }
+diagnoser "doctor" "b" { fails = "no light" }
+notifier "webhook" "box" { url = %q }
+route {
+  notify     = [notifier.webhook.box]
+  group_wait = "100ms"
+}
+alert "Gone" {
+  expr     = "up == 0"
+  diagnose = [diagnoser.doctor.a, diagnoser.doctor.b]
+}
+`, box.URL), "-plugin-dir", ours, "-plugin-dir", plugins)
+
+	var note *webhookMessage
+	m.eventually("the webhook is told of the alert", func() bool {
+		note = box.find("firing", "Gone", "127.0.0.1:1")
+		return note != nil
+	})
+	if len(note.Diagnoses) != 2 {
+		t.Fatalf("the notification has %d diagnoses, and two were asked for", len(note.Diagnoses))
+	}
+	a, b := note.Diagnoses[0], note.Diagnoses[1]
+	if a.Address != "diagnoser.doctor.a" || a.Headline != "1 critical, 1 info" || a.Worst != "critical" || len(a.Findings) != 2 || a.Findings[0] != "critical: a <fever>" {
+		t.Errorf("%+v", a)
+	}
+	if b.Headline != "1 info; not complete: no light" {
+		t.Errorf("%+v", b)
+	}
+	for form, want := range map[string]string{"": "a &lt;fever&gt;</h2>", ".md": "## critical: a &lt;fever>", ".txt": "CRITICAL  a <fever>", ".json": `"title":"a \u003cfever\u003e"`} {
+		_, path, _ := strings.Cut(a.URL, "/reports/") // the port of the address is not known before the daemon listens
+		r, err := http.Get(m.url + "/reports/" + path + form)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(r.Body)
+		r.Body.Close()
+		if r.StatusCode != http.StatusOK || !strings.Contains(string(text), want) || !strings.Contains(string(text), "Gone") {
+			t.Errorf("%s%s: %s does not say %s\n%s", a.URL, form, r.Status, want, text)
+		}
+	}
+
+	out, said, code := m.cli("diagnose", "doctor.a")
+	for _, want := range []string{"diagnoser.doctor.a: 1 critical, 1 info", "10.0.0.1  temperature  39.5", "2. Operate (this changes something)", "$ cut", "not known: too quick"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("exit %d: it does not say %s\n%s%s", code, want, out, said)
+		}
+	}
+	if code != 0 || !strings.Contains(said, "looking\n") || strings.Contains(out, "\x1b") {
+		t.Errorf("exit %d\n%s", code, said)
+	}
+	if out, _, code := m.cli("diagnose", "-json", "doctor.b"); code != 1 || !json.Valid([]byte(out)) || !strings.Contains(out, "no light") {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+	out, _, _ = m.cli("diagnose")
+	if n := strings.Count(out, "\n"); n != 5 || !strings.Contains(out, "alert Gone") || !strings.Contains(out, "a person") {
+		t.Errorf("four reports are kept:\n%s", out)
+	}
+	id := strings.Fields(strings.Split(out, "\n")[1])
+	if out, _, code := m.cli("diagnose", "-format", "markdown", "-report", id[len(id)-1]); code != 1 || !strings.HasPrefix(out, "# diagnoser.doctor.b: 1 info; not complete: no light\n") {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+	for args, want := range map[string]string{"doctor.c": "diagnoser.doctor.c is not running", "-report=x": "no such report", "-format=pdf a": "text, markdown or html"} {
+		if _, said, code := m.cli(append([]string{"diagnose"}, strings.Fields(args)...)...); code != 1 || !strings.Contains(said, want) {
+			t.Errorf("%s: exit %d, %s", args, code, said)
+		}
+	}
+}
