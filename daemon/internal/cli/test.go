@@ -49,7 +49,7 @@ func test(ctx context.Context, o *options, _ []string) int {
 	}
 	defer os.RemoveAll(catalogue.Run)
 	if ext := filepath.Ext(o.config); ext == ".yml" || ext == ".yaml" {
-		if cases, err = readTestFile(o.config); err != nil {
+		if cases, err = readTestFile(ctx, catalogue, o.config); err != nil {
 			return o.fail(err)
 		}
 	} else {
@@ -64,7 +64,7 @@ func test(ctx context.Context, o *options, _ []string) int {
 		if o.report(built); built.Diags.HasErrors() {
 			return exitErrors
 		}
-		if cases, err = casesOf(built); err != nil {
+		if cases, err = casesOf(ctx, catalogue, built); err != nil {
 			return o.fail(err)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/magpie-monitoring/magpie/daemon/internal/engine"
 	"github.com/magpie-monitoring/magpie/daemon/internal/rule"
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/client"
 	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
@@ -75,7 +76,7 @@ func labelsOf(m map[string]string) (ls sdk.Labels) {
 }
 
 // casesOf are the tests of a configuration.
-func casesOf(b *engine.Built) (cases []*ruleCase, err error) {
+func casesOf(ctx context.Context, catalogue *client.Catalogue, b *engine.Built) (cases []*ruleCase, err error) {
 	for _, t := range b.Desired.Tests {
 		for _, pattern := range t.Files {
 			if !filepath.IsAbs(pattern) {
@@ -89,7 +90,7 @@ func casesOf(b *engine.Built) (cases []*ruleCase, err error) {
 				return nil, err
 			}
 			for _, path := range paths {
-				more, err := readTestFile(path)
+				more, err := readTestFile(ctx, catalogue, path)
 				if err != nil {
 					return nil, err
 				}
@@ -302,4 +303,6 @@ func (c *ruleCase) ask(ctx context.Context, d *testData, e exprCheck) []failure 
 	return []failure{{e.place, fmt.Sprintf("%s at %s:\n%s", e.expr, e.at, difference(e.want, got))}}
 }
 
-func sampleLine(ls sdk.Labels, v float64) string { return fmt.Sprintf("%s %v", ls, v) }
+func sampleLine(ls sdk.Labels, v float64) string {
+	return fmt.Sprintf("%s %v", ls, v+0) // -0 is 0
+}

@@ -2,8 +2,9 @@ package cli
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,10 +12,12 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/rulefmt"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/magpie-monitoring/magpie/daemon/internal/engine"
 	"github.com/magpie-monitoring/magpie/daemon/internal/rule"
+	"github.com/magpie-monitoring/magpie/sdk/client"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 // maxTestFile bounds a test file: a mistaken path must not fill the memory.
@@ -86,7 +89,7 @@ func (p *placed[T]) UnmarshalYAML(n *yaml.Node) error {
 }
 
 // readTestFile reads a test file of promtool and the files of rules that it names.
-func readTestFile(path string) ([]*ruleCase, error) {
+func readTestFile(ctx context.Context, catalogue *client.Catalogue, path string) ([]*ruleCase, error) {
 	info, err := os.Stat(path)
 	if err == nil && info.Size() > maxTestFile {
 		err = fmt.Errorf("%s has %d bytes, and a test file has at most %d", path, info.Size(), maxTestFile)
@@ -107,12 +110,17 @@ func readTestFile(path string) ([]*ruleCase, error) {
 	if f.Fuzzy {
 		return nil, fmt.Errorf("%s: fuzzy_compare is not supported: say what the value is", path)
 	}
+	groups, err := f.readRules(ctx, catalogue, filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
 	var cases []*ruleCase
 	for i, t := range f.Tests {
 		c, err := f.caseOf(path, i, t)
 		if err != nil {
 			return nil, err
 		}
+		c.groups = groups
 		cases = append(cases, c)
 	}
 	return cases, nil
@@ -161,9 +169,7 @@ func (f *testFile) caseOf(path string, i int, t placed[fileTest]) (*ruleCase, er
 		slices.Sort(check.want)
 		c.exprs = append(c.exprs, check)
 	}
-	var err error
-	c.groups, err = f.groups(filepath.Dir(path), c.every)
-	return c, err
+	return c, nil
 }
 
 // check compares the alerts of a name that fire: exactly these, with exactly these labels and annotations.
@@ -185,33 +191,53 @@ func (a *fileAlert) check(place string, active []rule.ActiveAlert) []failure {
 	return []failure{{place, fmt.Sprintf("at %s these alerts are firing:\n%s", time.Duration(a.At), difference(want, got))}}
 }
 
-// groups reads the rules: in the order of the file, but for groups that are to come in another.
-func (f *testFile) groups(dir string, interval time.Duration) (groups []rule.Group, err error) {
+// readRules reads the rules by the reader of rules blocks, as a configuration that names the files. A file with mistakes is an error that
+// says them with their places.
+func (f *testFile) readRules(ctx context.Context, catalogue *client.Catalogue, dir string) ([]rule.Group, error) {
+	sources := []language.Source{{}}
+	patterns := []string{}
 	for _, pattern := range f.RuleFiles {
+		patterns = append(patterns, strings.NewReplacer("${", "$${", "%{", "%%{").Replace(pattern))
 		if !filepath.IsAbs(pattern) {
 			pattern = filepath.Join(dir, pattern)
 		}
 		paths, err := filepath.Glob(pattern)
+		if err == nil && len(paths) == 0 {
+			err = fmt.Errorf("no file matches %s in rule_files", pattern)
+		}
 		if err != nil {
 			return nil, err
 		}
-		if len(paths) == 0 {
-			return nil, fmt.Errorf("no file matches %s in rule_files", pattern)
-		}
 		for _, path := range paths {
-			all, errs := rulefmt.ParseFile(path, false, model.UTF8Validation, testPromQL, nil)
-			if len(errs) > 0 {
-				var lines []string
-				for _, err := range errs {
-					lines = append(lines, err.Error())
-				}
-				return nil, fmt.Errorf("the rules are invalid:\n%s", strings.Join(lines, "\n"))
+			if !language.IsRuleFile(path) {
+				return nil, fmt.Errorf("the name of a rule file ends in .yml, .yaml or .rules, and that of %s does not", path)
 			}
-			for _, g := range all.Groups {
-				groups = append(groups, fileGroup(path, g, interval))
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return nil, err
 			}
+			sources = append(sources, language.Source{Name: path, Bytes: b})
 		}
 	}
+	config, err := json.Marshal(map[string]any{"store": map[string]any{"tsdb": map[string]any{"test": struct{}{}}}, "rules": map[string]any{"files": map[string]any{"files": patterns}}})
+	if err != nil {
+		return nil, err
+	}
+	sources[0] = language.Source{Name: filepath.Join(dir, "rule_files.json"), Bytes: config}
+	built, err := engine.Build(ctx, catalogue, sources, nil, true)
+	if err != nil {
+		return nil, err
+	}
+	if built.Diags.HasErrors() {
+		var b strings.Builder
+		language.WriteDiagnostics(&b, built.Config, built.Diags, false)
+		return nil, fmt.Errorf("the rules are invalid:\n%s", strings.TrimSpace(b.String()))
+	}
+	return f.ordered(built.Groups()), nil
+}
+
+// ordered are the groups in the order of the files, but for those that are to come in another.
+func (f *testFile) ordered(groups []rule.Group) []rule.Group {
 	order := func(g rule.Group) int {
 		if i := slices.Index(f.Order, g.Name); i >= 0 {
 			return i
@@ -219,21 +245,5 @@ func (f *testFile) groups(dir string, interval time.Duration) (groups []rule.Gro
 		return len(f.Order)
 	}
 	slices.SortStableFunc(groups, func(a, b rule.Group) int { return order(a) - order(b) })
-	return groups, nil
-}
-
-func fileGroup(path string, g rulefmt.RuleGroup, interval time.Duration) rule.Group {
-	out := rule.Group{Name: g.Name, File: path, Interval: interval}
-	for _, r := range g.Rules {
-		labels := maps.Clone(g.Labels)
-		if labels == nil {
-			labels = map[string]string{}
-		}
-		maps.Copy(labels, r.Labels)
-		out.Rules = append(out.Rules, rule.Rule{
-			Alert: r.Alert, Record: r.Record, Expr: r.Expr, For: time.Duration(r.For), KeepFiringFor: time.Duration(r.KeepFiringFor),
-			Labels: labels, Annotations: r.Annotations,
-		})
-	}
-	return out
+	return groups
 }
