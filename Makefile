@@ -29,6 +29,8 @@ deps:
 	command -v prometheus-node-exporter >/dev/null || missing="$$missing prometheus-node-exporter"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v strace >/dev/null || missing="$$missing strace"; \
+	/usr/bin/python3 -c "import grpc, google.protobuf, venv, ensurepip, setuptools, wheel" 2>/dev/null || \
+		missing="$$missing python3 python3-venv python3-grpcio python3-protobuf python3-setuptools python3-wheel"; \
 	if [ -n "$$missing" ]; then echo "installing$$missing"; \
 	$(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 
@@ -58,6 +60,7 @@ soak: build
 # Generated code and the plugins' manuals.
 gen:
 	$(GO) run $(FLAGS) ./daemon/internal/gen sdk/wire magpie.proto protoc-gen-go protoc-gen-go-grpc
+	$(GO) run $(FLAGS) ./daemon/internal/gen -python sdk/wire magpie.proto sdk/python/magpie/_descriptor.py
 	$(GO) run $(FLAGS) ./daemon/internal/gen daemon/internal/api/control control.proto protoc-gen-go protoc-gen-connect-go
 	$(GO) run $(FLAGS) ./daemon/internal/gen -readme $(PLUGINS)
 

@@ -1,9 +1,10 @@
 // Command gen writes what is generated and committed: the code of a .proto file beside it, with the generators pinned in
 // go.mod as tools, so that nobody needs protoc; and the manuals of plugins, from their comments and what they say of
-// themselves. `make gen` runs it for all.
+// themselves. For Python it writes a module with the descriptor of a .proto file. `make gen` runs it for all.
 //
 //	go run ./daemon/internal/gen DIR FILE.proto GENERATOR…
 //	go run ./daemon/internal/gen -readme PLUGIN…
+//	go run ./daemon/internal/gen -python DIR FILE.proto MODULE.py
 package main
 
 import (
@@ -27,10 +28,12 @@ func main() {
 	switch {
 	case len(args) > 1 && args[0] == "-readme":
 		err = readmes(args[1:])
+	case len(args) == 4 && args[0] == "-python":
+		err = pythonDescriptor(args[1], args[2], args[3])
 	case len(args) > 2:
 		err = generate(args[0], args[1], args[2:])
 	default:
-		fmt.Fprintln(os.Stderr, "usage: gen DIR FILE.proto GENERATOR…\n       gen -readme PLUGIN…")
+		fmt.Fprintln(os.Stderr, "usage: gen DIR FILE.proto GENERATOR…\n       gen -readme PLUGIN…\n       gen -python DIR FILE.proto MODULE.py")
 		os.Exit(2)
 	}
 	if err != nil {
@@ -39,18 +42,23 @@ func main() {
 	}
 }
 
-func generate(dir, file string, generators []string) error {
+// compile reads a .proto file, with its comments or without.
+func compile(dir, file string, comments protocompile.SourceInfoMode) (files []*descriptorpb.FileDescriptorProto, err error) {
 	compiler := protocompile.Compiler{
 		Resolver:       protocompile.WithStandardImports(&protocompile.SourceResolver{ImportPaths: []string{dir}}),
-		SourceInfoMode: protocompile.SourceInfoStandard,
+		SourceInfoMode: comments,
 	}
 	compiled, err := compiler.Compile(context.Background(), file)
-	if err != nil {
-		return err
-	}
-	var files []*descriptorpb.FileDescriptorProto
 	for _, f := range compiled {
 		files = append(files, protoutil.ProtoFromFileDescriptor(f))
+	}
+	return files, err
+}
+
+func generate(dir, file string, generators []string) error {
+	files, err := compile(dir, file, protocompile.SourceInfoStandard)
+	if err != nil {
+		return err
 	}
 	for _, g := range generators {
 		request, err := proto.Marshal(&pluginpb.CodeGeneratorRequest{
