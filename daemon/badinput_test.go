@@ -86,9 +86,10 @@ func tell(t *testing.T, a *txtar.Archive, args ...string) (stdout, stderr string
 			}
 		}
 	}
+	binary := magpieBinary(t) // built before the clock runs
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, magpieBinary(t), args...)
+	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+t.TempDir(), "SITE=fra1", "PORT=8", "TOKEN=env-canary")
 	var out, errors bytes.Buffer

@@ -22,6 +22,8 @@ type Type struct {
 	Late      bool   `json:"late,omitempty"`       // a sink that takes samples older than the newest it has
 	Live      bool   `json:"live,omitempty"`       // takes a changed configuration in place
 	Validates bool   `json:"validates,omitempty"`  // its Config has checks of its own
+	Probes    bool   `json:"probes,omitempty"`     // it is a Prober
+	Example   string `json:"example,omitempty"`    // blocks of the type, as people would write them
 
 	Derives    bool `json:"derives,omitempty"`    // a processor of samples
 	Histograms bool `json:"histograms,omitempty"` // a sink or processor that takes native histograms
@@ -46,6 +48,10 @@ func Named(name string) Option { return func(t *Type) { t.Name = name } }
 
 // Doc describes a type in a sentence or two, for its page in the manual.
 func Doc(text string) Option { return func(t *Type) { t.Doc = text } }
+
+// Example are blocks of the type as people would write them, for its page in the manual; other blocks among them are left out
+// there. Embed the plugin's example.hcl.
+func Example(text string) Option { return func(t *Type) { t.Example = text } }
 
 // Job is the default of the label job, the name that the ecosystem's rules expect ("node", "etcd").
 func Job(name string) Option { return func(t *Type) { t.Job = name } }
@@ -140,6 +146,9 @@ func capability[C, T any](kind Kind, open Open[C, T], opts []Option) Capability 
 	_, t.HTTP = any(zero).(http.Handler)
 	_, t.Live = any(zero).(Reconfigurer[C])
 	_, t.Validates = any((*C)(nil)).(Validator)
+	_, byConfig := any((*C)(nil)).(Prober)
+	_, byComponent := any(zero).(Prober)
+	t.Probes = byConfig || byComponent
 	schema, err := SchemaOf(reflect.TypeFor[C]())
 	t.Config = schema
 	c := Capability{
@@ -203,6 +212,32 @@ func (c Capability) Open(ctx context.Context, data []byte, host Host) (*Componen
 	return component, nil
 }
 
+// Probe asks the configuration whether it fits the outside world; if that is no Prober, it asks a component that is opened for
+// the occasion. found is told what is worth knowing where nothing is wrong.
+func (c Capability) Probe(ctx context.Context, data []byte, host Host, found func(string)) error {
+	cfg, err := c.valid(data)
+	if err != nil {
+		return err
+	}
+	ctx = WithProgress(ctx, found)
+	if p, ok := cfg.(Prober); ok {
+		return locate(cfg, Recover("Probe", func() error { return p.Probe(ctx) }))
+	}
+	open, err := c.Open(ctx, data, host)
+	if err != nil {
+		return err
+	}
+	if p, ok := open.Impl.(Prober); ok {
+		err = open.Locate(Recover("Probe", func() error { return p.Probe(ctx) }))
+	}
+	if cl, ok := open.Impl.(Closer); ok {
+		if closed := Recover("Close", func() error { return cl.Close(ctx) }); err == nil {
+			err = closed
+		}
+	}
+	return err
+}
+
 // Reconfigure hands a changed configuration to a component that can take it in place.
 func (c *Component) Reconfigure(ctx context.Context, data []byte) error {
 	if c.cap.reconf == nil {
@@ -221,9 +256,6 @@ func (c *Component) Reconfigure(ctx context.Context, data []byte) error {
 
 // Locate gives an error that blames a field of the component's Config the path of its attribute.
 func (c *Component) Locate(err error) error {
-	if err == nil {
-		return nil
-	}
 	return locate(c.Config, err)
 }
 
@@ -243,6 +275,9 @@ func (c Capability) valid(data []byte) (any, error) {
 // locate turns the field pointer of At into a path.
 func locate(cfg any, err error) error {
 	p := AsProblem(err)
+	if p == nil {
+		return nil
+	}
 	if p.field != nil {
 		p.Path, p.field = pathOf(cfg, p.field), nil
 	}

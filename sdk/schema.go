@@ -75,6 +75,7 @@ type Block struct {
 	Labels   []string `json:"labels,omitempty"`   // names of its labels
 	Body     Schema   `json:"body"`
 	Doc      string   `json:"doc"`
+	Was      string   `json:"was,omitempty"`
 }
 
 // Reserved are the core attributes, which a Config may not declare.
@@ -133,7 +134,7 @@ func schemaOf(t reflect.Type, around []reflect.Type) (s Schema, labels []string,
 		case "label":
 			labels = append(labels, f.hcl)
 		case "block":
-			b := Block{Name: f.hcl, Doc: doc, Required: f.Type.Kind() == reflect.Struct}
+			b := Block{Name: f.hcl, Doc: doc, Was: f.Tag.Get("was"), Required: f.Type.Kind() == reflect.Struct}
 			elem := f.Type
 			switch elem.Kind() {
 			case reflect.Slice:
@@ -172,7 +173,31 @@ func schemaOf(t reflect.Type, around []reflect.Type) (s Schema, labels []string,
 			return s, nil, wrong("unknown option %q in its hcl tag", f.option)
 		}
 	}
+	for f := range fieldsOf(t) {
+		switch was := f.Tag.Get("was"); {
+		case was == "":
+		case f.option == "label":
+			return s, nil, fmt.Errorf("%s.%s: a label has no name in a file: was is for attributes and blocks", t, f.Name)
+		case !validName.MatchString(was) || slices.Contains(Reserved, was) || slices.Contains(s.names(), was) || wasTwice(s, was):
+			return s, nil, fmt.Errorf("%s.%s: was is %q, and takes a name that nothing else in the block has or had", t, f.Name, was)
+		}
+	}
 	return s, labels, nil
+}
+
+func wasTwice(s Schema, was string) bool {
+	n := 0
+	for _, a := range s.Attributes {
+		if a.Was == was {
+			n++
+		}
+	}
+	for _, b := range s.Blocks {
+		if b.Was == was {
+			n++
+		}
+	}
+	return n > 1
 }
 
 type field struct {

@@ -211,7 +211,12 @@ type Validator interface {
 	Validate(d *Diags)
 }
 
-// Prober checks a component's configuration against the outside world, for `magpie check -online`.
+// Prober checks a configuration against the outside world, for `magpie check -online`: does the target answer, does it accept
+// who we are, can the port be bound, can the directory be written? It changes nothing there, and is done in some seconds.
+//
+// A Config that implements it is asked as it is, and no component is opened: that is for what takes a port or a lock when it
+// opens. Otherwise a component is opened, asked and closed. What is worth knowing though nothing is wrong is said with
+// Progress: until when a certificate is valid.
 type Prober interface {
 	Probe(ctx context.Context) error
 }

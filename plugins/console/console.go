@@ -29,6 +29,7 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"net/http"
 
 	"github.com/magpie-monitoring/magpie/sdk"
@@ -37,7 +38,10 @@ import (
 // Config is the block service "console". There is nothing to choose.
 type Config struct{}
 
-var capability = sdk.Service(open, sdk.Mount("/"),
+//go:embed example.hcl
+var exampleHCL string
+
+var capability = sdk.Service(open, sdk.Mount("/"), sdk.Example(exampleHCL),
 	sdk.Doc("A web page that shows this machine, the sources, alerts and plugin processes, and draws PromQL expressions."))
 
 type console struct{ *assets }

@@ -1,10 +1,15 @@
 package main
 
 import (
+	_ "embed"
+
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/serve"
 )
 
+//go:embed example.hcl
+var exampleHCL string
+
 func main() {
-	serve.Main("etcd", "0.1.0", sdk.Source(open, sdk.Job("etcd"), sdk.Doc("Watches every member of an etcd cluster: its metrics page, its status and its health.")))
+	serve.Main("etcd", "0.1.0", sdk.Source(open, sdk.Job("etcd"), sdk.Example(exampleHCL), sdk.Doc("Watches every member of an etcd cluster: its metrics page, its status and its health.")))
 }

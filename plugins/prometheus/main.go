@@ -1,11 +1,15 @@
 package main
 
 import (
+	_ "embed"
 	"runtime/debug"
 
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/serve"
 )
+
+//go:embed example.hcl
+var exampleHCL string
 
 const version = "0.1.0"
 
@@ -15,9 +19,9 @@ func main() {
 }
 
 func scraper() sdk.Capability {
-	return sdk.StreamSource(open, sdk.OwnLabels(), sdk.Doc("Scrapes what has a /metrics page, as Prometheus does."))
+	return sdk.StreamSource(open, sdk.OwnLabels(), sdk.Example(exampleHCL), sdk.Doc("Scrapes what has a /metrics page, as Prometheus does."))
 }
 
 func fileDiscovery() sdk.Capability {
-	return sdk.Discovery(openFiles, sdk.Named("file"), sdk.Doc("Reads lists of targets from files, in the format of Prometheus' file_sd, and again when they change."))
+	return sdk.Discovery(openFiles, sdk.Named("file"), sdk.Example(exampleHCL), sdk.Doc("Reads lists of targets from files, in the format of Prometheus' file_sd, and again when they change."))
 }

@@ -1,11 +1,15 @@
 package main
 
 import (
+	_ "embed"
 	"runtime/debug"
 
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/serve"
 )
+
+//go:embed example.hcl
+var exampleHCL string
 
 func main() {
 	debug.SetGCPercent(50) // most of the heap stays
@@ -13,5 +17,5 @@ func main() {
 }
 
 func capability() sdk.Capability {
-	return sdk.StreamSource(open, sdk.Doc("Receives what applications send to StatsD, and makes Prometheus' counters, gauges, summaries and histograms of it."))
+	return sdk.StreamSource(open, sdk.Example(exampleHCL), sdk.Doc("Receives what applications send to StatsD, and makes Prometheus' counters, gauges, summaries and histograms of it."))
 }

@@ -128,7 +128,7 @@ func (c *Catalogue) ask(ctx context.Context, path string) (d Description, err er
 
 // cached is the file under a binary's hash; the SDK's version of the format is part of the name.
 func (c *Catalogue) cached(p *Plugin) string {
-	return filepath.Join(c.Cache, "describe-2-"+p.SHA256+".json")
+	return filepath.Join(c.Cache, "describe-3-"+p.SHA256+".json")
 }
 
 func (c *Catalogue) load(p *Plugin) bool {

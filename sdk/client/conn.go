@@ -88,15 +88,15 @@ func (c *Conn) Validate(ctx context.Context, cfg Config) ([]sdk.Diag, error) {
 	return diags, m.Problem.Err()
 }
 
-// Probe checks a configuration against the outside world.
-func (c *Conn) Probe(ctx context.Context, cfg Config) error {
+// Probe checks a configuration against the outside world. found is what is worth knowing where nothing is wrong.
+func (c *Conn) Probe(ctx context.Context, cfg Config) (found []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, openSilence)
 	defer cancel()
 	m, err := c.rpc.Probe(ctx, cfg.request())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return m.Problem.Err()
+	return m.Found, m.Problem.Err()
 }
 
 // Opening is what a component is opened with.

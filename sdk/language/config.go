@@ -24,6 +24,7 @@
 //	references.go what from, to, notify and their like name
 //	value.go      one attribute: type, unit, secrets
 //	check.go      one attribute: url, hostport, regexp, oneof, min, max
+//	manual.go     what the manual says of all these blocks
 //	render.go     a value as HCL, its secrets hidden
 //	intext.go     a place inside a text: where it stands in the file
 //	secrets.go    what no diagnostic shows

@@ -163,13 +163,18 @@ var referenceKinds = map[string][]string{
 	"from": {"source"}, "through": {"processor"}, "to": {"store", "sink"}, "notify": {"notifier"}, "discover": {"discovery"}, "store": {"store"}, "diagnose": {"diagnoser"},
 }
 
-// Core are the schemas of the language's own blocks, by name; "source", "sink" (of stores too) and "component" are what sources,
-// sinks and other components take beside what their plugin says.
-var Core = func() map[string]*sdk.Schema {
+var coreSchema = func() sdk.Schema {
 	all, err := sdk.SchemaOf(reflect.TypeFor[coreBlocks]())
 	if err != nil {
 		panic(err) // a mistake in the tags above
 	}
+	return all
+}()
+
+// Core are the schemas of the language's own blocks, by name; "source", "sink" (of stores too) and "component" are what sources,
+// sinks and other components take beside what their plugin says.
+var Core = func() map[string]*sdk.Schema {
+	all := coreSchema
 	m := map[string]*sdk.Schema{}
 	for i := range all.Blocks {
 		s := &all.Blocks[i].Body
@@ -194,6 +199,28 @@ var Core = func() map[string]*sdk.Schema {
 	route.Blocks[0].Body = *route // shares Blocks: routes nest
 	return m
 }()
+
+// CoreOf is what a block of a plugin's type takes beside what the plugin says.
+func CoreOf(t sdk.Type) *sdk.Schema {
+	switch t.Kind {
+	case sdk.KindSource:
+		core := *Core["source"]
+		if !t.Discovers {
+			core.Attributes = slices.DeleteFunc(slices.Clone(core.Attributes), func(a sdk.Attribute) bool { return a.Name == "discover" })
+		}
+		return &core
+	case sdk.KindSink, sdk.KindStore:
+		return Core["sink"]
+	}
+	return Core["component"]
+}
+
+// Whole is the schema of a block of a plugin's type: core attributes and the plugin's in one, so that what is misspelt finds its
+// like in both.
+func Whole(t sdk.Type) *sdk.Schema {
+	core := CoreOf(t)
+	return &sdk.Schema{Attributes: slices.Concat(core.Attributes, t.Config.Attributes), Blocks: slices.Concat(core.Blocks, t.Config.Blocks)}
+}
 
 // IsKind reports whether blocks of a type are components.
 func IsKind(block string) bool {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
@@ -43,19 +42,11 @@ func Example(t testing.TB, file, name string, all ...sdk.Capability) {
 func HCL(c sdk.Capability, text string) (Config, error) {
 	parsed, diags := language.Parse([]language.Source{{Name: "test.hcl", Bytes: []byte(text)}})
 	d := language.NewDecoder(language.NewScope(parsed, language.Env{Getenv: os.LookupEnv, ReadFile: os.ReadFile}))
-	core := language.Core["component"]
-	switch c.Type.Kind {
-	case sdk.KindSource:
-		core = language.Core["source"]
-	case sdk.KindSink, sdk.KindStore:
-		core = language.Core["sink"]
-	}
-	whole := &sdk.Schema{Attributes: slices.Concat(core.Attributes, c.Type.Config.Attributes), Blocks: slices.Concat(core.Blocks, c.Type.Config.Blocks)}
 	d.Declare()
 	var found *language.Body
 	for _, block := range d.Expanded() {
 		if block.Type == string(c.Type.Kind) && (c.Type.Name == "" || block.Labels[0] == c.Type.Name) {
-			found = d.Block(block, whole, nil)
+			found = d.Block(block, language.Whole(c.Type), nil)
 			break
 		}
 	}
@@ -67,5 +58,5 @@ func HCL(c sdk.Capability, text string) (Config, error) {
 	if found == nil {
 		return nil, fmt.Errorf("there is no block %s %q", c.Type.Kind, c.Type.Name)
 	}
-	return found.Values(core), nil
+	return found.Values(language.CoreOf(c.Type)), nil
 }

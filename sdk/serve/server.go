@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -100,23 +101,22 @@ func (s *Server) Validate(_ context.Context, r *wire.ConfigRequest) (*wire.Valid
 	return out, nil
 }
 
-// Probe opens a component for the duration of its Probe.
+// Probe checks a configuration against the outside world.
 func (s *Server) Probe(ctx context.Context, r *wire.ConfigRequest) (*wire.ProbeResponse, error) {
 	c, err := s.capability(r.Kind, r.Type)
 	if err != nil {
 		return &wire.ProbeResponse{Problem: wire.ToProblem(err)}, nil
 	}
-	open, err := c.Open(ctx, r.Config, &host{server: s, address: r.Address})
-	if err != nil {
-		return &wire.ProbeResponse{Problem: wire.ToProblem(err)}, nil
-	}
-	if p, ok := open.Impl.(sdk.Prober); ok {
-		err = open.Locate(sdk.Recover("Probe", func() error { return p.Probe(ctx) }))
-	}
-	if cl, ok := open.Impl.(sdk.Closer); ok {
-		err = errors.Join(err, sdk.Recover("Close", func() error { return cl.Close(ctx) }))
-	}
-	return &wire.ProbeResponse{Problem: wire.ToProblem(err)}, nil
+	var mu sync.Mutex
+	out := &wire.ProbeResponse{}
+	problem := wire.ToProblem(c.Probe(ctx, r.Config, &host{server: s, address: r.Address}, func(text string) {
+		mu.Lock()
+		defer mu.Unlock()
+		out.Found = append(out.Found, text)
+	}))
+	mu.Lock()
+	defer mu.Unlock()
+	return &wire.ProbeResponse{Problem: problem, Found: slices.Clone(out.Found)}, nil
 }
 
 // Open opens a component and says how far it is meanwhile.

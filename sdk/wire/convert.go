@@ -76,7 +76,7 @@ func ToType(t sdk.Type) *Type {
 	return &Type{
 		Kind: string(t.Kind), Name: t.Name, Doc: t.Doc, Config: toSchema(t.Config), Job: t.Job, OwnLabels: t.OwnLabels, Streams: t.Streams,
 		Discovers: t.Discovers, Http: t.HTTP, Mount: t.Mount, Late: t.Late, Live: t.Live, Validates: t.Validates,
-		Histograms: t.Histograms, Exemplars: t.Exemplars, Derives: t.Derives,
+		Histograms: t.Histograms, Exemplars: t.Exemplars, Derives: t.Derives, Probes: t.Probes, Example: t.Example,
 	}
 }
 
@@ -85,7 +85,7 @@ func FromType(m *Type) sdk.Type {
 	return sdk.Type{
 		Kind: sdk.Kind(m.Kind), Name: m.Name, Doc: m.Doc, Config: fromSchema(m.Config), Job: m.Job, OwnLabels: m.OwnLabels, Streams: m.Streams,
 		Discovers: m.Discovers, HTTP: m.Http, Mount: m.Mount, Late: m.Late, Live: m.Live, Validates: m.Validates,
-		Histograms: m.Histograms, Exemplars: m.Exemplars, Derives: m.Derives,
+		Histograms: m.Histograms, Exemplars: m.Exemplars, Derives: m.Derives, Probes: m.Probes, Example: m.Example,
 	}
 }
 
@@ -102,7 +102,7 @@ func toSchema(s sdk.Schema) *Schema {
 		m.Attributes = append(m.Attributes, w)
 	}
 	for _, b := range s.Blocks {
-		m.Blocks = append(m.Blocks, &Block{Name: b.Name, Many: b.Many, Required: b.Required, Labels: b.Labels, Body: toSchema(b.Body), Doc: b.Doc})
+		m.Blocks = append(m.Blocks, &Block{Name: b.Name, Many: b.Many, Required: b.Required, Labels: b.Labels, Body: toSchema(b.Body), Doc: b.Doc, Was: b.Was})
 	}
 	return m
 }
@@ -115,7 +115,7 @@ func fromSchema(m *Schema) (s sdk.Schema) {
 		})
 	}
 	for _, w := range m.GetBlocks() {
-		s.Blocks = append(s.Blocks, sdk.Block{Name: w.Name, Many: w.Many, Required: w.Required, Labels: w.Labels, Body: fromSchema(w.Body), Doc: w.Doc})
+		s.Blocks = append(s.Blocks, sdk.Block{Name: w.Name, Many: w.Many, Required: w.Required, Labels: w.Labels, Body: fromSchema(w.Body), Doc: w.Doc, Was: w.Was})
 	}
 	return s
 }

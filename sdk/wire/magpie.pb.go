@@ -454,6 +454,8 @@ type Type struct {
 	Histograms    bool                   `protobuf:"varint,14,opt,name=histograms,proto3" json:"histograms,omitempty"`               // a sink that takes native histograms
 	Exemplars     bool                   `protobuf:"varint,15,opt,name=exemplars,proto3" json:"exemplars,omitempty"`                 // a sink that takes exemplars
 	Derives       bool                   `protobuf:"varint,16,opt,name=derives,proto3" json:"derives,omitempty"`                     // a processor of samples
+	Probes        bool                   `protobuf:"varint,17,opt,name=probes,proto3" json:"probes,omitempty"`                       // can be asked with Probe
+	Example       string                 `protobuf:"bytes,18,opt,name=example,proto3" json:"example,omitempty"`                      // blocks of the type, for its manual
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -598,6 +600,20 @@ func (x *Type) GetDerives() bool {
 		return x.Derives
 	}
 	return false
+}
+
+func (x *Type) GetProbes() bool {
+	if x != nil {
+		return x.Probes
+	}
+	return false
+}
+
+func (x *Type) GetExample() string {
+	if x != nil {
+		return x.Example
+	}
+	return ""
 }
 
 type Schema struct {
@@ -784,6 +800,7 @@ type Block struct {
 	Labels        []string               `protobuf:"bytes,4,rep,name=labels,proto3" json:"labels,omitempty"`
 	Body          *Schema                `protobuf:"bytes,5,opt,name=body,proto3" json:"body,omitempty"`
 	Doc           string                 `protobuf:"bytes,6,opt,name=doc,proto3" json:"doc,omitempty"`
+	Was           string                 `protobuf:"bytes,7,opt,name=was,proto3" json:"was,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -856,6 +873,13 @@ func (x *Block) GetBody() *Schema {
 func (x *Block) GetDoc() string {
 	if x != nil {
 		return x.Doc
+	}
+	return ""
+}
+
+func (x *Block) GetWas() string {
+	if x != nil {
+		return x.Was
 	}
 	return ""
 }
@@ -1119,6 +1143,7 @@ func (x *Diagnostic) GetText() string {
 type ProbeResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Problem       *Problem               `protobuf:"bytes,1,opt,name=problem,proto3" json:"problem,omitempty"`
+	Found         []string               `protobuf:"bytes,2,rep,name=found,proto3" json:"found,omitempty"` // worth knowing: until when a certificate is valid
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1156,6 +1181,13 @@ func (*ProbeResponse) Descriptor() ([]byte, []int) {
 func (x *ProbeResponse) GetProblem() *Problem {
 	if x != nil {
 		return x.Problem
+	}
+	return nil
+}
+
+func (x *ProbeResponse) GetFound() []string {
+	if x != nil {
+		return x.Found
 	}
 	return nil
 }
@@ -3764,7 +3796,7 @@ const file_magpie_proto_rawDesc = "" +
 	"\x03sdk\x18\x03 \x01(\tR\x03sdk\x12%\n" +
 	"\x05types\x18\x04 \x03(\v2\x0f.magpie.v1.TypeR\x05types\x12+\n" +
 	"\ametrics\x18\x05 \x03(\v2\x11.magpie.v1.MetricR\ametrics\x12\x1a\n" +
-	"\bfeatures\x18\x06 \x03(\tR\bfeatures\"\x9c\x03\n" +
+	"\bfeatures\x18\x06 \x03(\tR\bfeatures\"\xce\x03\n" +
 	"\x04Type\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x10\n" +
@@ -3785,7 +3817,9 @@ const file_magpie_proto_rawDesc = "" +
 	"histograms\x18\x0e \x01(\bR\n" +
 	"histograms\x12\x1c\n" +
 	"\texemplars\x18\x0f \x01(\bR\texemplars\x12\x18\n" +
-	"\aderives\x18\x10 \x01(\bR\aderives\"h\n" +
+	"\aderives\x18\x10 \x01(\bR\aderives\x12\x16\n" +
+	"\x06probes\x18\x11 \x01(\bR\x06probes\x12\x18\n" +
+	"\aexample\x18\x12 \x01(\tR\aexample\"h\n" +
 	"\x06Schema\x124\n" +
 	"\n" +
 	"attributes\x18\x01 \x03(\v2\x14.magpie.v1.AttributeR\n" +
@@ -3807,14 +3841,15 @@ const file_magpie_proto_rawDesc = "" +
 	"deprecated\x12\x16\n" +
 	"\x06change\x18\v \x01(\tR\x06changeB\n" +
 	"\n" +
-	"\b_default\"\x9c\x01\n" +
+	"\b_default\"\xae\x01\n" +
 	"\x05Block\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04many\x18\x02 \x01(\bR\x04many\x12\x1a\n" +
 	"\brequired\x18\x03 \x01(\bR\brequired\x12\x16\n" +
 	"\x06labels\x18\x04 \x03(\tR\x06labels\x12%\n" +
 	"\x04body\x18\x05 \x01(\v2\x11.magpie.v1.SchemaR\x04body\x12\x10\n" +
-	"\x03doc\x18\x06 \x01(\tR\x03doc\"p\n" +
+	"\x03doc\x18\x06 \x01(\tR\x03doc\x12\x10\n" +
+	"\x03was\x18\a \x01(\tR\x03was\"p\n" +
 	"\x06Metric\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\rR\x04type\x12\x12\n" +
@@ -3833,9 +3868,10 @@ const file_magpie_proto_rawDesc = "" +
 	"Diagnostic\x12\x18\n" +
 	"\awarning\x18\x01 \x01(\bR\awarning\x12#\n" +
 	"\x04path\x18\x02 \x03(\v2\x0f.magpie.v1.StepR\x04path\x12\x12\n" +
-	"\x04text\x18\x03 \x01(\tR\x04text\"=\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\"S\n" +
 	"\rProbeResponse\x12,\n" +
-	"\aproblem\x18\x01 \x01(\v2\x12.magpie.v1.ProblemR\aproblem\"\xe2\x01\n" +
+	"\aproblem\x18\x01 \x01(\v2\x12.magpie.v1.ProblemR\aproblem\x12\x14\n" +
+	"\x05found\x18\x02 \x03(\tR\x05found\"\xe2\x01\n" +
 	"\vOpenRequest\x12\x1c\n" +
 	"\tcomponent\x18\x01 \x01(\rR\tcomponent\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +

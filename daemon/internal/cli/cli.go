@@ -103,6 +103,7 @@ func commands() []command {
 		{"status", "[PATH]", "show how the components, plugins and pipelines of the running daemon are", nil, status},
 		{"diagnose", "[ADDRESS]", diagnoseHelp, diagnoseFlagsOf, diagnose},
 		{"query", "EXPR", "ask the running daemon with PromQL", queryFlagsOf, query},
+		{"docs", "[WHAT]", docsHelp, nil, docs},
 		{"plugin", "list | describe NAME", "show the plugins that there are and what they offer", nil, plugin},
 		{"buffer", "inspect | verify | repair [DIR]", bufferHelp, nil, bufferCommand},
 		{"version", "", "print the version", nil, version},

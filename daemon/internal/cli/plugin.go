@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/client"
 	"github.com/magpie-monitoring/magpie/sdk/language"
 )
@@ -85,42 +84,14 @@ func (o *options) describePlugin(plugins []client.Plugin, name string) int {
 			return o.writeJSON(p)
 		}
 		fmt.Fprintf(o.Out, "%s %s (%s)\n", p.Name, p.Version, p.Path)
+		w := o.wide()
 		for _, t := range p.Types {
-			fmt.Fprintf(o.Out, "\n%s\n", paint(o.Colour, bold, fmt.Sprintf("%s %q \"NAME\"", t.Kind, t.Name)))
-			if t.Doc != "" {
-				fmt.Fprintf(o.Out, "  %s\n", t.Doc)
-			}
-			o.describeSchema(t.Config, "  ")
-		}
-		if len(p.Metrics) > 0 {
-			fmt.Fprintf(o.Out, "\n%s\n", paint(o.Colour, bold, "metrics"))
-		}
-		for _, m := range p.Metrics {
-			fmt.Fprintf(o.Out, "  %s: %s\n      %s\n", m.Name, strings.Join(append([]string{m.Type.String()}, m.LabelNames...), ", "), m.Help)
+			fmt.Fprintln(o.Out)
+			w.page(typePage(p, t))
 		}
 		return exitOK
 	}
 	return o.fail(fmt.Errorf("there is no plugin %q in %s.%s", name, strings.Join(o.pluginDirs, " or "), language.DidYouMean(name, names)))
-}
-
-func (o *options) describeSchema(s sdk.Schema, indent string) {
-	for _, a := range s.Attributes {
-		note := ""
-		if a.Required {
-			note = "; required"
-		} else if a.Default != "" {
-			note = "; default " + a.DefaultText()
-		}
-		fmt.Fprintf(o.Out, "%s%s (%s%s)\n%s    %s\n", indent, paint(o.Colour, bold, a.Name), a.Takes(), note, indent, a.Doc)
-	}
-	for _, b := range s.Blocks {
-		title := b.Name
-		for _, l := range b.Labels {
-			title += fmt.Sprintf(" %q", strings.ToUpper(l))
-		}
-		fmt.Fprintf(o.Out, "%s%s { … }\n%s    %s\n", indent, paint(o.Colour, bold, title), indent, b.Doc)
-		o.describeSchema(b.Body, indent+"    ")
-	}
 }
 
 func version(_ context.Context, o *options, _ []string) int {

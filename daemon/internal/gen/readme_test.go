@@ -30,6 +30,8 @@ Watches doors, each as ~door_<name>~.
 
 - Like every source it also takes ~interval~, ~timeout~, ~labels~, ~job~, ~limit_series~ and ~enabled~.
 - The label ~job~ is ~house~ unless the block says otherwise.
+- A change of an attribute marked *live* is taken while it runs.
+- For any other change a new one opens before the old one closes.
 
 | Attribute | Takes | Default | |
 |---|---|---|---|
@@ -47,7 +49,7 @@ A key.
 
 ### Block ~spare "OWNER"~, at most one
 
-A spare key.
+A spare key. Was called ~extra~.
 
 It takes what ~key "OWNER"~ takes.
 
@@ -63,7 +65,7 @@ func TestAReadmeHasAllThatAPluginSaysOfItself(t *testing.T) {
 	key := sdk.Schema{Attributes: []sdk.Attribute{{Name: "code", Type: "string", Sensitive: true, Doc: "Code."}}}
 	d := &client.Description{
 		Name: "door",
-		Types: []sdk.Type{{Kind: sdk.KindSource, Name: "door", Doc: "Watches doors, each as door_<name>.", Job: "house", Config: sdk.Schema{
+		Types: []sdk.Type{{Kind: sdk.KindSource, Name: "door", Doc: "Watches doors, each as door_<name>.", Job: "house", Live: true, Config: sdk.Schema{
 			Attributes: []sdk.Attribute{
 				{Name: "doors", Type: "list(string)", Required: true, Doc: `Doors to watch, such as "front".`},
 				{Name: "match", Type: "string", Checks: []string{"regexp"}, HasDefault: true, Default: `^(a|\d)$`, Change: sdk.Live, Doc: "Which of them."},
@@ -71,7 +73,7 @@ func TestAReadmeHasAllThatAPluginSaysOfItself(t *testing.T) {
 			},
 			Blocks: []sdk.Block{
 				{Name: "key", Many: true, Labels: []string{"owner"}, Body: key, Doc: "A key."},
-				{Name: "spare", Labels: []string{"owner"}, Body: key, Doc: "A spare key."},
+				{Name: "spare", Labels: []string{"owner"}, Body: key, Doc: "A spare key.", Was: "extra"},
 			},
 		}}},
 		Metrics: []sdk.Metric{

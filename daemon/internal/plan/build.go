@@ -78,19 +78,7 @@ func Build(cfg *language.Config, types []Offer, env Env) (*Desired, hcl.Diagnost
 }
 
 func (b *builder) offer(t Offer) {
-	core := *language.Core["component"]
-	switch t.Type.Kind {
-	case sdk.KindSource:
-		core = *language.Core["source"]
-		if !t.Type.Discovers {
-			core.Attributes = slices.DeleteFunc(slices.Clone(core.Attributes), func(a sdk.Attribute) bool { return a.Name == "discover" })
-		}
-	case sdk.KindSink, sdk.KindStore:
-		core = *language.Core["sink"]
-	}
-	o := &offer{Offer: t, core: &core, whole: &sdk.Schema{
-		Attributes: slices.Concat(core.Attributes, t.Type.Config.Attributes), Blocks: slices.Concat(core.Blocks, t.Type.Config.Blocks),
-	}}
+	o := &offer{Offer: t, core: language.CoreOf(t.Type), whole: language.Whole(t.Type)}
 	key := string(t.Type.Kind) + "." + t.Type.Name
 	b.offers[key] = append(b.offers[key], o)
 }

@@ -106,7 +106,7 @@ func step(old, c *Component) Step {
 	switch {
 	case old.Address != c.Address:
 		s.Action, s.From = Move, old.Address
-	case replaced && (exclusive(old.Offers.Config) || exclusive(c.Offers.Config)):
+	case replaced && (old.Offers.Config.Exclusive() || c.Offers.Config.Exclusive()):
 		s.Action = Restart // whatever changed, two of them cannot hold it at once
 	case replaced:
 		s.Action = Replace
@@ -114,12 +114,6 @@ func step(old, c *Component) Step {
 		s.Action = Update
 	}
 	return s
-}
-
-// exclusive reports whether a component of this schema holds what only one can.
-func exclusive(s sdk.Schema) bool {
-	return slices.ContainsFunc(s.Attributes, func(a sdk.Attribute) bool { return a.Change == sdk.Exclusive }) ||
-		slices.ContainsFunc(s.Blocks, func(b sdk.Block) bool { return exclusive(b.Body) })
 }
 
 func attrChanges(old, now []language.Attr) (list []AttrChange) {
