@@ -192,15 +192,15 @@ func TestWhatAPluginInPythonOffersIsDescribed(t *testing.T) {
 	}
 	var types []string
 	for _, x := range d.Types {
-		types = append(types, fmt.Sprintf("%s %s job=%s streams=%v discovers=%v live=%v validates=%v histograms=%v", x.Kind, x.Name, x.Job, x.Streams, x.Discovers, x.Live, x.Validates, x.Histograms))
+		types = append(types, fmt.Sprintf("%s %s job=%s streams=%v discovers=%v live=%v validates=%v probes=%v histograms=%v", x.Kind, x.Name, x.Job, x.Streams, x.Discovers, x.Live, x.Validates, x.Probes, x.Histograms))
 	}
 	want := []string{
-		"source every job=every streams=false discovers=true live=true validates=true histograms=false",
-		"source pushed job= streams=true discovers=false live=false validates=true histograms=false",
-		"processor drop_dev job= streams=false discovers=false live=false validates=false histograms=false",
-		"sink lines job= streams=false discovers=false live=false validates=true histograms=true",
-		"notifier note job= streams=false discovers=false live=false validates=true histograms=false",
-		"discovery static job= streams=false discovers=false live=false validates=false histograms=false",
+		"source every job=every streams=false discovers=true live=true validates=true probes=true histograms=false",
+		"source pushed job= streams=true discovers=false live=false validates=true probes=false histograms=false",
+		"processor drop_dev job= streams=false discovers=false live=false validates=false probes=false histograms=false",
+		"sink lines job= streams=false discovers=false live=false validates=true probes=false histograms=true",
+		"notifier note job= streams=false discovers=false live=false validates=true probes=false histograms=false",
+		"discovery static job= streams=false discovers=false live=false validates=false probes=false histograms=false",
 	}
 	if !slices.Equal(types, want) {
 		t.Errorf("got\n%s", strings.Join(types, "\n"))
@@ -257,10 +257,10 @@ func TestMistakesInAConfigurationArePointedAt(t *testing.T) {
 	if p == nil || p.Blame != sdk.BlameConfig || !p.Permanent || p.Path.String() != "rule[0].port" || p.Fix != "Take another." || p.Error() != "no such port (sensitive)" {
 		t.Errorf("%+v", p)
 	}
-	if err := e.Probe(t.Context(), e.opening(1, sdk.KindSource, "every", `{"fails":"target"}`).Config); sdk.AsProblem(err) == nil || sdk.AsProblem(err).Blame != sdk.BlameTarget {
+	if _, err := e.Probe(t.Context(), e.opening(1, sdk.KindSource, "every", `{"fails":"target"}`).Config); sdk.AsProblem(err) == nil || sdk.AsProblem(err).Blame != sdk.BlameTarget {
 		t.Errorf("%v", err)
 	}
-	if err := e.Probe(t.Context(), e.opening(1, sdk.KindSource, "every", `{}`).Config); err != nil {
+	if _, err := e.Probe(t.Context(), e.opening(1, sdk.KindSource, "every", `{}`).Config); err != nil {
 		t.Error(err)
 	}
 }

@@ -60,9 +60,10 @@ def attr(doc: str, *, default: Any = _UNSET, check: str = "", was: str = "", dep
     return _field(_Mark("attr", doc, name, default, check, was, deprecated, change))
 
 
-def block(doc: str, *, name: str = "") -> Any:
-    """Declares a nested block: one (a dataclass), at most one (``TLS | None``), or any number (``list[Rule]``)."""
-    return _field(_Mark("block", doc, name))
+def block(doc: str, *, was: str = "", name: str = "") -> Any:
+    """Declares a nested block: one (a dataclass), at most one (``TLS | None``), or any number (``list[Rule]``). ``was`` is an old
+    name that is still taken."""
+    return _field(_Mark("block", doc, name, was=was))
 
 
 def label(doc: str, *, name: str = "") -> Any:

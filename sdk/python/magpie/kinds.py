@@ -61,6 +61,10 @@ class Capability:
     def validates(self) -> bool:
         return hasattr(self.config, "validate")
 
+    @property
+    def probes(self) -> bool:
+        return hasattr(self.cls, "probe")
+
 
 def _kind(kind: str, method: str, config: type | None, options: dict[str, Any]) -> Callable[[T], T]:
     def mark(cls: T) -> T:

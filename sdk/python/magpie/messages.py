@@ -94,7 +94,7 @@ def schema(s: config.Schema) -> Any:
         if a.default is not None:
             out.default = a.default
     for b in s.blocks:
-        m.blocks.add(name=b.name, many=b.many, required=b.required, labels=[name for _, name in b.body.labels], body=schema(b.body), doc=b.mark.doc)
+        m.blocks.add(name=b.name, many=b.many, required=b.required, labels=[name for _, name in b.body.labels], body=schema(b.body), doc=b.mark.doc, was=b.mark.was)
     return m
 
 

@@ -70,6 +70,7 @@ class Server:
             d.types.add(
                 kind=c.kind, name=c.name, doc=c.doc, config=m.schema(c.ready()), job=c.job, own_labels=c.own_labels, streams=c.streams,
                 discovers=c.discovers, late=c.late, live=c.live, validates=c.validates, histograms=c.histograms, exemplars=c.exemplars,
+                probes=c.probes,
             )  # fmt: skip
         return d
 
