@@ -5,7 +5,9 @@
 // with it; so does whatever else wants to open a component as the daemon would.
 //
 //	read.go       a path becomes sources: one file, or the *.hcl and *.hcl.json files of a directory
-//	rulefiles.go  the files of rules that a configuration names become sources too
+//	named.go      packs, rule files and dashboards that a configuration names become sources too
+//	archive.go    a pack in one file becomes the files in it
+//	fetch.go      an archive from the network, once
 //	limits.go     size and nesting, checked on tokens, before a parser that recurses sees them
 //	config.go     sources become blocks, locals and variables
 //	syntax.go     what HCL's parser reports, in words that say what to write
@@ -19,6 +21,12 @@
 //	bounded.go    what functions may make of what they are given
 //	core.go       the blocks and core attributes that need no plugin, declared as plugins declare theirs
 //	decode.go     a body and its schema become values with their places
+//	packs.go      what the files of packs declare, and who brings them in
+//	pack.go       a pack block becomes blocks that see its variables
+//	override.go   what a pack block changes of its pack
+//	rulefiles.go  which rule files a rules block means
+//	rulefile.go   Prometheus' rule files become what blocks become
+//	dashboard.go  Grafana's dashboards, and the PromQL in them
 //	names.go      the addresses of blocks, and which of them are enabled
 //	moved.go      what was called otherwise before
 //	references.go what from, to, notify and their like name
@@ -68,6 +76,7 @@ package language
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -76,16 +85,28 @@ import (
 	"github.com/hashicorp/hcl/v2/json"
 )
 
-// Source is one file of a configuration. A name that ends in .json is HCL's JSON syntax.
+// Source is one file of a configuration: one of its own, which are in one directory, of one of its packs, or a file that those name. A name that ends
+// in .hcl.json is HCL's JSON syntax, as is the first file's if it ends in .json.
 type Source struct {
-	Name  string
-	Bytes []byte
+	Name    string
+	Bytes   []byte
+	Problem string `json:",omitempty"` // why a pack cannot be read; Name is that of its directory or archive
 }
 
 // Config is a parsed configuration: nothing in it is evaluated.
 type Config struct {
 	Blocks  []*hcl.Block // but locals and variables, in file order
 	Partial bool         // a file could not be parsed: what it declares is not known
+
+	own       string                // directory of the configuration itself
+	packs     map[string]*packText  // by directory or archive
+	archives  map[string][]byte     // as they came
+	opened    map[string]bool       // archives whose files are among the others
+	problems  map[string]string     // of packs that cannot be read
+	missing   []packPlace           // packs whose files are not among the sources
+	broughtBy map[string]*hcl.Block // directories and archives: the first pack block that names each
+	count     int                   // of files
+	total     int                   // bytes of all of them
 
 	order  map[string]int // of files
 	files  map[string][]byte
@@ -103,6 +124,7 @@ type Config struct {
 var grammar = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "daemon"}, {Type: "http"}, {Type: "buffer"}, {Type: "locals"}, {Type: "route"}, {Type: "moved"},
 	{Type: "variable", LabelNames: []string{"name"}}, {Type: "test", LabelNames: []string{"name"}},
+	{Type: "pack", LabelNames: []string{"name"}}, {Type: "dashboard", LabelNames: []string{"name"}},
 	{Type: "pipeline", LabelNames: []string{"name"}}, {Type: "rules", LabelNames: []string{"name"}},
 	{Type: "alert", LabelNames: []string{"name"}}, {Type: "record", LabelNames: []string{"name"}},
 	{Type: "source", LabelNames: typeAndName}, {Type: "processor", LabelNames: typeAndName}, {Type: "sink", LabelNames: typeAndName},
@@ -114,7 +136,6 @@ var typeAndName = []string{"type", "name"}
 
 // notYet says what to write instead of the blocks that this version does not have.
 var notYet = map[string]string{
-	"pack":        "Write its sources and rules in files of the same directory: all *.hcl files of a directory are read as one.",
 	"plugin":      "Plugins are found by their file name in the plugin directories: remove the block.",
 	"cluster":     "Each daemon works alone: remove the block.",
 	"coordinator": "Each daemon works alone: remove the block.",
@@ -126,30 +147,59 @@ func Parse(sources []Source) (*Config, hcl.Diagnostics) {
 	c := &Config{
 		order: map[string]int{}, files: map[string][]byte{}, locals: map[string]*local{}, values: map[string][]given{}, flags: map[string]given{},
 		broken: map[string]bool{}, hidden: map[string][]hcl.Range{}, secretLines: map[string]bool{},
+		packs: map[string]*packText{}, archives: map[string][]byte{}, opened: map[string]bool{}, problems: map[string]string{}, broughtBy: map[string]*hcl.Block{},
 	}
 	var r Report
-	total := 0
-	for i, s := range sources {
-		if total += len(s.Bytes); i >= maxFiles || total > maxBytes {
-			c.Partial = true
-			r.Error(hcl.Range{Filename: s.Name, Start: hcl.InitialPos, End: hcl.InitialPos}, "Too much configuration",
-				"A configuration is at most %d files and %d MiB.", maxFiles, maxBytes>>20)
+	if len(sources) > 0 {
+		c.own = filepath.Dir(sources[0].Name)
+	}
+	for _, s := range sources {
+		if !c.add(&r, s) {
 			break
 		}
-		c.order[s.Name], c.files[s.Name] = i, s.Bytes
-		if strings.HasPrefix(s.Name, flagged) {
-			c.addValues(&r, s, nil)
-		} else if IsRuleFile(s.Name) {
-			c.addRuleFile(&r, s)
-		} else if body := parse(&r, s); body != nil && isValues(s.Name) {
-			c.addValues(&r, s, body)
-		} else if body != nil {
-			c.collect(&r, body)
-		} else {
+	}
+	c.findPacks(&r, c.Blocks, 1)
+	return c, r.Diags
+}
+
+// add reads a file by its name and place. false: there is no room for more.
+func (c *Config) add(r *Report, s Source) bool {
+	if c.total += len(s.Bytes); c.count >= maxFiles || c.total > maxBytes {
+		c.Partial = true
+		r.Error(hcl.Range{Filename: s.Name, Start: hcl.InitialPos, End: hcl.InitialPos}, "Too much configuration",
+			"A configuration is at most %d files and %d MiB.", maxFiles, maxBytes>>20)
+		return false
+	}
+	first, dir := c.count == 0, filepath.Dir(s.Name)
+	c.count++
+	c.order[s.Name], c.files[s.Name] = c.count, s.Bytes
+	switch {
+	case s.Problem != "":
+		c.problems[s.Name] = s.Problem
+	case strings.HasPrefix(s.Name, flagged):
+		c.addValues(r, s, nil)
+	case IsArchive(s.Name):
+		c.archives[s.Name] = s.Bytes
+	case IsRuleFile(s.Name):
+		c.addRuleFile(r, s)
+	case isDashboard(s.Name) && !first:
+		c.broken[s.Name] = !checkText(r, s)
+	default:
+		switch body := parse(r, s); {
+		case body == nil:
 			c.Partial, c.broken[s.Name] = true, true
+			if dir != c.own && !isValues(s.Name) {
+				c.textOf(dir).partial = true
+			}
+		case isValues(s.Name):
+			c.addValues(r, s, body)
+		case dir != c.own:
+			c.collectPack(r, dir, body)
+		default:
+			c.Blocks = append(c.Blocks, c.sorted(r, body, c.locals)...)
 		}
 	}
-	return c, r.Diags
+	return true
 }
 
 // parse gives the body of a file, nil if it could not be parsed.
@@ -173,8 +223,8 @@ func parse(r *Report, s Source) hcl.Body {
 	return nil
 }
 
-// collect sorts the blocks at the top of a file.
-func (c *Config) collect(r *Report, body hcl.Body) {
+// sorted gives the blocks at the top of a file, but for those that declare locals and variables.
+func (c *Config) sorted(r *Report, body hcl.Body, locals map[string]*local) (blocks []*hcl.Block) {
 	content, strays, diags := Content(body, grammar)
 	r.Diags = append(r.Diags, diags...)
 	for _, s := range strays {
@@ -193,13 +243,14 @@ func (c *Config) collect(r *Report, body hcl.Body) {
 	for _, b := range content.Blocks {
 		switch b.Type {
 		case "locals":
-			c.addLocals(r, b)
+			addLocals(r, b, locals)
 		case "variable":
-			c.addVariable(r, b)
+			c.addVariable(r, b, locals)
 		default:
-			c.Blocks = append(c.Blocks, b)
+			blocks = append(blocks, b)
 		}
 	}
+	return blocks
 }
 
 func blockNames() (names []string) {
@@ -209,7 +260,7 @@ func blockNames() (names []string) {
 	return names
 }
 
-func (c *Config) addLocals(r *Report, b *hcl.Block) {
+func addLocals(r *Report, b *hcl.Block, locals map[string]*local) {
 	attrs, diags := b.Body.JustAttributes()
 	r.Diags = append(r.Diags, diags...)
 	sorted := make([]*hcl.Attribute, 0, len(attrs))
@@ -219,11 +270,11 @@ func (c *Config) addLocals(r *Report, b *hcl.Block) {
 	slices.SortFunc(sorted, func(a, b *hcl.Attribute) int { return a.Range.Start.Byte - b.Range.Start.Byte })
 	for _, a := range sorted {
 		name := "local." + a.Name
-		if other := c.locals[name]; other != nil {
+		if other := locals[name]; other != nil {
 			r.Error(a.NameRange, "Duplicate local", "%s is declared at %s already.", name, Place(other.at))
 			continue
 		}
-		c.locals[name] = &local{name: name, expr: a.Expr, at: a.NameRange}
+		locals[name] = &local{name: name, expr: a.Expr, at: a.NameRange}
 	}
 }
 

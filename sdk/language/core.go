@@ -15,16 +15,18 @@ import (
 // coreBlocks declares the blocks that every configuration may have, and the core attributes of components, as a plugin
 // declares its own: in tags.
 type coreBlocks struct {
-	Daemon    DaemonBlock   `hcl:"daemon,block" doc:"The daemon itself."`
-	HTTP      HTTPBlock     `hcl:"http,block" doc:"Where the API and the console are served."`
-	Buffer    BufferBlock   `hcl:"buffer,block" doc:"The durable log between sources and sinks."`
-	Pipeline  PipelineBlock `hcl:"pipeline,block" doc:"What goes where."`
-	Rules     RulesBlock    `hcl:"rules,block" doc:"A group of rules, evaluated in order."`
-	Test      TestBlock     `hcl:"test,block" doc:"What rules give for made-up series; for magpie test."`
-	Route     RouteBlock    `hcl:"route,block" doc:"Who is told of which alerts."`
-	Source    SourceCore    `hcl:"source,block" doc:"Core attributes of every source."`
-	Sink      SinkCore      `hcl:"sink,block" doc:"Core attributes of every sink and store."`
-	Component ComponentCore `hcl:"component,block" doc:"Core attributes of every other component."`
+	Daemon    DaemonBlock    `hcl:"daemon,block" doc:"The daemon itself."`
+	HTTP      HTTPBlock      `hcl:"http,block" doc:"Where the API and the console are served."`
+	Buffer    BufferBlock    `hcl:"buffer,block" doc:"The durable log between sources and sinks."`
+	Pipeline  PipelineBlock  `hcl:"pipeline,block" doc:"What goes where."`
+	Rules     RulesBlock     `hcl:"rules,block" doc:"A group of rules, evaluated in order."`
+	Test      TestBlock      `hcl:"test,block" doc:"What rules give for made-up series; for magpie test."`
+	Pack      PackBlock      `hcl:"pack,block" doc:"Sources, rules, tests and dashboards that travel together. Its other arguments are variables of the pack."`
+	Dashboard DashboardBlock `hcl:"dashboard,block" doc:"A dashboard of Grafana's, for the console."`
+	Route     RouteBlock     `hcl:"route,block" doc:"Who is told of which alerts."`
+	Source    SourceCore     `hcl:"source,block" doc:"Core attributes of every source."`
+	Sink      SinkCore       `hcl:"sink,block" doc:"Core attributes of every sink and store."`
+	Component ComponentCore  `hcl:"component,block" doc:"Core attributes of every other component."`
 }
 
 // DaemonBlock is the block daemon.
@@ -116,6 +118,22 @@ type ExpectAlertBlock struct {
 	State       string            `hcl:"state,optional" default:"firing" check:"oneof=firing pending" doc:"How it is."`
 	Labels      map[string]string `hcl:"labels,optional" doc:"Labels that it has, among others."`
 	Annotations map[string]string `hcl:"annotations,optional" doc:"Annotations that it has, among others."`
+}
+
+// PackBlock is a block pack, but for the variables of the pack, and for its blocks override "TYPE" "NAME".
+type PackBlock struct {
+	ComponentCore
+	Name    string   `hcl:"name,label" doc:"Name of the pack: the addresses of what is in it begin with pack.NAME."`
+	Source  string   `hcl:"source" doc:"Directory of its files, beside the configuration, or an archive of one, .tar.gz, .tgz or .zip: a path or an https URL."`
+	SHA256  string   `hcl:"sha256,optional" doc:"Of the archive, in hexadecimal; an archive needs it."`
+	Disable []string `hcl:"disable,optional" doc:"Blocks and rules of the pack that are left out: alert.NAME, record[\"NAME\"], test[\"NAME\"], source.TYPE.NAME."`
+}
+
+// DashboardBlock is a block dashboard.
+type DashboardBlock struct {
+	ComponentCore
+	Name string `hcl:"name,label" doc:"Name of the dashboard."`
+	File string `hcl:"file" doc:"JSON as Grafana exports it; a path beside the configuration."`
 }
 
 // RouteBlock is a block route, but for the routes in it.

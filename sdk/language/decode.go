@@ -1,6 +1,7 @@
 package language
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -25,14 +26,16 @@ type Decoder struct {
 	byPrefix map[string][]string // kind, kind.type, or what has a for_each → addresses
 	used     map[string]bool     // addresses that something refers to
 	edges    int                 // what all references mean
-	made     int                 // blocks that for_each and dynamic made
+	made     int                 // blocks that for_each, dynamic and packs made
+	moved    []*hcl.Block
+	packs    map[string]*declaredPack // by address, with and without keys
 }
 
 // NewDecoder makes a decoder of the blocks of a configuration.
 func NewDecoder(s *Scope) *Decoder {
 	return &Decoder{
 		Scope: s, types: map[string]cty.Type{}, defaults: map[*sdk.Attribute]*Field{},
-		declared: map[string]*declared{}, byPrefix: map[string][]string{}, used: map[string]bool{},
+		declared: map[string]*declared{}, byPrefix: map[string][]string{}, used: map[string]bool{}, packs: map[string]*declaredPack{},
 	}
 }
 
@@ -50,6 +53,7 @@ type Body struct {
 	Kind   string // the block's type
 	Title  string // as people write it: source "etcd" "main"
 	Key    string // of one that for_each made: ["prod"]
+	Pack   *Pack  // that it is in; nil: none
 	Header hcl.Range
 	Labels []string
 	Fields []*Field
@@ -86,7 +90,8 @@ type Attr struct {
 func (d *Decoder) Block(block *hcl.Block, schema, outer *sdk.Schema) *Body {
 	x := &Body{Kind: block.Type, Title: Title(block), Key: Key(block), Header: Header(block), Labels: block.Labels}
 	began := len(d.Diags)
-	if x.Key != "" {
+	_, in := unmake(block.Body)
+	if x.Pack = packOf(in); x.Key != "" || x.Pack.keyed() {
 		defer func() { saidIn(Address(block), d.Diags[began:]) }()
 	}
 	content, strays, diags := d.content(block, bodySchema(schema))
@@ -238,6 +243,9 @@ func namesOf(s *sdk.Schema) (names []string) {
 	return names
 }
 
+// Address is what identifies it among all blocks: pack.etcd.rules "etcd"["a"].
+func (x *Body) Address() string { return x.Pack.Prefix() + x.Title + x.Key }
+
 // Field finds a field, nil if it has no value.
 func (x *Body) Field(name string) *Field {
 	for _, f := range x.Fields {
@@ -253,7 +261,9 @@ func (x *Body) Nested() (blocks []*Body) {
 	for _, f := range x.Fields {
 		blocks = append(blocks, f.Blocks...)
 	}
-	slices.SortStableFunc(blocks, func(y, z *Body) int { return y.Header.Start.Byte - z.Header.Start.Byte })
+	slices.SortStableFunc(blocks, func(y, z *Body) int { // those of an override are in another file
+		return cmp.Or(cmp.Compare(y.Header.Filename, z.Header.Filename), cmp.Compare(y.Header.Start.Byte, z.Header.Start.Byte))
+	})
 	return blocks
 }
 

@@ -21,6 +21,7 @@ type iteration struct {
 	around *iteration
 	shadow bool // the block is only looked at: its for_each makes none
 	from   *origin
+	pack   *Pack // of the outermost in a pack: what there is to be seen
 }
 
 // origin is the for_each that an iteration goes through, the same for all that it makes.
@@ -38,10 +39,11 @@ func (i *iteration) find(name string) *iteration {
 	return nil
 }
 
-// bound is an expression in a block that was made: it sees the iteration.
+// bound is an expression in a block that was made, or in a pack: it sees the iteration.
 type bound struct {
 	hcl.Expression
-	in *iteration
+	in       *iteration
+	override bool // it stands in an override
 }
 
 // UnwrapExpression gives the expression as it is written, to what reads lists, maps and references from the syntax.
@@ -51,7 +53,7 @@ func bind(expr hcl.Expression, in *iteration) hcl.Expression {
 	if in == nil {
 		return expr
 	}
-	return bound{expr, in}
+	return bound{expr, in, false}
 }
 
 func unbind(expr hcl.Expression) (hcl.Expression, *iteration) {
@@ -61,11 +63,12 @@ func unbind(expr hcl.Expression) (hcl.Expression, *iteration) {
 	return expr, nil
 }
 
-// made is the body of a block that was made.
+// made is the body of a block that was made, or that is in a pack.
 type made struct {
 	hcl.Body
-	in  *iteration
-	key string // of the whole block, ["prod"]; "" for a block in one
+	in   *iteration
+	key  string      // of the whole block, ["prod"]; "" for a block in one
+	over []*override // what stands in its place
 }
 
 func unmake(body hcl.Body) (hcl.Body, *iteration) {
@@ -89,28 +92,27 @@ func isShadow(b *hcl.Block) bool {
 
 // repeats reports whether blocks of a type take for_each.
 func repeats(of string) bool {
-	return IsKind(of) || of == "pipeline" || of == "rules" || of == "alert" || of == "record"
+	return IsKind(of) || of == "pipeline" || of == "rules" || of == "alert" || of == "record" || of == "pack"
 }
 
 // expand makes the blocks that a block's for_each asks for; without one, it is the block itself. known is false if what for_each
 // gives has a mistake.
 func (d *Decoder) expand(block *hcl.Block) (blocks []*hcl.Block, each, known bool) {
 	body, in := unmake(block.Body)
-	content, _, _ := body.PartialContent(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "for_each"}}})
-	a := content.Attributes["for_each"]
+	a := attributeOf(block, "for_each")
 	if a == nil || !repeats(block.Type) {
 		return []*hcl.Block{block}, false, true
 	}
-	from := &origin{Expression: bind(a.Expr, in)}
+	from, over := &origin{Expression: a.Expr}, overridesOf(block)
 	list, known := d.elements(from.Expression, true)
 	for _, e := range list {
 		x := *block
-		x.Body = made{body, &iteration{name: "each", value: e.object(), around: in, from: from}, "[" + Quote(e.key) + "]"}
+		x.Body = made{body, &iteration{name: "each", value: e.object(), around: in, from: from}, "[" + Quote(e.key) + "]", over}
 		blocks = append(blocks, &x)
 	}
 	if len(blocks) == 0 { // it has mistakes all the same, and they are told before there is a key
 		x := *block
-		x.Body = made{body, &iteration{name: "each", value: cty.ObjectVal(map[string]cty.Value{"key": cty.UnknownVal(cty.String), "value": cty.DynamicVal}), around: in, shadow: true, from: from}, ""}
+		x.Body = made{body, &iteration{name: "each", value: cty.ObjectVal(map[string]cty.Value{"key": cty.UnknownVal(cty.String), "value": cty.DynamicVal}), around: in, shadow: true, from: from}, "", over}
 		blocks = append(blocks, &x)
 	}
 	return blocks, true, known
@@ -202,8 +204,13 @@ func (d *Decoder) content(block *hcl.Block, schema *hcl.BodySchema) (content *hc
 	for _, b := range written {
 		if in != nil {
 			x := *b
-			x.Body = made{b.Body, in, ""}
+			x.Body = made{b.Body, in, "", nil}
 			b = &x
+		}
+		if isRule := b.Type == "alert" || b.Type == "record"; isRule && block.Type == "rules" {
+			if b = packOf(in).edited(b); b == nil {
+				continue // disabled
+			}
 		}
 		switch b.Type {
 		case "dynamic":
@@ -214,6 +221,10 @@ func (d *Decoder) content(block *hcl.Block, schema *hcl.BodySchema) (content *hc
 		default:
 			content.Blocks = append(content.Blocks, b)
 		}
+	}
+	for _, o := range overridesOf(block) {
+		more, problems := d.override(content, block, o, extended)
+		strays, diags = append(strays, more...), append(diags, problems...)
 	}
 	return content, strays, diags
 }
@@ -270,7 +281,7 @@ func (d *Decoder) dynamic(b, outer *hcl.Block, schema *hcl.BodySchema) (blocks h
 		if labels := content.Attributes["labels"]; labels != nil && !d.labels(x, bind(labels.Expr, now), len(of.LabelNames), now.shadow) {
 			return blocks
 		}
-		x.Body = made{content.Blocks[0].Body, now, ""}
+		x.Body = made{content.Blocks[0].Body, now, "", nil}
 		blocks = append(blocks, x)
 	}
 	return blocks
@@ -300,20 +311,22 @@ func (d *Decoder) labels(x *hcl.Block, expr hcl.Expression, count int, shadow bo
 	return true
 }
 
-// keyedReference reads source.etcd.main[each.key], whose key is the only thing that is evaluated in a reference.
-func (d *Decoder) keyedReference(item hcl.Expression) (hcl.Traversal, bool) {
-	expr, in := unbind(item)
-	index, ok := expr.(*hclsyntax.IndexExpr)
-	if !ok {
-		return nil, false
+// traversalOf reads source.etcd.main[each.key] and pack.etcd[each.key].source, whose keys are the only thing that is evaluated in a reference.
+func (d *Decoder) traversalOf(expr hcl.Expression, in *iteration) (t hcl.Traversal, keyed, ok bool) {
+	switch x := expr.(type) {
+	case *hclsyntax.IndexExpr:
+		if t, _, ok = d.traversalOf(x.Collection, in); !ok || !IsKind(t.RootName()) && t.RootName() != "pack" {
+			return nil, false, false
+		}
+		key, ok := d.Value(bind(x.Key, in))
+		if !ok {
+			return nil, true, false // said
+		}
+		return append(slices.Clone(t), hcl.TraverseIndex{Key: key, SrcRange: x.Key.Range()}), true, true
+	case *hclsyntax.RelativeTraversalExpr:
+		t, keyed, ok := d.traversalOf(x.Source, in)
+		return append(slices.Clone(t), x.Traversal...), keyed, ok
 	}
-	t, diags := hcl.AbsTraversalForExpr(index.Collection)
-	if diags.HasErrors() || len(t) != 3 || !IsKind(t.RootName()) {
-		return nil, false
-	}
-	key, ok := d.Value(bind(index.Key, in))
-	if !ok {
-		return nil, true // said
-	}
-	return append(slices.Clone(t), hcl.TraverseIndex{Key: key, SrcRange: index.Key.Range()}), true
+	t, diags := hcl.AbsTraversalForExpr(expr)
+	return t, false, !diags.HasErrors()
 }

@@ -32,8 +32,8 @@ const (
 	maxNodes     = 100_000 // of JSON: values and keys
 )
 
-// checkLimits reports whether a file may be parsed.
-func checkLimits(r *Report, s Source, inJSON bool) bool {
+// checkText reports whether a file is a text that is not too large.
+func checkText(r *Report, s Source) bool {
 	valid := 0
 	for valid < len(s.Bytes) && s.Bytes[valid] != 0 {
 		c, size := utf8.DecodeRune(s.Bytes[valid:])
@@ -43,13 +43,25 @@ func checkLimits(r *Report, s Source, inJSON bool) bool {
 		valid += size
 	}
 	switch at := rangeAt(s.Bytes, s.Name, valid, valid+1); {
+	case len(s.Bytes) > maxFile && isDashboard(s.Name):
+		r.Error(rangeAt(s.Bytes, s.Name, 0, 1), "File too large", "A dashboard is at most %d MiB.", maxFile>>20)
+		return false
 	case len(s.Bytes) > maxFile:
 		r.Error(rangeAt(s.Bytes, s.Name, 0, 1), "File too large", "A configuration file is at most %d MiB: split it into files of one directory.", maxFile>>20)
 		return false
 	case valid < len(s.Bytes):
 		r.Error(at, "Not a text file", "The byte 0x%02x here is not text in UTF-8. Is this a configuration file?", s.Bytes[valid])
 		return false
-	case inJSON:
+	}
+	return true
+}
+
+// checkLimits reports whether a file may be parsed.
+func checkLimits(r *Report, s Source, inJSON bool) bool {
+	if !checkText(r, s) {
+		return false
+	}
+	if inJSON {
 		return checkJSON(r, s)
 	}
 	if at := tooMany(s.Bytes); at < len(s.Bytes) {

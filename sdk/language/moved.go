@@ -17,11 +17,9 @@ var movedBody = &hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "from"}
 func (d *Decoder) Moves() (moves Moves) {
 	next, at := map[string]string{}, map[string]hcl.Range{}
 	var order []string
-	for _, block := range d.cfg.Blocks {
-		if block.Type != "moved" {
-			continue
-		}
-		content, strays, diags := Content(block.Body, movedBody)
+	for _, block := range d.moved {
+		body, in := unmake(block.Body)
+		content, strays, diags := Content(body, movedBody)
 		d.Diags = append(d.Diags, diags...)
 		for _, s := range strays {
 			d.Error(s.At, "Unknown argument", "moved has no argument %q.%s", s.Name, oneOf(s.Name, "from", "to"))
@@ -30,8 +28,8 @@ func (d *Decoder) Moves() (moves Moves) {
 			d.Error(Header(block), "Incomplete move", "It takes from = …, what it was called, and to = …, what it is called now.")
 			continue
 		}
-		from, ok1 := d.movable(content.Attributes["from"])
-		to, ok2 := d.movable(content.Attributes["to"])
+		from, ok1 := d.movable(content.Attributes["from"], packOf(in))
+		to, ok2 := d.movable(content.Attributes["to"], packOf(in))
 		where := content.Attributes["from"].Expr.Range()
 		switch {
 		case !ok1 || !ok2:
@@ -59,6 +57,13 @@ func (d *Decoder) Moves() (moves Moves) {
 			d.Error(at[from], "Cycle", "The moved blocks lead from %s back to it.", from)
 		case x == nil && !d.cfg.Partial:
 			d.Error(at[from], "Undeclared reference", "There is no %s, to which %s is moved.%s", to, from, DidYouMean(to, Sorted(d.declared)))
+		case x != nil && x.block.Type == "pack" && !(x.each && strings.HasSuffix(from, "]")): // with all that is in it
+			for _, y := range d.blocks {
+				rest, inside := strings.CutPrefix(Address(y), to)
+				if inside && rest != "" && (rest[0] == '.' || rest[0] == '[') && namesOfMovable(y.Type) > 0 && y.Type != "pack" {
+					moves = append(moves, Move{from + rest, to + rest})
+				}
+			}
 		case x != nil && x.each && !strings.HasSuffix(from, "]"):
 			for _, y := range d.blocks {
 				if address := Address(y); strings.HasPrefix(address, to+"[") {
@@ -74,45 +79,60 @@ func (d *Decoder) Moves() (moves Moves) {
 	return moves
 }
 
-// movable reads the address of a component, a pipeline or a group of rules.
-func (d *Decoder) movable(a *hcl.Attribute) (string, bool) {
+// movable reads the address of a component, a pipeline, a group of rules or a pack.
+func (d *Decoder) movable(a *hcl.Attribute, from *Pack) (string, bool) {
 	t, diags := hcl.AbsTraversalForExpr(a.Expr)
 	if _, native := a.Expr.(hclsyntax.Expression); diags.HasErrors() && !native { // JSON: "${store.tsdb.main}"
 		if v := a.Expr.Variables(); len(v) == 1 {
 			t = v[0]
 		}
 	}
-	if len(t) > 0 {
-		names := 3
-		if kind := t.RootName(); kind == "pipeline" || kind == "rules" {
-			names = 2
-		} else if !IsKind(kind) {
-			names = len(t) + 1
-		}
-		address := t.RootName()
-		for i, step := range t[1:] {
-			switch step := step.(type) {
-			case hcl.TraverseAttr:
-				address += "." + step.Name
-			case hcl.TraverseIndex:
-				if !IsText(step.Key) || i+1 != names {
-					names = -1
-					continue
-				}
-				address += "[" + Quote(step.Key.AsString()) + "]"
+	if address, ok := movableAddress(t); ok {
+		return from.Prefix() + address, true
+	}
+	d.Error(a.Expr.Range(), "Not an address", `%s takes the address of a component, a pipeline, rules or a pack, such as source.TYPE.NAME, source.TYPE.NAME["key"], pipeline.NAME, rules.NAME or pack.NAME.`, a.Name)
+	return "", false
+}
+
+func movableAddress(t hcl.Traversal) (address string, ok bool) {
+	names := 0 // that the last part must still have
+	for i, step := range t {
+		switch step := step.(type) {
+		case hcl.TraverseRoot:
+			address, names = step.Name, namesOfMovable(step.Name)
+		case hcl.TraverseAttr:
+			if address += "." + step.Name; names > 0 {
+				names--
+			} else if _, last := SplitAddress(address); last == step.Name { // behind a pack
+				names = namesOfMovable(step.Name)
+			} else {
+				return "", false
 			}
-		}
-		if len(t) == names || len(t) == names+1 && strings.HasSuffix(address, "]") {
-			return address, true
+		case hcl.TraverseIndex:
+			if _, behind := SplitAddress(address + "."); !IsText(step.Key) || names != 0 || i+1 < len(t) && behind != "" {
+				return "", false
+			}
+			address += "[" + Quote(step.Key.AsString()) + "]"
 		}
 	}
-	d.Error(a.Expr.Range(), "Not an address", `%s takes the address of a component, a pipeline or rules, such as source.TYPE.NAME, source.TYPE.NAME["key"], pipeline.NAME or rules.NAME.`, a.Name)
-	return "", false
+	return address, len(t) > 0 && names == 0
+}
+
+// namesOfMovable is how many names follow a word in an address; -1: none begins with it.
+func namesOfMovable(word string) int {
+	switch {
+	case word == "pipeline" || word == "rules" || word == "pack":
+		return 1
+	case IsKind(word):
+		return 2
+	}
+	return -1
 }
 
 // movedType is what does not change by a move: the kind and the type.
 func movedType(address string) string {
-	parts := strings.SplitN(address, ".", 3)
+	_, rest := SplitAddress(address)
+	parts := strings.SplitN(rest, ".", 3)
 	if IsKind(parts[0]) && len(parts) == 3 {
 		return parts[0] + "." + parts[1]
 	}
@@ -157,13 +177,20 @@ func (moves Moves) Titles(title string) (was []string) {
 	return was
 }
 
+// GroupName is the name of the group of rules that had an address: that of one in a pack begins with the pack's address.
+func GroupName(address string) string {
+	packs, rest := SplitAddress(address)
+	return packs + strings.TrimPrefix(rest, "rules.")
+}
+
 func rulesTitle(address string) string {
-	name, isRules := strings.CutPrefix(address, "rules.")
+	packs, rest := SplitAddress(address)
+	name, isRules := strings.CutPrefix(rest, "rules.")
 	if !isRules {
 		return address
 	}
 	name, key, keyed := strings.Cut(name, "[")
-	if name = "rules " + Quote(name); keyed {
+	if name = packs + "rules " + Quote(name); keyed {
 		name += "[" + key
 	}
 	return name

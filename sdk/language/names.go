@@ -20,10 +20,23 @@ type declared struct {
 var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]{0,127}$`)
 
 // Declare gives all blocks of the configuration their addresses, before anything refers to them.
-func (d *Decoder) Declare() {
-	for _, block := range d.cfg.Blocks {
-		if block.Type != "moved" && d.declare(block) {
-			d.blocks = append(d.blocks, d.make(block)...)
+func (d *Decoder) Declare() { d.declareAll(d.cfg.Blocks) }
+
+func (d *Decoder) declareAll(blocks []*hcl.Block) {
+	for _, block := range blocks {
+		if block.Type == "moved" {
+			d.moved = append(d.moved, block)
+			continue
+		}
+		if !d.declare(block) {
+			continue
+		}
+		made := d.make(block)
+		d.blocks = append(d.blocks, made...)
+		if block.Type == "pack" {
+			for _, x := range made {
+				d.openPack(x)
+			}
 		}
 	}
 }
@@ -32,7 +45,7 @@ func (d *Decoder) Declare() {
 func (d *Decoder) declare(block *hcl.Block) bool {
 	address := Address(block)
 	for i, l := range block.Labels {
-		if !identifier.MatchString(l) && block.Type != "rules" && block.Type != "alert" && block.Type != "record" && block.Type != "test" {
+		if !identifier.MatchString(l) && block.Type != "rules" && block.Type != "alert" && block.Type != "record" && block.Type != "test" && block.Type != "dashboard" {
 			d.Error(block.LabelRanges[i], "Invalid name", "%q is not a name of letters, digits, _ and -, which references need.", l)
 		}
 	}
@@ -71,11 +84,7 @@ func (d *Decoder) make(block *hcl.Block) []*hcl.Block {
 		if !IsKind(block.Type) {
 			continue
 		}
-		prefixes := []string{block.Type, block.Type + "." + block.Labels[0]}
-		if each {
-			prefixes = append(prefixes, base)
-		}
-		for _, prefix := range prefixes {
+		for _, prefix := range prefixesOf(x) {
 			d.byPrefix[prefix] = append(d.byPrefix[prefix], address)
 		}
 	}
@@ -91,16 +100,12 @@ func (d *Decoder) Expanded() []*hcl.Block { return d.blocks }
 // Enabled reads the attribute that every block with a name has. A block that is not enabled is not looked at further: what
 // it needs may be missing on this machine.
 func (d *Decoder) Enabled(block *hcl.Block) bool {
-	body, in := unmake(block.Body)
-	content, _, _ := body.PartialContent(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "enabled"}}})
-	a := content.Attributes["enabled"]
+	a := attributeOf(block, "enabled")
 	if a == nil || block.Type == "daemon" || block.Type == "http" || block.Type == "buffer" || block.Type == "route" {
 		return true
 	}
 	saved, told := len(d.Diags), d.budget.told
-	bound := *a
-	bound.Expr = bind(a.Expr, in)
-	f := d.Attribute(&Body{}, &Core["component"].Attributes[0], &bound)
+	f := d.Attribute(&Body{}, &Core["component"].Attributes[0], a)
 	d.budget.told = told
 	d.Diags = d.Diags[:saved] // reported when the block is decoded
 	return f == nil || f.Value == true
@@ -125,9 +130,59 @@ func (d *Decoder) Blocks(of string) (list []*hcl.Block) {
 	return list
 }
 
-// Address is what references call a block: its type, its labels and its key.
+// Address is what references call a block: the pack that it is in, its type, its labels and its key.
 func Address(block *hcl.Block) string {
-	return strings.Join(append([]string{block.Type}, block.Labels...), ".") + Key(block)
+	_, in := unmake(block.Body)
+	return packOf(in).Prefix() + strings.Join(append([]string{block.Type}, block.Labels...), ".") + Key(block)
+}
+
+// prefixesOf are the references that mean a component among others: its kind and its type, in its pack and in those around that, and what leaves out the
+// keys of any of them.
+func prefixesOf(x *hcl.Block) (prefixes []string) {
+	_, in := unmake(x.Body)
+	around, own := []string{""}, x.Type+"."+strings.Join(x.Labels, ".")
+	var packs []*Pack
+	for p := packOf(in); p != nil; p = p.Around {
+		packs = append(packs, p)
+	}
+	prefixes = append(prefixes, x.Type, x.Type+"."+x.Labels[0])
+	for _, p := range slices.Backward(packs) {
+		var longer []string
+		for _, before := range around {
+			if longer = append(longer, before+"pack."+p.Name+p.Key+"."); p.Key != "" {
+				longer = append(longer, before+"pack."+p.Name+".")
+			}
+		}
+		around = longer
+		for _, before := range around {
+			prefixes = append(prefixes, before+x.Type, before+x.Type+"."+x.Labels[0])
+		}
+	}
+	for i, before := range around {
+		if Key(x) != "" {
+			prefixes = append(prefixes, before+own)
+		}
+		if i > 0 {
+			prefixes = append(prefixes, before+own+Key(x))
+		}
+	}
+	return prefixes
+}
+
+// SplitAddress cuts an address behind the packs that it goes into: pack.etcd["a"]. and source.etcd.main.
+func SplitAddress(address string) (packs, rest string) {
+	for rest = address; strings.HasPrefix(rest, "pack."); {
+		end := strings.IndexAny(rest[len("pack."):], ".[") + len("pack.")
+		if end >= len("pack.") && rest[end] == '[' {
+			if end = strings.Index(rest, `"]`) + 2; end < 2 || end == len(rest) {
+				break
+			}
+		} else if end < len("pack.") {
+			break
+		}
+		rest = rest[end+1:]
+	}
+	return address[:len(address)-len(rest)], rest
 }
 
 // On lists the components of a kind that are enabled.

@@ -51,7 +51,7 @@ func Read(path string) ([]Source, error) {
 	return sources, nil
 }
 
-// ReadAll reads a path as Read does, with the rule files that the configuration names, files of values and the values of flags, name=value: the later wins.
+// ReadAll reads a path as Read does, with the packs, rule files and dashboards that the configuration names, files of values and the values of flags, name=value: the later wins.
 func ReadAll(path string, files, flags []string) ([]Source, error) {
 	sources, err := Read(path)
 	for _, file := range files {
@@ -72,19 +72,21 @@ func ReadAll(path string, files, flags []string) ([]Source, error) {
 		}
 	}
 	if err == nil {
-		sources, err = withRuleFiles(sources)
+		sources, err = withNamed(sources)
 	}
 	return sources, err
 }
 
 // readFile reads no more than tells Parse that the file is too large.
-func readFile(path string) (Source, error) {
+func readFile(path string) (Source, error) { return readUpTo(path, maxFile) }
+
+func readUpTo(path string, limit int64) (Source, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return Source{}, fmt.Errorf("the configuration cannot be read: %w", err)
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return Source{}, fmt.Errorf("the configuration cannot be read: %w", err)
 	}

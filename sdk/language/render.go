@@ -95,13 +95,28 @@ func Duration(d time.Duration) string {
 func Sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // Show writes a body as HCL: what nobody wrote is marked as a default. It is to be formatted.
-func Show(b *strings.Builder, x *Body) {
-	if x.Key != "" {
-		fmt.Fprintf(b, "# %s\n", strings.TrimSpace(x.Key))
+func Show(b *strings.Builder, x *Body) { show(b, x, false, false) }
+
+// ShowPacked writes a body of a pack with its origins: where its blocks and its rules are written, and where what stands in the place of what the pack
+// says.
+func ShowPacked(b *strings.Builder, x *Body) { show(b, x, true, false) }
+
+func show(b *strings.Builder, x *Body, origins, inner bool) {
+	about := strings.TrimSpace(x.Key)
+	if !inner && x.Pack != nil {
+		about = strings.TrimSpace(strings.TrimSuffix(x.Pack.Prefix(), ".") + " " + about)
+	}
+	if origins && (!inner || x.Kind == "alert" || x.Kind == "record") {
+		about = strings.TrimSpace(about + "  " + Place(x.Header))
+	}
+	if about != "" {
+		fmt.Fprintf(b, "# %s\n", about)
 	}
 	fmt.Fprintf(b, "%s {\n", x.Title)
 	for _, f := range x.Fields {
 		switch {
+		case f.IsOverride() && origins:
+			fmt.Fprintf(b, "# overridden at %s\n%s = %s\n", Place(f.At), f.Name, heredoc(f))
 		case f.Attr != nil && f.Text != "" && f.Expr == nil && len(f.Text) > 60: // comments are aligned: not as far as that
 			fmt.Fprintf(b, "# default\n%s = %s\n", f.Name, f.Text)
 		case f.Attr != nil && f.Text != "" && f.Expr == nil:
@@ -111,7 +126,7 @@ func Show(b *strings.Builder, x *Body) {
 		}
 	}
 	for _, y := range x.Nested() {
-		Show(b, y)
+		show(b, y, origins, true)
 	}
 	b.WriteString("}\n")
 }

@@ -1,9 +1,6 @@
 package language
 
 import (
-	"bytes"
-	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,42 +21,6 @@ func (c *Config) addRuleFile(r *Report, s Source) {
 	c.broken[s.Name] = !checkLimits(r, s, false)
 }
 
-// withRuleFiles adds the files that rules blocks name. Mistakes in the configuration are said later, when all of it is read; what no file matches, too.
-func withRuleFiles(sources []Source) ([]Source, error) {
-	if !slices.ContainsFunc(sources, func(s Source) bool {
-		return bytes.Contains(s.Bytes, []byte("rules")) && bytes.Contains(s.Bytes, []byte("files"))
-	}) {
-		return sources, nil // the usual case costs nothing
-	}
-	cfg, _ := Parse(sources)
-	d := NewDecoder(NewScope(cfg, Env{Getenv: os.LookupEnv, ReadFile: os.ReadFile, Offline: true}))
-	d.Declare()
-	seen := map[string]bool{}
-	for _, block := range d.Blocks("rules") {
-		for _, p := range RuleFilePatterns(d.CoreBlock(block)) {
-			paths, err := filepath.Glob(p.Pattern)
-			if err != nil {
-				continue // said with its place when it is read
-			}
-			for _, path := range paths {
-				if !IsRuleFile(path) {
-					return nil, fmt.Errorf("%s: the name of a rule file ends in .yml, .yaml or .rules, and that of %s does not", Place(p.At), path)
-				}
-				if seen[path] {
-					continue
-				}
-				seen[path] = true
-				s, err := readFile(path)
-				if err != nil {
-					return nil, fmt.Errorf("%s: %w", Place(p.At), err)
-				}
-				sources = append(sources, s)
-			}
-		}
-	}
-	return sources, nil
-}
-
 // RuleFilePattern is one of the files of a rules block, with its place.
 type RuleFilePattern struct {
 	Pattern string
@@ -78,10 +39,11 @@ func RuleFilePatterns(x *Body) (patterns []RuleFilePattern) {
 		if !ok {
 			continue
 		}
+		at := Within(f.Expr, sdk.Path{{Index: i}}).Range()
 		if !filepath.IsAbs(pattern) {
-			pattern = filepath.Join(literally.Replace(filepath.Dir(f.At.Filename)), pattern)
+			pattern = filepath.Join(literally.Replace(filepath.Dir(at.Filename)), pattern)
 		}
-		patterns = append(patterns, RuleFilePattern{pattern, Within(f.Expr, sdk.Path{{Index: i}}).Range()})
+		patterns = append(patterns, RuleFilePattern{pattern, at})
 	}
 	return patterns
 }

@@ -39,8 +39,10 @@ type local struct {
 	name     string         // as it is referred to: local.site, var.site
 	expr     hcl.Expression // of a variable, its default; nil: it has none
 	at       hcl.Range
-	variable *variable // nil: it is none
-	state    int       // 0: not looked at, 1: being evaluated, 2: done
+	variable *variable  // nil: it is none
+	in       *iteration // of a pack: what it sees
+	given    *given     // of a pack's variable: what the pack block gives it; nil: nothing
+	state    int        // 0: not looked at, 1: being evaluated, 2: done
 	ok       bool
 	value    cty.Value
 	hidden   bool
@@ -56,15 +58,21 @@ func NewScope(c *Config, env Env) *Scope {
 		s.locals[name] = &local{name: name, expr: l.expr, at: l.at, variable: l.variable}
 	}
 	s.undeclared()
-	for _, name := range slices.Sorted(maps.Keys(s.locals)) {
-		s.local(s.locals[name])
+	s.evaluateAll(s.locals)
+	return s
+}
+
+// evaluateAll evaluates locals and variables, and checks what variables say of their values.
+func (s *Scope) evaluateAll(locals map[string]*local) {
+	all := slices.Sorted(maps.Keys(locals))
+	for _, name := range all {
+		s.local(locals[name])
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.locals)) {
-		if l := s.locals[name]; l.ok && l.variable != nil {
+	for _, name := range all {
+		if l := locals[name]; l.ok && l.variable != nil {
 			s.validate(l)
 		}
 	}
-	return s
 }
 
 // Value evaluates an expression. false means that it has no value: the reason is reported, once.
@@ -126,12 +134,15 @@ func (s *Scope) context(expr hcl.Expression, in *iteration) (*hcl.EvalContext, b
 			roots[i.name] = i.value
 			continue
 		}
-		l := localOf(s.locals, t)
+		l := localOf(s.localsOf(in), t)
 		if l == nil {
-			ok = s.strange(t)
+			ok = s.strange(t, in)
 			continue
 		}
 		if s.local(l); !l.ok {
+			ok = false
+		} else if l.variable != nil && l.variable.references {
+			s.Error(t.SourceRange(), "A component is no value", "%s takes references, for from, through, to, notify, discover and store only.", l.name)
 			ok = false
 		}
 		root, name, _ := strings.Cut(l.name, ".")
@@ -149,6 +160,14 @@ func (s *Scope) context(expr hcl.Expression, in *iteration) (*hcl.EvalContext, b
 	return &hcl.EvalContext{Functions: s.funcs, Variables: roots}, true
 }
 
+// localsOf are the locals and variables that can be seen: those of the pack, or those of the configuration itself.
+func (s *Scope) localsOf(in *iteration) map[string]*local {
+	if p := packOf(in); p != nil {
+		return p.locals
+	}
+	return s.locals
+}
+
 // localOf gives the local or the variable that a traversal names, nil if it names none.
 func localOf(locals map[string]*local, t hcl.Traversal) *local {
 	if len(t) < 2 || t.RootName() != "local" && t.RootName() != "var" {
@@ -159,8 +178,8 @@ func localOf(locals map[string]*local, t hcl.Traversal) *local {
 }
 
 // strange reports a name that is no local; it gives false, for its caller's ok.
-func (s *Scope) strange(t hcl.Traversal) bool {
-	root, at := t.RootName(), t.SourceRange()
+func (s *Scope) strange(t hcl.Traversal, in *iteration) bool {
+	root, at, locals := t.RootName(), t.SourceRange(), s.localsOf(in)
 	switch {
 	case (root == "local" || root == "var") && s.cfg.Partial: // perhaps declared in the file that could not be read
 	case (root == "local" || root == "var") && len(t) == 1:
@@ -169,14 +188,16 @@ func (s *Scope) strange(t hcl.Traversal) bool {
 		name, _ := t[1].(hcl.TraverseAttr)
 		hint := ""
 		if !s.Flooded() {
-			hint = DidYouMean(name.Name, s.names(root+"."))
+			hint = DidYouMean(name.Name, names(locals, root+"."))
 		}
 		other, called := "var", "No locals block declares"
 		if root == "var" {
 			other, called = "local", "No variable block declares"
 		}
-		if s.locals[other+"."+name.Name] != nil {
+		if locals[other+"."+name.Name] != nil {
 			hint = fmt.Sprintf(" Did you mean %s.%s?", other, name.Name)
+		} else if packOf(in) != nil && s.locals[root+"."+name.Name] != nil {
+			hint = " A pack sees nothing of what is outside of it: give it what it needs by a variable."
 		}
 		s.Error(at, "Undeclared "+map[string]string{"local": "local", "var": "variable"}[root], "%s %q.%s", called, name.Name, hint)
 	case root == "each":
@@ -205,7 +226,7 @@ func (s *Scope) local(l *local) {
 	if l.variable != nil {
 		l.value, l.ok = s.variable(l)
 	} else {
-		l.value, l.ok = s.Value(l.expr)
+		l.value, l.ok = s.Value(bind(l.expr, l.in))
 	}
 	if !l.ok {
 		l.value = cty.DynamicVal
@@ -222,7 +243,7 @@ func (s *Scope) cycle(l *local) {
 			next = s.evaluate[from+i+1]
 		}
 		for _, t := range in.expr.Variables() {
-			if localOf(s.locals, t) == next {
+			if localOf(s.localsOf(l.in), t) == next {
 				path.WriteString("\n  " + in.name + " uses " + next.name + " at " + Place(t.SourceRange()))
 				break
 			}

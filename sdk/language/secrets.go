@@ -36,11 +36,19 @@ func (c *Config) HideSecret(expr hcl.Expression) {
 			i.from.hidden = true
 			c.HideSecret(i.from.Expression)
 		}
-		if l := localOf(c.locals, t); l != nil && !l.hidden {
+		locals := c.locals
+		if p := packOf(in); p != nil {
+			locals = p.locals
+		}
+		if l := localOf(locals, t); l != nil && !l.hidden {
 			if l.hidden = true; l.expr != nil {
-				c.HideSecret(l.expr)
+				c.HideSecret(bind(l.expr, l.in))
 			}
-			if name, isVariable := strings.CutPrefix(l.name, "var."); isVariable {
+			if l.in != nil {
+				if l.given != nil {
+					c.HideSecret(l.given.expr)
+				}
+			} else if name, isVariable := strings.CutPrefix(l.name, "var."); isVariable {
 				for _, g := range append(c.values[name], c.flags[name]) {
 					c.Hide(g.at)
 				}

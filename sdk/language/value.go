@@ -39,8 +39,10 @@ func (d *Decoder) Attribute(x *Body, a *sdk.Attribute, written *hcl.Attribute) *
 	}
 	at := written.Expr.Range()
 	if a.Type == References && len(a.Checks) > 0 {
-		addresses, ok := d.references(a, written.Expr)
-		x.Broken = x.Broken || !ok
+		addresses, isWritten, ok := d.references(a, written.Expr)
+		if x.Broken = x.Broken || !ok; !isWritten {
+			return nil
+		}
 		return d.NewField(a, written.Expr, at, addresses)
 	}
 	if a.Sensitive {

@@ -40,6 +40,7 @@ type variable struct {
 	nullable    bool // its default is null
 	broken      bool // its block has a mistake, which is said
 	sensitive   bool
+	references  bool // it takes addresses of components, for the attributes that do: type = references
 	validations []validation
 }
 
@@ -61,13 +62,13 @@ var (
 )
 
 // addVariable declares the variable of a block. What it says of itself must be plain: it is read before anything is evaluated.
-func (c *Config) addVariable(r *Report, b *hcl.Block) {
+func (c *Config) addVariable(r *Report, b *hcl.Block, locals map[string]*local) {
 	name := "var." + b.Labels[0]
 	if !identifier.MatchString(b.Labels[0]) {
 		r.Error(b.LabelRanges[0], "Invalid name", "%q is not a name of letters, digits, _ and -, which references need.", b.Labels[0])
 		return
 	}
-	if other := c.locals[name]; other != nil {
+	if other := locals[name]; other != nil {
 		r.Error(Header(b), "Duplicate variable", "%s is declared at %s already.", name, Place(other.at))
 		return
 	}
@@ -80,7 +81,9 @@ func (c *Config) addVariable(r *Report, b *hcl.Block) {
 	}
 	v := &variable{block: b, typ: cty.DynamicPseudoType}
 	l := &local{name: name, at: Header(b), variable: v}
-	if a := content.Attributes["type"]; a != nil {
+	if a := content.Attributes["type"]; a != nil && hcl.ExprAsKeyword(a.Expr) == "references" {
+		v.references = true
+	} else if a != nil {
 		t, defaults, diags := typeexpr.TypeConstraintWithDefaults(a.Expr)
 		if diags.HasErrors() {
 			r.Error(a.Expr.Range(), "Invalid type", "A type is string, number, bool, any, list(string), set(string), map(string), object({ name = string, port = optional(number, 80) }) or of such parts.")
@@ -100,7 +103,12 @@ func (c *Config) addVariable(r *Report, b *hcl.Block) {
 			r.Error(a.Expr.Range(), "Wrong type", "description takes a text, without references.")
 		}
 	}
-	if a := content.Attributes["default"]; a != nil {
+	if a := content.Attributes["default"]; a != nil && v.references {
+		if list, diags := hcl.ExprList(a.Expr); diags.HasErrors() || len(list) > 0 {
+			r.Error(a.Expr.Range(), "Default with a reference", "The default of references is [], none: a pack does not know what is outside of it.")
+		}
+		l.expr = a.Expr
+	} else if a != nil {
 		l.expr = a.Expr
 		if len(a.Expr.Variables()) > 0 {
 			r.Error(a.Expr.Range(), "Default with a reference", "The default of a variable stands alone: for a value that is computed there are locals { … }.")
@@ -125,7 +133,7 @@ func (c *Config) addVariable(r *Report, b *hcl.Block) {
 		}
 	}
 	v.broken = r.Diags[began:].HasErrors()
-	c.locals[name] = l
+	locals[name] = l
 }
 
 // oneOf ends a sentence about a name that is none of a few.
@@ -156,8 +164,15 @@ func (c *Config) addValues(r *Report, s Source, body hcl.Body) {
 	}
 }
 
-// givenTo finds the value of a variable: the flag's, the last file's, the environment's.
-func (s *Scope) givenTo(name string) (g given, found bool) {
+// givenTo finds the value of a variable: of one of a pack, what the pack block gives; else the flag's, the last file's, the environment's.
+func (s *Scope) givenTo(l *local) (g given, found bool) {
+	if l.in != nil {
+		if l.given == nil {
+			return g, false
+		}
+		return *l.given, true
+	}
+	name := strings.TrimPrefix(l.name, "var.")
 	if g, found = s.cfg.flags[name]; found {
 		return g, true
 	}
@@ -166,7 +181,7 @@ func (s *Scope) givenTo(name string) (g given, found bool) {
 	}
 	if text, set := s.env.Getenv("MAGPIE_VAR_" + name); set {
 		file := "MAGPIE_VAR_" + name
-		s.cfg.files[file], s.cfg.order[file] = []byte(text), len(s.cfg.order)
+		s.cfg.files[file], s.cfg.order[file] = []byte(text), len(s.cfg.order)+1
 		return given{text: text, at: rangeAt([]byte(text), file, 0, len(text))}, true
 	}
 	return given{}, false
@@ -177,7 +192,7 @@ func (s *Scope) undeclared() {
 	report := func(name string, g given) {
 		if s.locals["var."+name] == nil && !s.cfg.Partial {
 			s.cfg.Hide(g.at)
-			s.Error(g.at, "Undeclared variable", "No variable block declares %q.%s", name, DidYouMean(name, s.names("var.")))
+			s.Error(g.at, "Undeclared variable", "No variable block declares %q.%s", name, DidYouMean(name, names(s.locals, "var.")))
 		}
 	}
 	for name, g := range s.cfg.flags {
@@ -191,8 +206,8 @@ func (s *Scope) undeclared() {
 }
 
 // names lists what may follow local. or var.
-func (s *Scope) names(prefix string) (names []string) {
-	for name := range s.locals {
+func names(locals map[string]*local, prefix string) (names []string) {
+	for name := range locals {
 		if rest, ok := strings.CutPrefix(name, prefix); ok {
 			names = append(names, rest)
 		}
@@ -204,7 +219,10 @@ func (s *Scope) names(prefix string) (names []string) {
 // variable gives a variable its value: what was given, or else its default.
 func (s *Scope) variable(l *local) (cty.Value, bool) {
 	v, name := l.variable, strings.TrimPrefix(l.name, "var.")
-	g, found := s.givenTo(name)
+	if v.references {
+		return s.referencesOf(l)
+	}
+	g, found := s.givenTo(l)
 	switch {
 	case !found && l.expr != nil:
 		g = given{expr: l.expr, at: l.expr.Range()}
@@ -212,6 +230,8 @@ func (s *Scope) variable(l *local) (cty.Value, bool) {
 		return cty.NilVal, false
 	case !found && v.sensitive && s.env.Offline:
 		return cty.UnknownVal(v.typ).Mark(secretMark{}), true
+	case !found && s.env.Offline && l.in == nil && s.cfg.IsPack(): // whoever brings it in gives it one
+		return cty.UnknownVal(v.typ), true
 	case !found:
 		s.Error(l.at, "Variable without a value", "var.%s has no default, and no value was given: write default = …, or give one with -var %s=…, in a file *%s or in the environment variable MAGPIE_VAR_%s.", name, name, valuesFile, name)
 		return cty.NilVal, false
@@ -236,6 +256,14 @@ func (s *Scope) variable(l *local) (cty.Value, bool) {
 		value = value.Mark(secretMark{})
 	}
 	return value, true
+}
+
+// referencesOf has no value to give: what a pack's variable of this type was given is resolved where it is used.
+func (s *Scope) referencesOf(l *local) (cty.Value, bool) {
+	if l.in == nil && !s.cfg.IsPack() {
+		s.Error(l.at, "Only in packs", "A variable of the type references is one of a pack: here components are named as they are.")
+	}
+	return cty.DynamicVal, true
 }
 
 func (s *Scope) evaluateGiven(v *variable, g given) (cty.Value, bool) {
@@ -351,7 +379,7 @@ func misfitMap(v cty.Value, t cty.Type, what string) string {
 // validate checks a variable's value by what its block says.
 func (s *Scope) validate(l *local) {
 	for _, x := range l.variable.validations {
-		v, ok := s.Value(x.condition)
+		v, ok := s.Value(bind(x.condition, l.in))
 		if !ok {
 			continue
 		}
@@ -365,14 +393,14 @@ func (s *Scope) validate(l *local) {
 		if v.True() {
 			continue
 		}
-		text, ok := s.Value(x.message)
+		text, ok := s.Value(bind(x.message, l.in))
 		if ok && IsSecret(text) {
 			s.Error(x.message.Range(), "Secret in the open", "The message is shown: it cannot hold a secret.")
 		} else if ok && !IsText(text) {
 			s.Error(x.message.Range(), "Wrong type", "error_message takes a text.")
 		} else if ok {
 			at := l.at
-			if g, found := s.givenTo(strings.TrimPrefix(l.name, "var.")); found {
+			if g, found := s.givenTo(l); found {
 				at = g.at
 			}
 			s.Error(at, "Invalid value of "+l.name, "%s (The condition is at %s.)", text.AsString(), Place(x.condition.Range()))

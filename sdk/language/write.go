@@ -110,6 +110,9 @@ func (c *Config) diagnostic(d *hcl.Diagnostic) Diagnostic {
 	if s := d.Subject; s != nil {
 		out.File, out.Line, out.Column, out.EndLine, out.EndColumn = s.Filename, s.Start.Line, s.Start.Column, s.End.Line, s.End.Column
 		out.Snippet, out.Carets = c.snippet(*s)
+		if from := c.fromPack(s.Filename); from != "" {
+			out.Detail = strings.TrimPrefix(out.Detail+"\n"+from, "\n")
+		}
 	}
 	return out
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/magpie-monitoring/magpie/daemon/internal/rule"
 	"github.com/magpie-monitoring/magpie/daemon/internal/telemetry"
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 const (
@@ -64,8 +64,8 @@ func (a *alerting) set(d *plan.Desired) {
 	groups := make([]rule.Group, 0, len(d.Groups))
 	for _, g := range d.Groups {
 		group := groupOf(g)
-		for _, was := range d.Moved.Was("rules." + g.Name) {
-			group.Was = append(group.Was, strings.TrimPrefix(was, "rules."))
+		for _, was := range d.Moved.Was(g.Address()) {
+			group.Was = append(group.Was, language.GroupName(was))
 		}
 		groups = append(groups, group)
 	}

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/magpie-monitoring/magpie/daemon/internal/pipeline"
@@ -119,8 +118,9 @@ func (e *Engine) pipelines(desired *plan.Desired) (all []*delivery) {
 	queues := map[string]plan.Queue{}
 	derives := map[string]bool{} // processors of samples
 	late := map[string]bool{}    // sinks that take samples in any order
+	sinks := map[string]bool{}
 	for _, c := range desired.Components {
-		queues[c.Address] = c.Queue
+		queues[c.Address], sinks[c.Address] = c.Queue, c.Kind == sdk.KindSink
 		derives[c.Address], late[c.Address] = c.Offers.Derives, c.Offers.Late
 	}
 	reached := map[string]bool{}
@@ -134,7 +134,7 @@ func (e *Engine) pipelines(desired *plan.Desired) (all []*delivery) {
 			}
 		}
 		d := &delivery{pipeline: p, queue: queues[p.To], anyOrder: late[p.To]}
-		sink := strings.HasPrefix(p.To, string(sdk.KindSink)+".")
+		sink := sinks[p.To]
 		if sink {
 			d.external = desired.Settings.ExternalLabels
 		}

@@ -68,9 +68,10 @@ func Build(cfg *language.Config, types []Offer, env Env) (*Desired, hcl.Diagnost
 	b.pipelines()
 	b.groups()
 	b.tests()
+	b.dashboards()
 	b.route()
 	b.desired.Moved = b.Moves()
-	if !b.Diags.HasErrors() && !cfg.Partial {
+	if !b.Diags.HasErrors() && !cfg.Partial && !(cfg.IsPack() && env.Offline) {
 		b.unconnected()
 	}
 	b.Scrub()

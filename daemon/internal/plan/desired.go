@@ -7,7 +7,7 @@
 //	build.go       blocks become components
 //	settings.go    daemon and http; pipelines and their defaults; what is connected to nothing
 //	rules.go       groups and rules
-//	rulefile.go    Prometheus' rule files become the same
+//	dashboards.go  dashboards, and the PromQL in them
 //	text.go        PromQL and templates inside HCL texts
 //	route.go       routes and their matchers
 //	diff.go        desired against running: steps and changes
@@ -16,6 +16,7 @@
 package plan
 
 import (
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -33,6 +34,7 @@ type Desired struct {
 	Route      *Route       // nil: nobody is notified
 	Moved      language.Moves
 	Tests      []*Test // of rules; a daemon does nothing with them
+	Dashboards []*Dashboard
 
 	blocks []*language.Body // but components, for show and diff
 }
@@ -80,6 +82,14 @@ func (c *Component) RangeOf(path sdk.Path) hcl.Range {
 	return c.body.RangeOf(path)
 }
 
+// Pack is the pack that it is in, nil if none.
+func (c *Component) Pack() *language.Pack {
+	if c.body == nil {
+		return nil
+	}
+	return c.body.Pack
+}
+
 // Queue bounds what waits in the buffer for a sink.
 type Queue struct {
 	MaxBytes int64         // 0: whatever the buffer takes
@@ -107,13 +117,19 @@ func (d *Desired) KeysBefore(p *Pipeline) []string { return d.Moved.Keys(p.Name,
 
 // Group is a rules block, or the loose rules of one file.
 type Group struct {
-	Name     string
+	Name     string // that of one in a pack begins with the pack's address
 	File     string
 	Interval time.Duration
 	Store    string // address
 	Rules    []*Rule
 	Range    hcl.Range
 	body     *language.Body
+}
+
+// Address is what moved blocks call it.
+func (g *Group) Address() string {
+	pack := g.body.Pack.Prefix()
+	return pack + "rules." + strings.TrimPrefix(g.Name, pack)
 }
 
 // Rule is an alert or a record block.
@@ -133,6 +149,7 @@ type Rule struct {
 // Test is a test block with the place of each of its expectations.
 type Test struct {
 	language.TestBlock
+	Pack    string // that it is in, and whose rules it sees: pack.etcd. ; "": all rules
 	Range   hcl.Range
 	Expects []hcl.Range
 }

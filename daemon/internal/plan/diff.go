@@ -16,6 +16,8 @@ type Plan struct {
 	Pipelines []Step `json:"pipelines,omitempty"` // by key
 	Groups    []Step `json:"groups,omitempty"`    // of rules
 	Route     []Step `json:"route,omitempty"`     // none or one
+
+	Dashboards []Step `json:"dashboards,omitempty"`
 }
 
 // Action is what happens.
@@ -52,7 +54,7 @@ type AttrChange struct {
 
 // Empty reports whether nothing changes.
 func (p *Plan) Empty() bool {
-	return len(p.Settings)+len(p.Pipelines)+len(p.Groups)+len(p.Route) == 0 && !slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Action != Keep })
+	return len(p.Settings)+len(p.Pipelines)+len(p.Groups)+len(p.Route)+len(p.Dashboards) == 0 && !slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Action != Keep })
 }
 
 // Diff compares what runs, nil if nothing does, with what is desired.
@@ -82,6 +84,7 @@ func Diff(old, desired *Desired) *Plan {
 	p.Settings = changes(old.named(settingsBlocks...), desired.named(settingsBlocks...), nil)
 	p.Groups = changes(old.named("rules", "file", language.OfRuleFile), desired.named("rules", "file", language.OfRuleFile), desired.Moved.Titles)
 	p.Route = changes(old.named("route"), desired.named("route"), nil)
+	p.Dashboards = changes(old.named("dashboard"), desired.named("dashboard"), nil)
 	was, now, keys := old.pipelineAttrs(), desired.pipelineAttrs(), map[string][]string{}
 	for _, l := range desired.Pipelines {
 		keys[l.Key()] = desired.KeysBefore(l)
@@ -165,8 +168,13 @@ func (d *Desired) named(types ...string) map[string][]language.Attr {
 		if !slices.Contains(types, x.Kind) {
 			continue
 		}
-		title := x.Title + x.Key
+		title := x.Address()
 		m[title] = x.Attrs("")
+		for _, b := range d.Dashboards {
+			if b.body == x {
+				m[title] = append(m[title], language.Attr{Path: "content", Text: b.Sum()})
+			}
+		}
 		for _, g := range d.Groups {
 			if g.body == x {
 				m[title] = append(m[title], language.Attr{Path: "rules", Text: "[" + strings.Join(g.ruleNames(), ", ") + "]"})

@@ -23,7 +23,7 @@ func (p *Plan) Print(w io.Writer, colour bool) error {
 	for _, s := range p.Steps {
 		counts[s.Action]++
 	}
-	steps := slices.DeleteFunc(slices.Concat(p.Steps, p.Settings, p.Pipelines, p.Groups, p.Route), func(s Step) bool { return s.Action == Keep })
+	steps := slices.DeleteFunc(slices.Concat(p.Steps, p.Settings, p.Pipelines, p.Groups, p.Route, p.Dashboards), func(s Step) bool { return s.Action == Keep })
 	wide := 0
 	for _, s := range steps {
 		wide = max(wide, min(len(s.Address), 60))

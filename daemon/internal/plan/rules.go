@@ -17,13 +17,14 @@ import (
 func (b *builder) groups() {
 	loose := map[string]*language.Body{}
 	for _, block := range b.Expanded() {
-		file := language.Header(block).Filename
+		pack := language.PackOf(block)
+		file := pack.Prefix() + language.Header(block).Filename
 		switch {
 		case block.Type == "rules" && b.IsOn(block):
 			b.desired.blocks = append(b.desired.blocks, b.CoreBlock(block))
 		case (block.Type == "alert" || block.Type == "record") && b.Enabled(block):
 			if loose[file] == nil {
-				loose[file] = &language.Body{Kind: "file", Title: "rules of " + filepath.Base(file), Header: language.Header(block)}
+				loose[file] = &language.Body{Kind: "file", Title: "rules of " + filepath.Base(file), Header: language.Header(block), Pack: pack}
 				b.desired.blocks = append(b.desired.blocks, loose[file])
 			}
 			loose[file].Fields = append(loose[file].Fields, &language.Field{Name: block.Type, Blocks: []*language.Body{b.CoreBlock(block)}})
@@ -44,7 +45,7 @@ func (b *builder) groups() {
 }
 
 func (b *builder) group(x *language.Body, r language.RulesBlock) {
-	g := &Group{Name: r.Name + x.Key, body: x, File: x.Header.Filename, Interval: cmp.Or(r.Interval, b.desired.Settings.Interval), Range: x.Header}
+	g := &Group{Name: x.Pack.Prefix() + r.Name + x.Key, body: x, File: x.Header.Filename, Interval: cmp.Or(r.Interval, b.desired.Settings.Interval), Range: x.Header}
 	b.SetDefault(x, language.Core["rules"], "interval", g.Interval)
 	g.Store = b.storeOf(x, r.Store)
 	b.rules(g, x)
@@ -68,18 +69,20 @@ func (b *builder) ruleFiles(x *language.Body, r language.RulesBlock) {
 			b.Error(p.At, "No such rule file", "There is no file %s.", p.Pattern)
 		}
 		for _, name := range names {
-			other, taken := b.ruleFile[name]
-			if taken && !mine[name] {
+			key := x.Pack.Prefix() + name // each pack of the same files has its own
+			other, taken := b.ruleFile[key]
+			if taken && !mine[key] {
 				b.Error(p.At, "Rule file read twice", "%s is read at %s already: its alerts would be there twice.", name, language.Place(other))
 			}
 			if taken {
 				continue
 			}
-			b.ruleFile[name], mine[name] = p.At, true
+			b.ruleFile[key], mine[key] = p.At, true
 			if !b.cfg.Readable(name) {
 				continue
 			}
 			for _, y := range b.RuleFile(name) {
+				y.Pack = x.Pack
 				b.desired.blocks = append(b.desired.blocks, y)
 				b.groupOfFile(y, r.Interval, store)
 			}
@@ -89,7 +92,7 @@ func (b *builder) ruleFiles(x *language.Body, r language.RulesBlock) {
 
 // groupOfFile makes a group of one of a rule file.
 func (b *builder) groupOfFile(x *language.Body, interval time.Duration, store string) {
-	g := &Group{Name: x.Labels[0], body: x, File: x.Header.Filename, Store: store, Range: x.Header}
+	g := &Group{Name: x.Pack.Prefix() + x.Labels[0], body: x, File: x.Header.Filename, Store: store, Range: x.Header}
 	g.Interval = cmp.Or(interval, b.desired.Settings.Interval)
 	if f := x.Field("interval"); f != nil {
 		g.Interval = f.Value.(time.Duration)
@@ -144,7 +147,7 @@ func (b *builder) onlyStore(x *language.Body) string {
 		b.Error(x.Header, "Several stores", "There are %s: put the rules into a rules block that says which of them it asks, store = %s.", strings.Join(stores, ", "), stores[0])
 	case len(stores) > 1:
 		b.Error(x.Header, "Several stores", "There are %s: say which of them the rules ask, store = %s.", strings.Join(stores, ", "), stores[0])
-	case len(b.desired.Groups) == 0 && !b.cfg.Partial:
+	case len(b.desired.Groups) == 0 && !b.cfg.Partial && !(b.cfg.IsPack() && b.env.Offline):
 		b.Error(x.Header, "Rules without a store", "Rules ask a store, and none is declared: write store \"tsdb\" \"main\" {}.")
 	}
 	return ""
@@ -160,7 +163,7 @@ func (b *builder) tests() {
 		if x.Broken {
 			continue
 		}
-		t := &Test{TestBlock: language.Fill[language.TestBlock](x), Range: x.Header}
+		t := &Test{TestBlock: language.Fill[language.TestBlock](x), Pack: x.Pack.Prefix(), Range: x.Header}
 		for _, y := range x.Nested() {
 			t.Expects = append(t.Expects, y.Header)
 			if _, err := time.ParseDuration(y.Labels[0]); err != nil {

@@ -83,7 +83,7 @@ func (b *builder) pipelines() {
 			named[source] = true
 		}
 		for _, to := range p.To {
-			line := &Pipeline{Name: "pipeline." + p.Name + x.Key, From: p.From, Through: p.Through, To: to, Range: x.Header}
+			line := &Pipeline{Name: x.Pack.Prefix() + "pipeline." + p.Name + x.Key, From: p.From, Through: p.Through, To: to, Range: x.Header}
 			for _, source := range p.From {
 				if slices.ContainsFunc(p.Through, b.derives) {
 					break // it brings other series than those of its sources

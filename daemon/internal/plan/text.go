@@ -22,10 +22,14 @@ var unknownFunction = regexp.MustCompile(`unknown function with name "(.*)"`)
 
 // checkExpr parses PromQL, and points at its first mistake.
 func (b *builder) checkExpr(f *language.Field) {
-	if f == nil {
-		return
+	if f != nil {
+		text, _ := f.Value.(string)
+		b.checkPromQL(f, text, text)
 	}
-	text, _ := f.Value.(string)
+}
+
+// checkPromQL parses what stands for a text, as long as that is.
+func (b *builder) checkPromQL(f *language.Field, text, parsed string) {
 	if len(text) > maxText {
 		b.Error(f.At, "Expression too long", "An expression has at most %d KiB.", maxText>>10)
 		return
@@ -33,7 +37,7 @@ func (b *builder) checkExpr(f *language.Field) {
 	if long := float64(len(text)) / 100; !b.Afford(long*long, f.At) { // its parser takes time by the square of what it is given
 		return
 	}
-	_, err := promQL.ParseExpr(text)
+	_, err := promQL.ParseExpr(parsed)
 	if err == nil {
 		return
 	}
