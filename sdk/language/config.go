@@ -75,6 +75,7 @@
 package language
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -88,9 +89,8 @@ import (
 // Source is one file of a configuration: one of its own, which are in one directory, of one of its packs, or a file that those name. A name that ends
 // in .hcl.json is HCL's JSON syntax, as is the first file's if it ends in .json.
 type Source struct {
-	Name    string
-	Bytes   []byte
-	Problem string `json:",omitempty"` // why a pack cannot be read; Name is that of its directory or archive
+	Name  string
+	Bytes []byte
 }
 
 // Config is a parsed configuration: nothing in it is evaluated.
@@ -174,8 +174,8 @@ func (c *Config) add(r *Report, s Source) bool {
 	c.count++
 	c.order[s.Name], c.files[s.Name] = c.count, s.Bytes
 	switch {
-	case s.Problem != "":
-		c.problems[s.Name] = s.Problem
+	case strings.HasPrefix(s.Name, unread):
+		c.problems[strings.TrimPrefix(s.Name, unread)] = cmp.Or(string(s.Bytes), "there is none")
 	case strings.HasPrefix(s.Name, flagged):
 		c.addValues(r, s, nil)
 	case IsArchive(s.Name):

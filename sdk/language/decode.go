@@ -59,7 +59,8 @@ type Body struct {
 	Fields []*Field
 	Broken bool // a mistake was reported: this is not the whole
 
-	many bool // one of a repeated block
+	many      bool // one of a repeated block
+	overrides bool // it stands in an override
 }
 
 // Field is an attribute, or the blocks of one name.
@@ -90,8 +91,9 @@ type Attr struct {
 func (d *Decoder) Block(block *hcl.Block, schema, outer *sdk.Schema) *Body {
 	x := &Body{Kind: block.Type, Title: Title(block), Key: Key(block), Header: Header(block), Labels: block.Labels}
 	began := len(d.Diags)
-	_, in := unmake(block.Body)
-	if x.Pack = packOf(in); x.Key != "" || x.Pack.keyed() {
+	m, _ := block.Body.(made)
+	x.overrides = m.overrides
+	if x.Pack = packOf(m.in); x.Key != "" || x.Pack.keyed() {
 		defer func() { saidIn(Address(block), d.Diags[began:]) }()
 	}
 	content, strays, diags := d.content(block, bodySchema(schema))

@@ -69,6 +69,8 @@ type made struct {
 	in   *iteration
 	key  string      // of the whole block, ["prod"]; "" for a block in one
 	over []*override // what stands in its place
+
+	overrides bool // it stands in an override
 }
 
 func unmake(body hcl.Body) (hcl.Body, *iteration) {
@@ -107,12 +109,12 @@ func (d *Decoder) expand(block *hcl.Block) (blocks []*hcl.Block, each, known boo
 	list, known := d.elements(from.Expression, true)
 	for _, e := range list {
 		x := *block
-		x.Body = made{body, &iteration{name: "each", value: e.object(), around: in, from: from}, "[" + Quote(e.key) + "]", over}
+		x.Body = made{body, &iteration{name: "each", value: e.object(), around: in, from: from}, "[" + Quote(e.key) + "]", over, false}
 		blocks = append(blocks, &x)
 	}
 	if len(blocks) == 0 { // it has mistakes all the same, and they are told before there is a key
 		x := *block
-		x.Body = made{body, &iteration{name: "each", value: cty.ObjectVal(map[string]cty.Value{"key": cty.UnknownVal(cty.String), "value": cty.DynamicVal}), around: in, shadow: true, from: from}, "", over}
+		x.Body = made{body, &iteration{name: "each", value: cty.ObjectVal(map[string]cty.Value{"key": cty.UnknownVal(cty.String), "value": cty.DynamicVal}), around: in, shadow: true, from: from}, "", over, false}
 		blocks = append(blocks, &x)
 	}
 	return blocks, true, known
@@ -204,7 +206,7 @@ func (d *Decoder) content(block *hcl.Block, schema *hcl.BodySchema) (content *hc
 	for _, b := range written {
 		if in != nil {
 			x := *b
-			x.Body = made{b.Body, in, "", nil}
+			x.Body = made{Body: b.Body, in: in}
 			b = &x
 		}
 		if isRule := b.Type == "alert" || b.Type == "record"; isRule && block.Type == "rules" {
@@ -281,7 +283,7 @@ func (d *Decoder) dynamic(b, outer *hcl.Block, schema *hcl.BodySchema) (blocks h
 		if labels := content.Attributes["labels"]; labels != nil && !d.labels(x, bind(labels.Expr, now), len(of.LabelNames), now.shadow) {
 			return blocks
 		}
-		x.Body = made{content.Blocks[0].Body, now, "", nil}
+		x.Body = made{Body: content.Blocks[0].Body, in: now}
 		blocks = append(blocks, x)
 	}
 	return blocks

@@ -11,6 +11,9 @@ import (
 	"strings"
 )
 
+// unread begins the name of a source that says why a pack cannot be read, so that it is told at its place, wherever the files go.
+const unread = "-unread "
+
 // withNamed adds the files that a configuration names: those of packs, of Prometheus' rules and of dashboards. They travel with it, so that what was
 // applied is kept as a whole. Mistakes in the configuration are said later, when all of it is read; what is not there, too.
 func withNamed(sources []Source) ([]Source, error) {
@@ -79,10 +82,10 @@ func withNamed(sources []Source) ([]Source, error) {
 	return sources, nil
 }
 
-// readPack reads the files of a directory, or an archive. What cannot be read is a source that says why, so that it is told at its place.
+// readPack reads the files of a directory, or an archive.
 func readPack(p packPlace) []Source {
 	failed := func(err error) []Source {
-		return []Source{{Name: p.name, Problem: strings.TrimPrefix(err.Error(), "the configuration cannot be read: ")}}
+		return []Source{{Name: unread + p.name, Bytes: []byte(strings.TrimPrefix(err.Error(), "the configuration cannot be read: "))}}
 	}
 	info, err := os.Stat(p.name)
 	switch {

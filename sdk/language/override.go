@@ -69,7 +69,7 @@ func (d *Decoder) override(content *hcl.BodyContent, block *hcl.Block, o *overri
 			content.Blocks = slices.DeleteFunc(content.Blocks, func(x *hcl.Block) bool { return x.Type == of })
 		}
 		x := *b
-		x.Body = made{b.Body, o.in, "", nil}
+		x.Body = made{Body: b.Body, in: o.in, overrides: true}
 		if b.Type == "dynamic" {
 			content.Blocks = append(content.Blocks, d.dynamic(&x, block, schema)...)
 		} else {

@@ -81,7 +81,7 @@ func (p *Pack) edited(b *hcl.Block) *hcl.Block {
 		in = &iteration{pack: p}
 	}
 	x := *b
-	x.Body = made{body, in, Key(b), p.over[name]}
+	x.Body = made{Body: body, in: in, key: Key(b), over: p.over[name]}
 	return &x
 }
 

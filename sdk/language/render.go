@@ -104,10 +104,16 @@ func ShowPacked(b *strings.Builder, x *Body) { show(b, x, true, false) }
 func show(b *strings.Builder, x *Body, origins, inner bool) {
 	about := strings.TrimSpace(x.Key)
 	if !inner && x.Pack != nil {
-		about = strings.TrimSpace(strings.TrimSuffix(x.Pack.Prefix(), ".") + " " + about)
+		about = x.Pack.Address() + x.Key
 	}
-	if origins && (!inner || x.Kind == "alert" || x.Kind == "record") {
-		about = strings.TrimSpace(about + "  " + Place(x.Header))
+	switch {
+	case !origins:
+	case x.overrides:
+		about = "overridden at " + Place(x.Header)
+	case x.Kind == OfRuleFile:
+		about = x.Pack.Address() + " " + Place(x.Header)
+	case !inner || x.Kind == "alert" || x.Kind == "record":
+		about = strings.TrimSpace(about + " " + Place(x.Header))
 	}
 	if about != "" {
 		fmt.Fprintf(b, "# %s\n", about)

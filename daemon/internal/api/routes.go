@@ -21,6 +21,8 @@ func (s *Server) routes() http.Handler {
 	mux.Handle("/api/magpie/v1/{method}", named(controls))
 
 	mux.HandleFunc("GET /reports/{id}", s.report)
+	mux.HandleFunc("GET /api/magpie/v1/dashboards", s.dashboards)
+	mux.HandleFunc("GET /api/magpie/v1/dashboards/{name}", s.dashboard)
 
 	p := &prometheusAPI{engine: s.engine, started: s.engine.Status().Started}
 	for path, answer := range map[string]answerFunc{

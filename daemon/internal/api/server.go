@@ -6,6 +6,7 @@
 //	user_*.go      whose process is at the other end of the socket
 //	proxy.go       requests to the handlers of plugins
 //	control.go     the control API
+//	dashboards.go  the dashboards of the configuration
 //	prometheus.go  the part of Prometheus' API whose state lives here
 //	control/       the control API's messages
 package api

@@ -26,7 +26,11 @@ func check(ctx context.Context, o *options, _ []string) int {
 		for _, g := range d.Groups {
 			rules += len(g.Rules)
 		}
-		fmt.Fprintf(o.Out, "%s is valid: %s, %s, %s.\n", o.config, count(len(d.Components), "component"), count(len(d.Pipelines), "pipeline"), count(rules, "rule"))
+		what := "valid"
+		if built.Config.IsPack() {
+			what = "valid as a pack"
+		}
+		fmt.Fprintf(o.Out, "%s is %s: %s, %s, %s.\n", o.config, what, count(len(d.Components), "component"), count(len(d.Pipelines), "pipeline"), count(rules, "rule"))
 	}
 	return exitOK
 }

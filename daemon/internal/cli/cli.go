@@ -99,7 +99,7 @@ func commands() []command {
 		{"confirm", "", confirmHelp, nil, confirm},
 		{"history", "[N]", historyHelp, nil, history},
 		{"rollback", "[N]", rollbackHelp, applyFlagsOf, rollback},
-		{"show", "[PATH]", "show the configuration that runs, with every default", nil, show},
+		{"show", "[PATH | pack.NAME]", showHelp, nil, show},
 		{"status", "[PATH]", "show how the components, plugins and pipelines of the running daemon are", nil, status},
 		{"diagnose", "[ADDRESS]", diagnoseHelp, diagnoseFlagsOf, diagnose},
 		{"query", "EXPR", "ask the running daemon with PromQL", queryFlagsOf, query},
@@ -167,9 +167,9 @@ func start(c command, args []string, to IO) int {
 	switch {
 	case len(args) > 0 && c.args == "":
 		return o.fail(fmt.Errorf("%s takes no arguments, and these are some: %s", c.name, strings.Join(args, " ")))
-	case len(args) > 1 && c.args == "[PATH]":
+	case len(args) > 1 && (c.args == "[PATH]" || c.name == "show"):
 		return o.fail(fmt.Errorf("one configuration at a time, and these are %d: %s (a directory is read as a whole)", len(args), strings.Join(args, " ")))
-	case len(args) == 1 && c.args == "[PATH]":
+	case len(args) == 1 && (c.args == "[PATH]" || c.name == "show" && !strings.HasPrefix(args[0], "pack.")):
 		o.config = args[0]
 	}
 	if len(o.pluginDirs) == 0 {

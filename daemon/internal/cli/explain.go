@@ -24,6 +24,7 @@ type explained struct {
 	Address    string          `json:"address"`
 	Plugin     string          `json:"plugin"`
 	Place      string          `json:"place"`
+	Pack       string          `json:"pack,omitempty"`     // that it is in, and where that is brought in
 	ForEach    string          `json:"for_each,omitempty"` // the key
 	FedBy      []string        `json:"fed_by,omitempty"`
 	GoesTo     []string        `json:"goes_to,omitempty"`
@@ -80,7 +81,11 @@ func explanation(b *engine.Built, address string) (*explained, error) {
 	}
 	c := d.Components[i]
 	e := &explained{Address: c.Address, Plugin: c.Plugin, Place: language.Place(c.Range)}
-	if _, key, ok := strings.Cut(c.Address, "["); ok {
+	if p := c.Pack(); p != nil {
+		e.Pack = fmt.Sprintf("%s, brought in at %s", p.Address(), language.Place(p.Header))
+	}
+	_, own := language.SplitAddress(c.Address)
+	if _, key, ok := strings.Cut(own, "["); ok {
 		e.ForEach = strings.TrimSuffix(key, "]")
 	}
 	for _, a := range c.Attrs {
@@ -112,7 +117,7 @@ func explanation(b *engine.Built, address string) (*explained, error) {
 	}
 	for _, g := range d.Groups {
 		if g.Store == address {
-			e.FedBy = append(e.FedBy, "rules."+g.Name+" (rules ask it, and write to it)")
+			e.FedBy = append(e.FedBy, g.Address()+" (rules ask it, and write to it)")
 		}
 		for _, r := range g.Rules {
 			if slices.Contains(r.Notify, address) {
@@ -148,6 +153,9 @@ func routesTo(b *engine.Built, address string) map[string]string {
 func (o *options) printExplained(e *explained) {
 	fmt.Fprintf(o.Out, "%s\n", paint(o.Colour, bold, e.Address))
 	fmt.Fprintf(o.Out, "  written at  %s\n", e.Place)
+	if e.Pack != "" {
+		fmt.Fprintf(o.Out, "  pack        %s\n", e.Pack)
+	}
 	if e.ForEach != "" {
 		fmt.Fprintf(o.Out, "  for_each    %s\n", e.ForEach)
 	}

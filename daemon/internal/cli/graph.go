@@ -5,10 +5,12 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/magpie-monitoring/magpie/daemon/internal/engine"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 const graphHelp = `show what feeds what: discoveries, sources, processors, sinks and stores, rules, routes and notifiers
@@ -31,6 +33,7 @@ type drawing struct {
 type node struct {
 	Name string `json:"name"` // of a component, its address
 	Kind string `json:"kind"` // source, …, rules, route
+	Pack string `json:"pack,omitempty"`
 }
 
 type edge struct {
@@ -65,7 +68,7 @@ func draw(built *engine.Built) *drawing {
 	d := built.Desired
 	g := &drawing{Nodes: []node{}, Edges: []edge{}}
 	for _, c := range d.Components {
-		g.Nodes = append(g.Nodes, node{c.Address, string(c.Kind)})
+		g.Nodes = append(g.Nodes, node{c.Address, string(c.Kind), packOf(c.Address)})
 		for _, x := range c.Discover {
 			g.edge(x, c.Address, "targets", "")
 		}
@@ -87,8 +90,8 @@ func draw(built *engine.Built) *drawing {
 		}
 	}
 	for _, x := range d.Groups {
-		name := "rules." + x.Name
-		g.Nodes = append(g.Nodes, node{name, "rules"})
+		name := x.Address()
+		g.Nodes = append(g.Nodes, node{name, "rules", packOf(name)})
 		if x.Store != "" {
 			g.edge(name, x.Store, "queries", "")
 		}
@@ -113,6 +116,12 @@ func draw(built *engine.Built) *drawing {
 	return g
 }
 
+// packOf is the pack that an address is in, "" if none.
+func packOf(address string) string {
+	packs, _ := language.SplitAddress(address)
+	return strings.TrimSuffix(packs, ".")
+}
+
 func (g *drawing) edge(from, to, what, way string) {
 	g.Edges = append(g.Edges, edge{from, to, what, way})
 }
@@ -121,7 +130,7 @@ func (g *drawing) edge(from, to, what, way string) {
 func (g *drawing) routes(built *engine.Built) {
 	names, routes := []string{"route"}, append(slices.Clip(built.Desired.Route.Routes[:0]), built.Desired.Route)
 	for i := 0; i < len(routes); i++ {
-		g.Nodes = append(g.Nodes, node{names[i], "route"})
+		g.Nodes = append(g.Nodes, node{names[i], "route", ""})
 		for _, n := range routes[i].Notify {
 			g.edge(names[i], n, "alerts", "")
 		}
@@ -207,8 +216,18 @@ func (g *drawing) dot() string {
 	shapes := map[string]string{"store": "cylinder", "sink": "cylinder", "rules": "note", "route": "diamond", "notifier": "house", "discovery": "ellipse"}
 	var b strings.Builder
 	b.WriteString("digraph magpie {\n  rankdir = LR\n  node [shape = box, fontname = \"sans-serif\"]\n  edge [fontname = \"sans-serif\", fontsize = 10]\n")
+	packs := map[string][]string{}
 	for _, n := range g.Nodes {
-		fmt.Fprintf(&b, "  %s [shape = %s]\n", quote(n.Name), cmp.Or(shapes[n.Kind], "box"))
+		line := fmt.Sprintf("%s [shape = %s]\n", quote(n.Name), cmp.Or(shapes[n.Kind], "box"))
+		if n.Pack == "" {
+			b.WriteString("  " + line)
+		}
+		packs[n.Pack] = append(packs[n.Pack], line)
+	}
+	for _, pack := range slices.Sorted(maps.Keys(packs)) { // a frame around each
+		if pack != "" {
+			fmt.Fprintf(&b, "  subgraph %s {\n    label = %s\n    %s  }\n", quote("cluster "+pack), quote(pack), strings.Join(packs[pack], "    "))
+		}
 	}
 	for _, e := range g.Edges {
 		fmt.Fprintf(&b, "  %s -> %s [label = %s]\n", quote(e.From), quote(e.To), quote(cmp.Or(e.Way, e.What)))

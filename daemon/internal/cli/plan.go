@@ -3,10 +3,12 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"connectrpc.com/connect"
 
 	"github.com/magpie-monitoring/magpie/daemon/internal/api/control"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 const planHelp = `show what applying a configuration would change in the running daemon
@@ -60,7 +62,15 @@ func (o *options) printPlan(m *control.PlanResponse) {
 	}
 }
 
-func show(ctx context.Context, o *options, _ []string) int {
+const showHelp = `show the configuration that runs, with every default; with pack.NAME, what that pack of the files becomes
+
+PATH is that of the configuration whose daemon is asked. pack.NAME, or pack.NAME["key"], is read from the files of -config, whatever runs: each block has
+the place where it is written, and what the pack block overrides has that one. Secrets are masked`
+
+func show(ctx context.Context, o *options, args []string) int {
+	if len(args) == 1 && strings.HasPrefix(args[0], "pack.") {
+		return o.showPack(ctx, args[0])
+	}
 	d := o.daemon()
 	answer, err := d.control().Show(ctx, connect.NewRequest(&control.ShowRequest{}))
 	if err != nil {
@@ -70,5 +80,32 @@ func show(ctx context.Context, o *options, _ []string) int {
 		return o.writeJSON(map[string]string{"hcl": answer.Msg.Hcl})
 	}
 	fmt.Fprint(o.Out, answer.Msg.Hcl)
+	return exitOK
+}
+
+// showPack writes what a pack becomes, from the files.
+func (o *options) showPack(ctx context.Context, address string) int {
+	built, err := o.build(ctx)
+	if err != nil {
+		return o.fail(err)
+	}
+	if built.Diags.HasErrors() {
+		o.report(built)
+		return exitErrors
+	}
+	text := built.ShowPack(address)
+	if text == "" {
+		var packs []string
+		for _, b := range built.Config.Blocks {
+			if b.Type == "pack" {
+				packs = append(packs, language.Address(b))
+			}
+		}
+		return o.fail(fmt.Errorf("the configuration has no %s, or nothing is in it.%s", address, language.DidYouMean(address, packs)))
+	}
+	if o.json {
+		return o.writeJSON(map[string]string{"hcl": text})
+	}
+	fmt.Fprint(o.Out, text)
 	return exitOK
 }

@@ -100,7 +100,7 @@ func casesOf(ctx context.Context, catalogue *client.Catalogue, b *engine.Built) 
 		if len(t.Expect) == 0 {
 			continue
 		}
-		c := &ruleCase{name: t.Name, place: language.Place(t.Range), groups: b.Groups(), begin: time.Unix(0, 0).UTC(), every: t.Interval, spacing: t.Interval,
+		c := &ruleCase{name: t.Pack + t.Name, place: language.Place(t.Range), groups: groupsFor(b, t.Pack), begin: time.Unix(0, 0).UTC(), every: t.Interval, spacing: t.Interval,
 			labels: b.Desired.Settings.ExternalLabels, url: b.Desired.Settings.ExternalURL}
 		for line := range strings.Lines(t.Series) {
 			line = strings.TrimSpace(line)
@@ -123,6 +123,11 @@ func casesOf(ctx context.Context, catalogue *client.Catalogue, b *engine.Built) 
 		cases = append(cases, c)
 	}
 	return cases, nil
+}
+
+// groupsFor are the rules that a test sees: all, or those of the pack that it is in.
+func groupsFor(b *engine.Built, pack string) []rule.Group {
+	return slices.DeleteFunc(b.Groups(), func(g rule.Group) bool { return !strings.HasPrefix(g.Name, pack) })
 }
 
 // expected compares what is active with an expect block.

@@ -11,6 +11,7 @@ import (
 	"github.com/magpie-monitoring/magpie/daemon/internal/supervisor"
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/client"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 // Status is how everything is, at one moment.
@@ -95,6 +96,16 @@ func (e *Engine) DefaultStore() string {
 		return ""
 	}
 	return c.Address
+}
+
+// Dashboards are those of the configuration that runs.
+func (e *Engine) Dashboards() (list []*language.Dashboard) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, d := range e.desired.Dashboards {
+		list = append(list, d.Dashboard)
+	}
+	return list
 }
 
 // queryWait is how long a query waits for a store that is being restarted.

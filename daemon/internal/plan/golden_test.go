@@ -176,10 +176,13 @@ func golden(t *testing.T, what string, old, sources []language.Source) string {
 		t.Fatalf("the configuration has errors:\n%s", text)
 	}
 	var b strings.Builder
-	switch what {
-	case "show":
+	address, ofPack := strings.CutPrefix(what, "show ")
+	switch {
+	case ofPack:
+		b.WriteString(plan.ShowPack(desired, address))
+	case what == "show":
 		b.WriteString(plan.Show(desired))
-	case "plan":
+	case what == "plan":
 		running, _, _ := build(t, old)
 		if err := plan.Diff(running, desired).Print(&b, false); err != nil {
 			t.Fatal(err)
