@@ -94,12 +94,32 @@ func Duration(d time.Duration) string {
 // Sorted are the keys of a map, in order.
 func Sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// Show writes a body as HCL: what nobody wrote is marked as a default. It is to be formatted.
-func Show(b *strings.Builder, x *Body) { show(b, x, false, false) }
+// Show writes bodies as HCL: what nobody wrote is marked as a default.
+func Show(all []*Body) string { return showAll(all, false) }
 
-// ShowPacked writes a body of a pack with its origins: where its blocks and its rules are written, and where what stands in the place of what the pack
-// says.
-func ShowPacked(b *strings.Builder, x *Body) { show(b, x, true, false) }
+// ShowPack writes those of a pack, or of all of its for_each, with their origins: where blocks and rules are written, and where what stands in the place of
+// what the pack says.
+func ShowPack(all []*Body, address string) string {
+	return showAll(slices.DeleteFunc(slices.Clone(all), func(x *Body) bool { return !x.Pack.Within(address) }), true)
+}
+
+func showAll(all []*Body, origins bool) string {
+	var b strings.Builder
+	for _, x := range all {
+		parts := []*Body{x}
+		if x.Kind == "file" { // loose rules stand alone
+			parts = x.Nested()
+		}
+		for _, y := range parts {
+			if b.Len() > 0 {
+				b.WriteByte('\n')
+			}
+			y.Pack = x.Pack
+			show(&b, y, origins, false)
+		}
+	}
+	return string(hclwrite.Format([]byte(b.String())))
+}
 
 func show(b *strings.Builder, x *Body, origins, inner bool) {
 	about := strings.TrimSpace(x.Key)
@@ -121,6 +141,7 @@ func show(b *strings.Builder, x *Body, origins, inner bool) {
 	fmt.Fprintf(b, "%s {\n", x.Title)
 	for _, f := range x.Fields {
 		switch {
+		case f.Attr == &content:
 		case f.IsOverride() && origins:
 			fmt.Fprintf(b, "# overridden at %s\n%s = %s\n", Place(f.At), f.Name, heredoc(f))
 		case f.Attr != nil && f.Text != "" && f.Expr == nil && len(f.Text) > 60: // comments are aligned: not as far as that

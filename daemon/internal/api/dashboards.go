@@ -6,28 +6,24 @@ import (
 	"net/http"
 )
 
-// dashboards lists the dashboards of the configuration that runs, by the names that the next one takes.
-func (s *Server) dashboards(w http.ResponseWriter, _ *http.Request) {
+// dashboards answers with a dashboard of the configuration that runs, as its file is; without a name, with the names of all.
+func (s *Server) dashboards(w http.ResponseWriter, r *http.Request) {
 	type named struct {
 		Name  string `json:"name"`
 		Title string `json:"title"`
 	}
-	list := []named{}
-	for _, d := range s.engine.Dashboards() {
-		list = append(list, named{d.Name, d.Title})
-	}
+	list, name := []named{}, r.PathValue("name")
 	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(map[string]any{"dashboards": list})
-}
-
-// dashboard answers with a dashboard's file as it is.
-func (s *Server) dashboard(w http.ResponseWriter, r *http.Request) {
 	for _, d := range s.engine.Dashboards() {
-		if d.Name == r.PathValue("name") {
-			w.Header().Set("Content-Type", "application/json")
+		if d.Name == name {
 			w.Write(d.JSON)
 			return
 		}
+		list = append(list, named{d.Name, d.Title})
 	}
-	http.Error(w, fmt.Sprintf("there is no dashboard %q: /api/magpie/v1/dashboards lists them", r.PathValue("name")), http.StatusNotFound)
+	if name != "" {
+		http.Error(w, fmt.Sprintf("there is no dashboard %q: /api/magpie/v1/dashboards lists them", name), http.StatusNotFound)
+		return
+	}
+	json.NewEncoder(w).Encode(map[string]any{"dashboards": list})
 }

@@ -22,7 +22,7 @@ func (s *Server) routes() http.Handler {
 
 	mux.HandleFunc("GET /reports/{id}", s.report)
 	mux.HandleFunc("GET /api/magpie/v1/dashboards", s.dashboards)
-	mux.HandleFunc("GET /api/magpie/v1/dashboards/{name}", s.dashboard)
+	mux.HandleFunc("GET /api/magpie/v1/dashboards/{name}", s.dashboards)
 
 	p := &prometheusAPI{engine: s.engine, started: s.engine.Status().Started}
 	for path, answer := range map[string]answerFunc{

@@ -81,7 +81,7 @@ func explanation(b *engine.Built, address string) (*explained, error) {
 	}
 	c := d.Components[i]
 	e := &explained{Address: c.Address, Plugin: c.Plugin, Place: language.Place(c.Range)}
-	if p := c.Pack(); p != nil {
+	if p := c.Pack; p != nil {
 		e.Pack = fmt.Sprintf("%s, brought in at %s", p.Address(), language.Place(p.Header))
 	}
 	_, own := language.SplitAddress(c.Address)

@@ -93,7 +93,7 @@ func (o *options) showPack(ctx context.Context, address string) int {
 		o.report(built)
 		return exitErrors
 	}
-	text := built.ShowPack(address)
+	text := language.ShowPack(built.Desired.Bodies(), address)
 	if text == "" {
 		var packs []string
 		for _, b := range built.Config.Blocks {

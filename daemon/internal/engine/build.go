@@ -47,6 +47,3 @@ func Build(ctx context.Context, catalogue *client.Catalogue, sources []language.
 	b.Diags = append(b.Diags, diags...)
 	return b, nil
 }
-
-// ShowPack writes what a pack becomes, with its origins.
-func (b *Built) ShowPack(address string) string { return plan.ShowPack(b.Desired, address) }

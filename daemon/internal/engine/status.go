@@ -99,13 +99,10 @@ func (e *Engine) DefaultStore() string {
 }
 
 // Dashboards are those of the configuration that runs.
-func (e *Engine) Dashboards() (list []*language.Dashboard) {
+func (e *Engine) Dashboards() []*language.Dashboard {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, d := range e.desired.Dashboards {
-		list = append(list, d.Dashboard)
-	}
-	return list
+	return e.desired.Dashboards
 }
 
 // queryWait is how long a query waits for a store that is being restarted.

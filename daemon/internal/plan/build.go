@@ -96,7 +96,7 @@ func (b *builder) component(block *hcl.Block) {
 	x := b.Block(block, o.whole, nil)
 	c := &Component{
 		Address: language.Address(block), Kind: o.Type.Kind, Type: o.Type.Name, Name: block.Labels[1],
-		Plugin: o.Plugin, Offers: o.Type, Range: x.Header, body: x,
+		Plugin: o.Plugin, Offers: o.Type, Range: x.Header, Pack: x.Pack, body: x,
 	}
 	switch c.Kind {
 	case sdk.KindSource:

@@ -7,7 +7,6 @@
 //	build.go       blocks become components
 //	settings.go    daemon and http; pipelines and their defaults; what is connected to nothing
 //	rules.go       groups and rules
-//	dashboards.go  dashboards, and the PromQL in them
 //	text.go        PromQL and templates inside HCL texts
 //	route.go       routes and their matchers
 //	diff.go        desired against running: steps and changes
@@ -34,7 +33,7 @@ type Desired struct {
 	Route      *Route       // nil: nobody is notified
 	Moved      language.Moves
 	Tests      []*Test // of rules; a daemon does nothing with them
-	Dashboards []*Dashboard
+	Dashboards []*language.Dashboard
 
 	blocks []*language.Body // but components, for show and diff
 }
@@ -70,6 +69,7 @@ type Component struct {
 	Offers   sdk.Type
 
 	Range hcl.Range       // of the block's header
+	Pack  *language.Pack  // that it is in; nil: none
 	Attrs []language.Attr // every attribute with its value, for plan and show; sorted by path
 	body  *language.Body  // to find the attribute that a problem's path names
 }
@@ -80,14 +80,6 @@ func (c *Component) RangeOf(path sdk.Path) hcl.Range {
 		return c.Range
 	}
 	return c.body.RangeOf(path)
-}
-
-// Pack is the pack that it is in, nil if none.
-func (c *Component) Pack() *language.Pack {
-	if c.body == nil {
-		return nil
-	}
-	return c.body.Pack
 }
 
 // Queue bounds what waits in the buffer for a sink.

@@ -170,11 +170,6 @@ func (d *Desired) named(types ...string) map[string][]language.Attr {
 		}
 		title := x.Address()
 		m[title] = x.Attrs("")
-		for _, b := range d.Dashboards {
-			if b.body == x {
-				m[title] = append(m[title], language.Attr{Path: "content", Text: b.Sum()})
-			}
-		}
 		for _, g := range d.Groups {
 			if g.body == x {
 				m[title] = append(m[title], language.Attr{Path: "rules", Text: "[" + strings.Join(g.ruleNames(), ", ") + "]"})

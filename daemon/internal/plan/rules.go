@@ -174,6 +174,20 @@ func (b *builder) tests() {
 	}
 }
 
+// dashboards reads the dashboard blocks.
+func (b *builder) dashboards() {
+	for _, block := range b.Blocks("dashboard") {
+		x := b.CoreBlock(block)
+		b.desired.blocks = append(b.desired.blocks, x)
+		if d := b.Dashboard(x); d != nil {
+			b.desired.Dashboards = append(b.desired.Dashboards, d)
+			for _, q := range d.Queries {
+				b.checkPromQL(q.Field, q.Text)
+			}
+		}
+	}
+}
+
 var metricName = regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:]*$`)
 
 // rule reads a rule. Texts of blocks are trimmed, as heredocs end in a line break that nobody means.

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/hcl/v2/hclwrite"
-
 	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
@@ -15,49 +13,32 @@ var settingsBlocks = []string{"daemon", "http", "buffer"}
 
 // Show writes the effective configuration as HCL: every attribute that has a value, those that nobody wrote marked as
 // defaults, secrets as (sensitive).
-func Show(d *Desired) string { return d.show(func(*language.Body) bool { return true }, language.Show) }
-
-// ShowPack writes what a pack becomes, or all of its for_each, with the places where it is written; "" if there is none of the address.
-func ShowPack(d *Desired, address string) string {
-	return d.show(func(x *language.Body) bool { return x.Pack.Within(address) }, language.ShowPacked)
+func Show(d *Desired) string {
+	var ways strings.Builder
+	for _, p := range d.Pipelines {
+		if p.Name == "default" {
+			fmt.Fprintf(&ways, "# default pipeline: %s -> %s\n", strings.Join(p.From, ", "), p.To)
+		}
+	}
+	return language.Show(d.Bodies()) + ways.String()
 }
 
-func (d *Desired) show(wanted func(*language.Body) bool, as func(*strings.Builder, *language.Body)) string {
-	var b strings.Builder
-	write := func(x *language.Body) {
-		if x == nil || !wanted(x) {
-			return // it was not built here
-		}
-		if b.Len() > 0 {
-			b.WriteByte('\n')
-		}
-		as(&b, x)
-	}
+// Bodies are the decoded blocks, in the order in which they are shown.
+func (d *Desired) Bodies() (all []*language.Body) {
 	for _, x := range d.blocks {
 		if slices.Contains(settingsBlocks, x.Kind) {
-			write(x)
+			all = append(all, x)
 		}
 	}
 	for _, c := range d.Components {
-		write(c.body)
+		if c.body != nil { // it was not built here
+			all = append(all, c.body)
+		}
 	}
 	for _, x := range d.blocks {
-		if slices.Contains(settingsBlocks, x.Kind) {
-			continue
-		}
-		if x.Kind != "file" {
-			write(x)
-			continue
-		}
-		for _, y := range x.Nested() { // loose rules stand alone
-			y.Pack = x.Pack
-			write(y)
+		if !slices.Contains(settingsBlocks, x.Kind) {
+			all = append(all, x)
 		}
 	}
-	for _, p := range d.Pipelines {
-		if p.Name == "default" && wanted(&language.Body{}) {
-			fmt.Fprintf(&b, "# default pipeline: %s -> %s\n", strings.Join(p.From, ", "), p.To)
-		}
-	}
-	return string(hclwrite.Format([]byte(b.String())))
+	return all
 }

@@ -24,12 +24,12 @@ var unknownFunction = regexp.MustCompile(`unknown function with name "(.*)"`)
 func (b *builder) checkExpr(f *language.Field) {
 	if f != nil {
 		text, _ := f.Value.(string)
-		b.checkPromQL(f, text, text)
+		b.checkPromQL(f, text)
 	}
 }
 
-// checkPromQL parses what stands for a text, as long as that is.
-func (b *builder) checkPromQL(f *language.Field, text, parsed string) {
+// checkPromQL parses what stands for the text of a field, byte for byte.
+func (b *builder) checkPromQL(f *language.Field, text string) {
 	if len(text) > maxText {
 		b.Error(f.At, "Expression too long", "An expression has at most %d KiB.", maxText>>10)
 		return
@@ -37,7 +37,7 @@ func (b *builder) checkPromQL(f *language.Field, text, parsed string) {
 	if long := float64(len(text)) / 100; !b.Afford(long*long, f.At) { // its parser takes time by the square of what it is given
 		return
 	}
-	_, err := promQL.ParseExpr(parsed)
+	_, err := promQL.ParseExpr(text)
 	if err == nil {
 		return
 	}
