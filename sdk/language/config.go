@@ -60,15 +60,37 @@
 //
 // A variable has its value from -var name=value, else from the last file *.vars.hcl that has one (those of the directory, then those of
 // -var-file), else from MAGPIE_VAR_name in the daemon's environment, else from its default. for_each is there for components, pipelines, rules,
-// alerts and records; what moves are components, pipelines and rules. A reference to a block with for_each means all that it makes, one with a
+// alerts, records and packs; what moves are components, pipelines, rules and packs. A reference to a block with for_each means all that it makes, one with a
 // key only that.
 //
 // Functions are Terraform's, but for those that read files, ask the network or know the time; env and secret are Magpie's own.
 //
+// # Packs
+//
+//	pack "etcd" {
+//	  source   = "./packs/etcd"            // or an archive, a path or an https URL, with its sha256
+//	  clusters = local.clusters            // the variables of the pack
+//	  store    = store.tsdb.main           // one of the type references: what is outside comes in by it
+//	  disable  = [alert.growth, test["growth"]]
+//	  override "alert" "slow" { for = "20m" }
+//	}
+//
+// The *.hcl and *.hcl.json files of a pack are one body of their own: its blocks see its variables and locals, and nothing of the outside. The paths
+// in it are relative to it. It has no daemon, http, buffer and route. Addresses of what is in it begin with its own, pack.etcd.source.etcd.main; inside,
+// references are looked for in the pack. From outside, source means those of packs too, pack.etcd.source those of the pack, and with a for_each
+// pack.etcd["a"].source those of one. Alerts are called as they are written. A test of a pack sees the rules of the pack.
+//
+// An override is of the block that its labels name: its arguments stand in the place of those of the pack, each as a whole, and nested blocks in the
+// place of all of their type. Packs may be in each other, at most 4 deep; a directory of files without config.hcl, daemon, http, buffer, route, store and
+// sink is taken for a pack that is looked at alone, whose variables may lack values.
+//
+// Files of packs, rule files and dashboards travel with the configuration: to the daemon, into what it keeps of it, and back. An archive is opened only if
+// it has the sha256 that the pack block says.
+//
 // # Bounds
 //
 // A file has at most 1 MiB, 250,000 words and signs, 30,000 arguments, 5,000 blocks and a nesting of 64; what for_each and dynamic make together is
-// at most 6,000 blocks. What expressions compute is counted, not timed (budget.go).
+// at most 6,000 blocks, those of packs included. An archive has at most 4 MiB, and 16 MiB and 1,000 entries unpacked. What expressions compute is counted, not timed (budget.go).
 //
 // A file with a mistake of syntax is left out as a whole and Config.Partial is set: what it would declare is not known, so
 // nobody reports that it is missing.

@@ -45,6 +45,8 @@ func shown(s sdk.Schema) sdk.Schema {
 	for i := range s.Attributes {
 		if a := &s.Attributes[i]; a.Type == References {
 			a.Type, a.Checks = "addresses of "+strings.Join(referenceKinds[a.Name], "s and ")+"s", nil
+		} else if a.Name == "disable" {
+			a.Type = "names of blocks"
 		} else {
 			a.Checks = slices.DeleteFunc(slices.Clone(a.Checks), func(c string) bool { return c == Public || c == Quiet })
 		}
@@ -103,6 +105,24 @@ test "a target that is gone" {
   expect "2m" { pending = ["InstanceDown"] }
   expect "7m" { firing = ["InstanceDown"] }
 }`},
+	"pack": {Example: `
+pack "etcd" {
+  source   = "./packs/etcd"
+  clusters = { prod = ["https://10.0.0.1:2379"] } # a variable of the pack
+  disable  = [alert.etcdExcessiveDatabaseGrowth]
+  override "alert" "etcdHighFsyncDurations" { for = "20m" }
+}
+
+pipeline "etcd" {
+  from = [pack.etcd.source]
+  to   = [store.tsdb.main]
+}
+
+pack "hosts" {
+  source = "https://packs.example/hosts-1.2.tar.gz" # fetched once
+  sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+}`},
+	"dashboard": {Example: `dashboard "etcd" { file = "dashboards/etcd.json" }`},
 	"route": {Example: `
 route {
   notify   = [notifier.webhook.oncall]
@@ -121,10 +141,10 @@ locals {
 }`},
 	"variable": {Block: sdk.Block{
 		Name: "variable", Labels: []string{"name"},
-		Doc: "A value that is given from outside, referred to as var.name: by -var name=value, else by the last file *.vars.hcl, else by MAGPIE_VAR_name in the environment, else by its default.",
+		Doc: "A value that is given from outside, referred to as var.name: by -var name=value, else by the last file *.vars.hcl, else by MAGPIE_VAR_name in the environment, else by its default. Those of a pack are given by the pack block.",
 		Body: sdk.Schema{
 			Attributes: []sdk.Attribute{
-				{Name: "type", Type: "type", Doc: "string, number, bool, any, list(string), set(string), map(string), object({ name = string, port = optional(number, 80) }) or of such parts; default: any."},
+				{Name: "type", Type: "type", Doc: "string, number, bool, any, list(string), set(string), map(string), object({ name = string, port = optional(number, 80) }) or of such parts; default: any. references, in packs: addresses of components outside, for the arguments that take some."},
 				{Name: "default", Type: "any", Doc: "The value where none is given. Without one, one must be."},
 				{Name: "description", Type: "string", Doc: "What it is for."},
 				{Name: "sensitive", Type: "bool", HasDefault: true, Default: "false", Doc: "It is a secret, shown to nobody."},
@@ -144,7 +164,7 @@ variable "site" {
   }
 }`},
 	"moved": {Block: sdk.Block{
-		Name: "moved", Many: true, Doc: "A component, a pipeline or a group of rules has another name now: its data, state, place in the log and timers go along.",
+		Name: "moved", Many: true, Doc: "A component, a pipeline, a group of rules or a pack, with all that is in it, has another name now: its data, state, place in the log and timers go along.",
 		Body: sdk.Schema{Attributes: []sdk.Attribute{
 			{Name: "from", Type: "address", Required: true, Doc: "What it was called."},
 			{Name: "to", Type: "address", Required: true, Doc: "What it is called now."},
@@ -156,7 +176,7 @@ moved {
   to   = source.host.this
 }`},
 	"for_each": {Block: sdk.Block{
-		Name: "for_each", Doc: `An argument of components, pipelines, rules, alerts and records: one block for each element of a map, or of a set of texts. In the block, each.key and each.value are the element; the addresses are source.etcd.main["prod"].`,
+		Name: "for_each", Doc: `An argument of components, pipelines, rules, alerts, records and packs: one block for each element of a map, or of a set of texts. In the block, each.key and each.value are the element; the addresses are source.etcd.main["prod"].`,
 	}, Example: `
 source "etcd" "main" {
   for_each  = { prod = ["https://10.0.0.1:2379"], dev = ["https://10.9.0.1:2379"] }

@@ -21,7 +21,7 @@ func TestTheManualHasEveryBlockWithAnExampleThatIsRight(t *testing.T) {
 		d := NewDecoder(NewScope(c, Env{Getenv: func(string) (string, bool) { return "", false }}))
 		d.Declare()
 		for _, b := range d.Expanded() {
-			if Core[b.Type] != nil && !IsKind(b.Type) {
+			if Core[b.Type] != nil && !IsKind(b.Type) && b.Type != "pack" { // whose variables its files say
 				d.CoreBlock(b)
 			}
 		}

@@ -111,7 +111,7 @@ func (d *Decoder) openPack(block *hcl.Block) {
 		return
 	} else if text == nil {
 		if !d.cfg.opened[at.name] || !d.cfg.Partial {
-			d.Error(at.at, "No such pack", "%s holds no *.hcl files.", at.name)
+			d.Error(at.at, "No such pack", "There is no *.hcl file in %s.", at.name)
 		}
 		return
 	}
