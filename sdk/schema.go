@@ -22,7 +22,8 @@ import (
 //
 // Field types: string, bool, integers, float64, time.Duration, Bytes, Secret, pointers to them (nil: not written), slices
 // and maps of them. An embedded struct adds its fields. Tags: default, check (url, hostport, regexp, oneof=…, min=…,
-// max=…, separated by commas), doc (required), was (an old name, still taken), change (live, replace, exclusive; default
+// max=…, separated by commas), doc (required), was (an old name, of an attribute or a block: it is still taken, with a warning, and
+// `magpie fmt -migrate` writes the new one), change (live, replace, exclusive; default
 // replace), deprecated.
 type Schema struct {
 	Attributes []Attribute `json:"attributes,omitempty"`

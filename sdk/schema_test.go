@@ -148,3 +148,63 @@ func TestAComponentIsNotOpenedWithANumberThatDoesNotFit(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestAnOldNameIsOfOneThingOnly(t *testing.T) {
+	type good struct {
+		New  string `hcl:"new,optional" was:"old" doc:"."`
+		Part *leaf  `hcl:"part,block" was:"piece" doc:"."`
+	}
+	s, err := SchemaOf(reflect.TypeFor[good]())
+	if err != nil || s.Attributes[0].Was != "old" || s.Blocks[0].Was != "piece" {
+		t.Errorf("%+v, %v", s, err)
+	}
+	for _, bad := range []any{
+		struct {
+			A string `hcl:"a" was:"b" doc:"."`
+			B string `hcl:"b" doc:"."`
+		}{},
+		struct {
+			A string `hcl:"a" was:"c" doc:"."`
+			B *leaf  `hcl:"b,block" was:"c" doc:"."`
+		}{},
+		struct {
+			A string `hcl:"a" was:"labels" doc:"."`
+		}{},
+		struct {
+			A string `hcl:"a" was:"No" doc:"."`
+		}{},
+		struct {
+			B []struct {
+				A string `hcl:"a,label" was:"b" doc:"."`
+			} `hcl:"b,block" doc:"."`
+		}{},
+	} {
+		if _, err := SchemaOf(reflect.TypeOf(bad)); err == nil {
+			t.Errorf("%T is taken", bad)
+		}
+	}
+}
+
+type probed struct {
+	Port int `hcl:"port,optional" doc:"."`
+}
+
+func (p *probed) Probe(ctx context.Context) error {
+	Progress(ctx, "looked")
+	if p.Port == 1 {
+		return At(&p.Port, errors.New("taken"))
+	}
+	return nil
+}
+
+func TestAConfigIsProbedWithoutAComponent(t *testing.T) {
+	c := Source(func(context.Context, *probed, Host) (idle, error) { t.Error("it was opened"); return idle{}, nil })
+	var found []string
+	note := func(text string) { found = append(found, text) }
+	if err := c.Probe(t.Context(), nil, nil, note); err != nil || !c.Type.Probes || !slices.Equal(found, []string{"looked"}) {
+		t.Errorf("%v, %v, found %q", err, c.Type.Probes, found)
+	}
+	if p := AsProblem(c.Probe(t.Context(), []byte(`{"port":1}`), nil, note)); p == nil || p.Path.String() != "port" || p.Error() != "taken" {
+		t.Errorf("%+v", p)
+	}
+}

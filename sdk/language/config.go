@@ -27,8 +27,9 @@
 //	rulefiles.go  which rule files a rules block means
 //	rulefile.go   Prometheus' rule files become what blocks become
 //	dashboard.go  Grafana's dashboards, and the PromQL in them
+//	renamed.go    attributes and blocks that were called otherwise before
 //	names.go      the addresses of blocks, and which of them are enabled
-//	moved.go      what was called otherwise before
+//	moved.go      components, pipelines and rules that were
 //	references.go what from, to, notify and their like name
 //	value.go      one attribute: type, unit, secrets
 //	check.go      one attribute: url, hostport, regexp, oneof, min, max

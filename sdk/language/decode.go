@@ -109,8 +109,12 @@ func (d *Decoder) Block(block *hcl.Block, schema, outer *sdk.Schema) *Body {
 		if old := content.Attributes[a.Was]; a.Was != "" && old != nil {
 			if written == nil {
 				written = old
-				d.Warn(old.NameRange, "Renamed argument", "%q is called %q now.", a.Was, a.Name)
+				d.renamed(old.NameRange, "Renamed argument", a.Was, a.Name)
 			} else {
+				x.Broken = true
+				if a.Sensitive {
+					d.cfg.HideSecret(old.Expr)
+				}
 				d.Error(old.NameRange, "Duplicate argument", "%q is written too, at %s: remove this one.", a.Name, Place(written.NameRange))
 			}
 		}
@@ -131,9 +135,26 @@ func (d *Decoder) Block(block *hcl.Block, schema, outer *sdk.Schema) *Body {
 		}
 	}
 	for i := range schema.Blocks {
-		d.decodeBlocks(x, &schema.Blocks[i], schema, content.Blocks.OfType(schema.Blocks[i].Name), meant)
+		s := &schema.Blocks[i]
+		blocks := content.Blocks.OfType(s.Name)
+		if old := content.Blocks.OfType(s.Was); s.Was != "" && len(old) > 0 && len(blocks) > 0 {
+			x.Broken = true
+			d.Error(old[0].TypeRange, "Duplicate block", "%q is called %q now, and that is written too, at %s: give all of them one name.", s.Was, s.Name, Place(Header(blocks[0])))
+		} else if s.Was != "" {
+			for _, b := range old {
+				d.renamed(b.TypeRange, "Renamed block", s.Was, s.Name)
+				now := *b
+				now.Type = s.Name
+				blocks = append(blocks, &now)
+			}
+		}
+		d.decodeBlocks(x, s, schema, blocks, meant)
 	}
 	return x
+}
+
+func (d *Decoder) renamed(at hcl.Range, summary, was, is string) {
+	d.Warn(at, summary, "%q is called %q now: magpie fmt -migrate writes it so.", was, is)
 }
 
 func (d *Decoder) decodeBlocks(x *Body, s *sdk.Block, outer *sdk.Schema, blocks hcl.Blocks, meant map[string]bool) {
@@ -183,6 +204,9 @@ func bodySchema(s *sdk.Schema) *hcl.BodySchema {
 	}
 	for _, n := range s.Blocks {
 		h.Blocks = append(h.Blocks, hcl.BlockHeaderSchema{Type: n.Name, LabelNames: n.Labels})
+		if n.Was != "" {
+			h.Blocks = append(h.Blocks, hcl.BlockHeaderSchema{Type: n.Was, LabelNames: n.Labels})
+		}
 	}
 	return h
 }

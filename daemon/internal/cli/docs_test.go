@@ -74,11 +74,11 @@ metrics
       1 if it is open.
 `
 
-// A plugin that was described once is not started again: this one cannot be.
-func TestDocsComeFromWhatIsKnownOfAPlugin(t *testing.T) {
+// doorsPlugin makes a plugin directory with a program that cannot be started, and was described before.
+func doorsPlugin(t *testing.T) string {
+	t.Helper()
 	plugins, cache := t.TempDir(), t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", cache)
-	t.Setenv("COLUMNS", "58")
 	program := []byte("#!/bin/sh\nexit 1\n")
 	sum := sha256.Sum256(program)
 	described, err := json.Marshal(doors)
@@ -92,6 +92,13 @@ func TestDocsComeFromWhatIsKnownOfAPlugin(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	return plugins
+}
+
+// A plugin that was described once is not started again: this one cannot be.
+func TestDocsComeFromWhatIsKnownOfAPlugin(t *testing.T) {
+	t.Setenv("COLUMNS", "58")
+	plugins := doorsPlugin(t)
 	run := func(colour bool, args ...string) (string, int) {
 		var out bytes.Buffer
 		code := Main(append(append([]string{"docs"}, args...), "-plugin-dir", plugins), IO{Out: &out, Err: &out, Colour: colour})

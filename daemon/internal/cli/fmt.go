@@ -24,42 +24,49 @@ const fmtHelp = `write configurations in the usual layout: indentation, aligned 
 
 Given files are formatted, and of given directories all *.hcl files, in the directories in them too; without any that of -config;
 with - what comes on standard input, to standard output. Files whose layout changed are listed. Only blanks ever change, and a file
-with mistakes of syntax is left alone. It exits with 1 if there are such, or if -check finds a file to format`
+with mistakes of syntax is left alone. It exits with 1 if there are such, or if -check finds a file to format. With -migrate,
+attributes and blocks that a plugin calls otherwise now get their new names, in JSON too, whose layout stays`
 
 type fmtFlags struct {
-	check, diff bool
+	check, diff, migrate bool
 }
 
 func fmtFlagsOf(f *flag.FlagSet, o *options) {
 	f.BoolVar(&o.fmt.check, "check", false, "change nothing; list the files that are not formatted, and exit with 1 if there are any")
 	f.BoolVar(&o.fmt.diff, "diff", false, "change nothing; show what would change")
+	f.BoolVar(&o.fmt.migrate, "migrate", false, "write the new names of attributes and blocks that were renamed; with -check, list them")
 }
 
 // formatted is a file for programs. Of those that are as they should be there is none.
 type formatted struct {
-	File string `json:"file"`
-	Diff string `json:"diff"`
+	File    string        `json:"file"`
+	Diff    string        `json:"diff"`
+	Renamed []renamedName `json:"renamed,omitempty"`
 }
 
-func format(_ context.Context, o *options, args []string) int {
+func format(ctx context.Context, o *options, args []string) int {
 	if len(args) == 0 {
 		args = []string{o.config}
 	}
 	code, all := exitOK, []formatted{}
+	schemas, err := o.schemas(ctx)
+	if err != nil {
+		return o.fail(err)
+	}
 	for _, arg := range args {
 		if arg == "-" {
 			if len(args) > 1 {
 				return o.fail(errors.New("standard input (-) is formatted alone, without files"))
 			}
-			return o.formatInput()
+			return o.formatInput(schemas)
 		}
-		files, err := filesToFormat(arg)
+		files, err := o.filesToFormat(arg)
 		if err != nil {
 			code = o.fail(err)
 			continue
 		}
 		for _, file := range files {
-			f, err := o.formatFile(file)
+			f, err := o.formatFile(file, schemas)
 			if err != nil {
 				code = o.fail(err)
 			} else if f == nil {
@@ -81,20 +88,27 @@ func format(_ context.Context, o *options, args []string) int {
 		}
 	default:
 		for _, f := range all {
-			fmt.Fprintln(o.Out, f.File)
+			o.printFormatted(f)
 		}
 	}
 	return code
 }
 
-// filesToFormat are a file, or the *.hcl files below a directory; JSON has a layout of its own.
-func filesToFormat(path string) (files []string, err error) {
+func (o *options) printFormatted(f formatted) {
+	fmt.Fprintln(o.Out, f.File)
+	for _, r := range f.Renamed {
+		fmt.Fprintf(o.Out, "  %d:%d: %s is %s now\n", r.Line, r.Column, r.From, r.To)
+	}
+}
+
+// filesToFormat are a file, or the *.hcl files below a directory; JSON has a layout of its own, and only its names change.
+func (o *options) filesToFormat(path string) (files []string, err error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s does not exist: give the path of a .hcl file, or of a directory that holds some", path)
 	}
 	if err != nil || !info.IsDir() {
-		if strings.HasSuffix(path, ".json") {
+		if strings.HasSuffix(path, ".json") && !o.fmt.migrate {
 			err = fmt.Errorf("%s is JSON, and fmt formats HCL's own syntax only", path)
 		}
 		return []string{path}, err
@@ -109,7 +123,7 @@ func filesToFormat(path string) (files []string, err error) {
 			}
 			return nil
 		}
-		if !e.IsDir() && strings.HasSuffix(file, ".hcl") {
+		if !e.IsDir() && (strings.HasSuffix(file, ".hcl") || o.fmt.migrate && strings.HasSuffix(file, ".hcl.json")) {
 			files = append(files, file)
 		}
 		return nil
@@ -121,51 +135,66 @@ func filesToFormat(path string) (files []string, err error) {
 }
 
 // formatFile formats a file in its place, unless the flags say otherwise. It is nil if there are mistakes, which are said.
-func (o *options) formatFile(path string) (*formatted, error) {
+func (o *options) formatFile(path string, schemas schemas) (*formatted, error) {
 	sources, err := language.Read(path)
 	if err != nil {
 		return nil, err
 	}
 	s := sources[0]
-	out, err := o.layout(s)
+	f, out, err := o.rewrite(s, schemas)
 	if out == nil || err != nil {
 		return nil, err
 	}
-	f := &formatted{File: path, Diff: linesChanged(path, s.Bytes, out)}
 	if f.Diff == "" || o.fmt.check || o.fmt.diff {
 		return f, nil
 	}
 	return f, replaceFile(path, s.Bytes, out)
 }
 
-func (o *options) formatInput() int {
+// rewrite gives a file its new names, if that is asked for, and the usual layout. out is nil if there are mistakes, which are said.
+func (o *options) rewrite(s language.Source, schemas schemas) (f *formatted, out []byte, err error) {
+	f, was := &formatted{File: s.Name}, s.Bytes
+	if o.fmt.migrate {
+		if s.Bytes, f.Renamed = o.migrate(s, schemas); s.Bytes == nil {
+			return nil, nil, nil
+		}
+	}
+	if out = s.Bytes; !strings.HasSuffix(s.Name, ".json") {
+		if out, err = o.layout(s); out == nil || err != nil {
+			return nil, nil, err
+		}
+	}
+	f.Diff = linesChanged(s.Name, was, out)
+	return f, out, nil
+}
+
+func (o *options) formatInput(schemas schemas) int {
 	const name = "<stdin>"
 	b, err := io.ReadAll(io.LimitReader(os.Stdin, 2<<20)) // more than a file may have: it is told
 	if err != nil {
 		return o.fail(err)
 	}
-	out, err := o.layout(language.Source{Name: name, Bytes: b})
+	f, out, err := o.rewrite(language.Source{Name: name, Bytes: b}, schemas)
 	if err != nil {
 		return o.fail(err)
 	}
 	if out == nil {
 		return exitErrors
 	}
-	diff, code := linesChanged(name, b, out), exitOK
-	if o.fmt.check && diff != "" {
-		code = exitErrors
+	code, list := exitOK, []formatted{}
+	if f.Diff != "" {
+		list = append(list, *f)
 	}
-	list := []formatted{}
-	if diff != "" {
-		list = append(list, formatted{name, diff})
+	if o.fmt.check && f.Diff != "" {
+		code = exitErrors
 	}
 	switch {
 	case o.json:
 		o.writeJSON(list)
 	case o.fmt.diff:
-		fmt.Fprint(o.Out, diff)
-	case o.fmt.check && diff != "":
-		fmt.Fprintln(o.Out, name)
+		fmt.Fprint(o.Out, f.Diff)
+	case o.fmt.check && f.Diff != "":
+		o.printFormatted(*f)
 	case !o.fmt.check:
 		o.Out.Write(out)
 	}
@@ -214,7 +243,7 @@ func sameTokens(a, b []byte) bool {
 	return true
 }
 
-// linesChanged is a unified diff of two texts with the same number of lines: only blanks in them differ.
+// linesChanged is a unified diff of two texts with the same number of lines: only blanks and names in them differ.
 func linesChanged(name string, was, is []byte) string {
 	if bytes.Equal(was, is) {
 		return ""

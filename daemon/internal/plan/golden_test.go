@@ -29,7 +29,7 @@ type (
 		MaxBody   sdk.Bytes     `hcl:"max_body,optional" default:"4MiB" check:"max=64MiB" doc:"Largest page."`
 		Retries   int           `hcl:"retries,optional" default:"3" check:"min=0,max=10" doc:"Attempts."`
 		Backoff   time.Duration `hcl:"backoff,optional" default:"1s" doc:"Pause between attempts." deprecated:"it is chosen by itself"`
-		TLS       *tlsConfig    `hcl:"tls,block" doc:"TLS."`
+		TLS       *tlsConfig    `hcl:"tls,block" doc:"TLS." was:"ssl"`
 	}
 	tlsConfig struct {
 		CAFile   string `hcl:"ca_file,optional" doc:"Certificates."`
@@ -39,7 +39,7 @@ type (
 	promConfig struct {
 		Targets []string       `hcl:"targets,optional" doc:"Addresses."`
 		Target  []targetConfig `hcl:"target,block" doc:"A target with labels."`
-		Relabel []relabelRule  `hcl:"relabel,block" doc:"A rule for targets."`
+		Relabel []relabelRule  `hcl:"relabel,block" doc:"A rule for targets." was:"rewrite"`
 		sdk.HTTPClient
 	}
 	targetConfig struct {
@@ -59,7 +59,7 @@ type (
 	}
 	sinkConfig struct {
 		URL   string     `hcl:"url" check:"url" doc:"Where to write."`
-		Token sdk.Secret `hcl:"token,optional" doc:"Token." change:"live"`
+		Token sdk.Secret `hcl:"token,optional" doc:"Token." was:"secret_token" change:"live"`
 		Level float64    `hcl:"level,optional" default:"0.5" check:"min=0,max=1" doc:"Compression." change:"live"`
 		Auth  authConfig `hcl:"credentials,block" doc:"Who we are."`
 	}
