@@ -107,8 +107,10 @@ func (d *Decoder) Block(block *hcl.Block, schema, outer *sdk.Schema) *Body {
 		a := &schema.Attributes[i]
 		written := content.Attributes[a.Name]
 		if old := content.Attributes[a.Was]; a.Was != "" && old != nil {
-			if written == nil {
-				written = old
+			if written == nil || isOverride(old.Expr) != isOverride(written.Expr) {
+				if written == nil || isOverride(old.Expr) {
+					written = old
+				}
 				d.renamed(old.NameRange, "Renamed argument", a.Was, a.Name)
 			} else {
 				x.Broken = true

@@ -39,8 +39,10 @@ func attributeOf(block *hcl.Block, name string) (found *hcl.Attribute) {
 }
 
 // IsOverride reports whether a field's value stands in an override.
-func (f *Field) IsOverride() bool {
-	b, ok := f.Expr.(bound)
+func (f *Field) IsOverride() bool { return isOverride(f.Expr) }
+
+func isOverride(expr hcl.Expression) bool {
+	b, ok := expr.(bound)
 	return ok && b.override
 }
 

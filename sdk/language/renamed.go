@@ -22,9 +22,18 @@ type Renamed struct {
 // takes, nil where that is not known. An error says what is to be done by hand.
 func (c *Config) Renames(schemaOf func(*hcl.Block) *sdk.Schema) ([]Renamed, hcl.Diagnostics) {
 	w := &renaming{cfg: c, seen: map[hcl.Range]bool{}}
+	d := &Decoder{Scope: &Scope{cfg: c}}
 	for _, b := range c.Blocks {
 		if s := schemaOf(b); s != nil {
 			w.body(b.Body, s, 0)
+		}
+		if b.Type == "pack" {
+			overrides, _ := d.overrides(b) // what is wrong with them is not the matter here
+			for _, o := range overrides {
+				if s := schemaOf(&hcl.Block{Type: o.Labels[0], Labels: o.Labels[1:]}); s != nil {
+					w.body(o.Body, s, 0)
+				}
+			}
 		}
 	}
 	slices.SortFunc(w.list, func(a, b Renamed) int {

@@ -75,6 +75,10 @@ func TestOldNamesBecomeNewOnesAndAllElseStays(t *testing.T) {
   }
 }
 source "windows" "w" { gates = 1 }
+pack "p" {
+  source = "./p"
+  override "source" "doors" "z" { gates = [] }
+}
 `,
 		"b.hcl.json": `{"//": "gates", "source": {"doors": {"b": {
   "gates":  ["gates"],   "keys": {"me": {"teeth": 3}}}}}}`,
@@ -86,6 +90,7 @@ source "windows" "w" { gates = 1 }
   5:11: keys is key now
   7:17: keys is key now
   8:23: keys is key now
+  14:35: gates is doors now
 b.hcl.json
   2:3: gates is doors now
   2:26: keys is key now
@@ -114,6 +119,10 @@ b.hcl.json
   }
 }
 source "windows" "w" { gates = 1 }
+pack "p" {
+  source = "./p"
+  override "source" "doors" "z" { doors = [] }
+}
 `)
 	holds("b.hcl.json", `{"//": "gates", "source": {"doors": {"b": {
   "doors":  ["gates"],   "key": {"me": {"teeth": 3}}}}}}`)
