@@ -21,17 +21,22 @@ $(BINS): bin/plugins/%:
 	@echo "building plugin $*"
 	@$(GO) build $(FLAGS) -o $@ ./plugins/$*
 
-# What the tests run against: real peers and a real browser, from the machine's package manager.
+# What the tests run against: real peers and a real browser, from the machine's package manager. None of them is started as a
+# service: where nothing forbids that yet, policy-rc.d does while they are installed.
 deps:
 	@missing=""; \
 	command -v prometheus >/dev/null && command -v promtool >/dev/null || missing="$$missing prometheus"; \
 	command -v prometheus-alertmanager >/dev/null || missing="$$missing prometheus-alertmanager"; \
 	command -v prometheus-node-exporter >/dev/null || missing="$$missing prometheus-node-exporter"; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v etcd >/dev/null || missing="$$missing etcd-server"; \
+	command -v etcdctl >/dev/null || missing="$$missing etcd-client"; \
 	command -v strace >/dev/null || missing="$$missing strace"; \
 	/usr/bin/python3 -c "import grpc, google.protobuf, venv, ensurepip, setuptools, wheel" 2>/dev/null || \
 		missing="$$missing python3 python3-venv python3-grpcio python3-protobuf python3-setuptools python3-wheel"; \
 	if [ -n "$$missing" ]; then echo "installing$$missing"; \
+	policy=/usr/sbin/policy-rc.d; if [ -e $$policy ]; then policy=; else printf '#!/bin/sh\nexit 101\n' | $(SUDO) tee $$policy >/dev/null && $(SUDO) chmod 755 $$policy; fi; \
+	trap 'test -z "$$policy" || $(SUDO) rm -f $$policy' EXIT; \
 	$(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 
 test: deps build

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -24,14 +25,14 @@ const maxAnswer = 1 << 20
 // clients keeps one connection to each URL, so that every question reaches the member that it is meant for. A connection
 // over which a question failed is closed: the next question makes a new one at once, where gRPC would wait out a back-off.
 type clients struct {
-	cfg *Config
+	cfg *Access
 	tls *tls.Config
 
 	mu   sync.Mutex
 	open map[string]*clientv3.Client
 }
 
-func newClients(cfg *Config) (*clients, error) {
+func newClients(cfg *Access) (*clients, error) {
 	c := &clients{cfg: cfg, open: map[string]*clientv3.Client{}}
 	if cfg.TLS == nil {
 		return c, nil
@@ -146,3 +147,8 @@ func (c *clients) explain(ctx context.Context, err error) error {
 }
 
 var errNoAnswer = errors.New("no answer in time")
+
+// isDenied reports whether the cluster knows the user and does not let it. The maintenance calls of 3.4 say so in other words.
+func isDenied(err error) bool {
+	return err != nil && (errors.Is(err, rpctypes.ErrPermissionDenied) || strings.HasSuffix(err.Error(), "permission denied"))
+}

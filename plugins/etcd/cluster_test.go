@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -24,12 +25,20 @@ type cluster struct {
 	configs []*embed.Config
 	servers []*embed.Etcd // nil while stopped
 	tls     transport.TLSInfo
+
+	binary    string // runs members as processes; "": they are embedded
+	processes []*exec.Cmd
 }
 
 // start runs a cluster of n members, m0, m1, …; change may change each one's configuration.
 func start(t *testing.T, n int, change func(*embed.Config)) *cluster {
 	t.Helper()
-	c := &cluster{t: t}
+	return startOn(t, n, "", change)
+}
+
+func startOn(t *testing.T, n int, binary string, change func(*embed.Config)) *cluster {
+	t.Helper()
+	c := &cluster{t: t, binary: binary, processes: make([]*exec.Cmd, n)}
 	for i := range n {
 		c.configs = append(c.configs, newMember(t, fmt.Sprintf("m%d", i), change))
 	}
@@ -101,6 +110,11 @@ func freeURL(t *testing.T) url.URL {
 // run starts member i, again if it was stopped.
 func (c *cluster) run(i int) {
 	c.t.Helper()
+	if c.binary != "" {
+		c.process(i)
+		c.configs[i].ClusterState = embed.ClusterStateFlagExisting
+		return
+	}
 	server, err := embed.StartEtcd(c.configs[i])
 	if err != nil {
 		c.t.Fatal(err)
@@ -113,6 +127,9 @@ func (c *cluster) run(i int) {
 func (c *cluster) ready() {
 	c.t.Helper()
 	for i, s := range c.servers {
+		if c.processes[i] != nil {
+			c.serves(i)
+		}
 		if s == nil {
 			continue
 		}
@@ -125,6 +142,7 @@ func (c *cluster) ready() {
 }
 
 func (c *cluster) stop(i int) {
+	c.kill(i)
 	server := c.servers[i]
 	if server == nil {
 		return

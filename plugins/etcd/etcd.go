@@ -1,5 +1,5 @@
-// The source "etcd" watches a whole etcd cluster, given the client URL of one of its members. It is written for etcd 3.4 to
-// 3.7.
+// The source "etcd" watches a whole etcd cluster, given the client URL of one of its members, and the diagnoser "etcd" finds out
+// what is wrong with one. They are written for etcd 3.4 to 3.7.
 //
 // Every interval it asks an endpoint for the list of members, and then all members side by side for three things:
 //
@@ -41,15 +41,51 @@
 //	# The page is served, but gRPC does not answer.
 //	etcd_status_success == 0 and on (job, instance) up == 1
 //
+// # Diagnosis
+//
+// The diagnoser "etcd" does what somebody on call does with etcdctl at night: it asks every member side by side, twice, and says
+// what is wrong, the worst first, with what was seen at which member and when, and the next safe steps with their commands.
+// It never changes anything itself. Steps that do are marked, and come in the order in which they are safe: followers first,
+// the leader last.
+//
+//   - Quorum lost, no leader, members that follow different leaders, terms that differ, a leader that changes.
+//   - Members that do not answer, and whether their process is gone, hangs or cannot be reached; members that never started,
+//     learners that do not catch up, client and peer URLs that lead nowhere or to somebody else, an even number of voters, an
+//     upgrade that was not finished.
+//   - What makes members late: the log and the database on disk, the way to each peer, a member that is behind its own log or
+//     the leader's.
+//   - Space: alarm NOSPACE, the size against the quota, what a defragmentation would free, keys by prefix, when the quota will
+//     be reached; and the way out, step by step.
+//   - Data that differ between members: hashes (HashKV) of all at one revision, compared only where the compacted revision is
+//     the same, and twice before it is said; alarm CORRUPT.
+//   - Requests that fail, by code and method; clients that ask for revisions that are compacted. Watches are left out: they
+//     end with errors whenever a client goes away.
+//   - Certificates that expire: of client and peer URLs, and the one that Magpie shows.
+//   - With data_dir, on the member's own machine: owner and mode of the directory, the mount, space and inodes left.
+//
+// Alarms are read from the members' status. The Alarm call of etcd goes through the quorum, and hangs without one.
+//
+// A member is waited for member_timeout at most with each question, the others meanwhile are not. What it costs a member:
+// three reads, two readings of status and page, a look at its certificates and peer URLs, and, unless compare_hashes is off,
+// one reading of its whole database (two where data differ). When there is no space, up to 60 counts at one follower.
+//
+// Permissions: a user without a role sees all but the hashes, which need the role root, and the number of keys by prefix,
+// which needs to read all keys. What is missing is said, and the rest goes on.
+//
 // # How it is tested
 //
-// Against real etcd 3.7 servers: clusters of one and of three members, with TLS and with users. Older versions do not run in
-// the tests.
+// The source: against real etcd 3.7 servers, clusters of one and of three members, with TLS and with users. The diagnoser:
+// against clusters of three members of etcd 3.7 and of Debian's 3.4.23, which are broken in one way after another: clients
+// behind a compaction, a wrong peer URL, a learner that never starts, a bit changed in a member's database, a member stopped,
+// the quorum lost, the database full, a user without a role, a leader whose process is stopped by a signal (3.4 only: the
+// other runs in the test's own process), certificates that expire (3.7 only).
 //
 // # Files
 //
-// config.go holds the block, members.go who the members are, clients.go the connections, member.go what is asked of one
-// member, page.go its metrics page, metrics.go the metrics that are not etcd's own.
+// access.go holds the attributes, members.go who the members are, clients.go the connections, member.go what is asked of one
+// member, page.go its metrics page, metrics.go the metrics that are not etcd's own, hash.go the comparison of data. Of the
+// diagnoser: diagnoser.go asks, reading.go reads a page for it, notes.go says what was looked at, playbook_*.go and
+// directory.go what follows, steps.go what to do.
 package main
 
 import (
@@ -65,16 +101,18 @@ import (
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
+// Config is the block of the source.
+type Config struct {
+	Access
+}
+
 // source is an open component. Its fields belong to Collect, but for the clients.
 type source struct {
 	cfg     *Config
 	host    sdk.Host
 	timeout time.Duration // of one Collect
 	http    *http.Client
-	clients *clients
-
-	known []*member        // as the last list has them; nil before there was one
-	last  string           // the URL that gave it
+	*roster
 	pages map[string]*page // by instance
 }
 
@@ -84,7 +122,8 @@ func open(_ context.Context, cfg *Config, host sdk.Host) (*source, error) {
 	if s.http, err = (&sdk.HTTPClient{TLS: cfg.TLS}).Client(0, 2); err != nil {
 		return nil, err
 	}
-	s.clients, err = newClients(cfg)
+	clients, err := newClients(&cfg.Access)
+	s.roster = &roster{access: &cfg.Access, clients: clients, wait: s.timeout / 8}
 	return s, err
 }
 
@@ -152,17 +191,6 @@ func (s *source) say(answers []answer, err error) {
 		return
 	}
 	s.host.Status(sdk.OK, text)
-}
-
-// everyone is whom the member list can be asked of: the endpoints, and the members known.
-func (s *source) everyone() []string {
-	urls := slices.Clone(s.cfg.urls())
-	for _, m := range s.known {
-		if m.url != "" && !slices.Contains(urls, m.url) {
-			urls = append(urls, m.url)
-		}
-	}
-	return urls
 }
 
 // Probe asks every endpoint for its status.

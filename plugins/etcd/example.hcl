@@ -22,3 +22,8 @@ source "etcd" "secure" {
     "etcd-2" = "http://etcd-2.example:2381"
   }
 }
+
+# What is wrong with it: magpie diagnose etcd.main. An alert asks with diagnose = [diagnoser.etcd.main].
+diagnoser "etcd" "main" {
+  endpoints = ["http://10.0.0.1:2379", "http://10.0.0.2:2379", "http://10.0.0.3:2379"]
+}

@@ -42,7 +42,7 @@ func (s *source) ask(ctx context.Context, m *member, t *sdk.Batch) (a answer) {
 		healthy           bool
 		sick, healthError error
 	)
-	place := s.metricsURL(m)
+	place := s.cfg.metricsURL(m)
 	meanwhile.Go(func() {
 		statusErr = sdk.Recover("the status", func() (err error) {
 			status, err = s.clients.status(ctx, m.url)
@@ -51,7 +51,7 @@ func (s *source) ask(ctx context.Context, m *member, t *sdk.Batch) (a answer) {
 	})
 	meanwhile.Go(func() {
 		healthError = sdk.Recover("the health", func() (err error) {
-			healthy, sick, err = s.health(ctx, place)
+			healthy, sick, err = askHealth(ctx, s.http, place)
 			return err
 		})
 	})
@@ -79,21 +79,10 @@ func (s *source) ask(ctx context.Context, m *member, t *sdk.Batch) (a answer) {
 	return a
 }
 
-// metricsURL is where a member serves HTTP.
-func (s *source) metricsURL(m *member) string {
-	for _, key := range []string{m.name, m.instance} {
-		if u, ok := s.cfg.MetricsEndpoints[key]; ok && key != "" {
-			u, _ = parseURL(u) // Validate has seen it
-			return u
-		}
-	}
-	return m.url
-}
-
-// health asks /health, which answers 200 or, with a reason, 503 (etcd: server/etcdserver/api/etcdhttp/health.go; the
+// askHealth asks /health, which answers 200 or, with a reason, 503 (etcd: server/etcdserver/api/etcdhttp/health.go; the
 // reason since 3.5). A member that does not answer is not healthy; what is no answer of etcd's is an error.
-func (s *source) health(ctx context.Context, url string) (healthy bool, sick, err error) {
-	response, err := get(ctx, s.http, url+"/health")
+func askHealth(ctx context.Context, client *http.Client, url string) (healthy bool, sick, err error) {
+	response, err := get(ctx, client, url+"/health")
 	if err != nil {
 		return false, err, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -29,48 +30,74 @@ type member struct {
 	id      uint64
 	started bool
 	learner bool
+
+	peerURLs []string // where the others reach it
+}
+
+// roster knows the members of a cluster.
+type roster struct {
+	access  *Access
+	clients *clients
+	wait    time.Duration // for one list
+
+	known []*member // as the last list has them; nil before there was one
+	last  string    // the URL that gave it
+	local bool      // that member gave it without asking the others
 }
 
 // members are those of the list, or of the last list with an error that says why there is no newer one.
-func (s *source) members(ctx context.Context) ([]*member, error) {
-	if !s.cfg.DiscoverMembers {
-		return standIns(s.cfg.urls()), nil
+func (r *roster) members(ctx context.Context) ([]*member, error) {
+	if !r.access.DiscoverMembers {
+		return standIns(r.access.urls()), nil
 	}
-	list, err := s.list(ctx)
+	list, err := r.list(ctx)
 	if err == nil {
-		s.known = membersOf(list, s.cfg.urls())
-		return s.known, nil
+		r.known = membersOf(list, r.access.urls())
+		return r.known, nil
 	}
-	if s.known != nil {
-		return s.known, err
+	if r.known != nil {
+		return r.known, err
 	}
-	return standIns(s.cfg.urls()), err
+	return standIns(r.access.urls()), err
+}
+
+// everyone is whom the member list can be asked of: the endpoints, and the members known.
+func (r *roster) everyone() []string {
+	urls := slices.Clone(r.access.urls())
+	for _, m := range r.known {
+		if m.url != "" && !slices.Contains(urls, m.url) {
+			urls = append(urls, m.url)
+		}
+	}
+	return urls
 }
 
 // list asks for the member list: first whoever gave the last one, then everybody at once. Only before the first list it
 // is content with what a member knows without asking the others, which may be old: so a member of a minority cannot
 // bring back members that were removed.
-func (s *source) list(ctx context.Context) ([]*etcdserverpb.Member, error) {
-	if s.last != "" {
-		if list, err := s.listFrom(ctx, []string{s.last}); err == nil {
+func (r *roster) list(ctx context.Context) ([]*etcdserverpb.Member, error) {
+	if r.last != "" {
+		if list, err := r.listFrom(ctx, []string{r.last}); err == nil {
 			return list, nil
 		}
-		s.last = ""
+		r.last = ""
 	}
-	list, err := s.listFrom(ctx, s.everyone())
-	if err == nil || s.known != nil {
+	r.local = false
+	list, err := r.listFrom(ctx, r.everyone())
+	if err == nil || r.known != nil {
 		return list, err
 	}
-	list, local := s.listFrom(ctx, s.cfg.urls(), clientv3.WithSerializable())
+	list, local := r.listFrom(ctx, r.access.urls(), clientv3.WithSerializable())
 	if local == nil {
+		r.local = true
 		return list, nil
 	}
 	return nil, err
 }
 
 // listFrom asks several URLs side by side and takes the first answer. It returns when all questions have ended.
-func (s *source) listFrom(ctx context.Context, urls []string, options ...clientv3.OpOption) (list []*etcdserverpb.Member, err error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout/8)
+func (r *roster) listFrom(ctx context.Context, urls []string, options ...clientv3.OpOption) (list []*etcdserverpb.Member, err error) {
+	ctx, cancel := context.WithTimeout(ctx, r.wait)
 	defer cancel()
 	type reply struct {
 		url  string
@@ -80,24 +107,24 @@ func (s *source) listFrom(ctx context.Context, urls []string, options ...clientv
 	replies := make(chan reply, len(urls))
 	for _, url := range urls {
 		go func() {
-			r := reply{url: url}
-			r.err = sdk.Recover("the member list", func() (err error) {
-				r.list, err = s.clients.members(ctx, url, options...)
+			a := reply{url: url}
+			a.err = sdk.Recover("the member list", func() (err error) {
+				a.list, err = r.clients.members(ctx, url, options...)
 				return err
 			})
-			replies <- r
+			replies <- a
 		}()
 	}
 	var errs []error
 	for range urls {
-		switch r := <-replies; {
+		switch a := <-replies; {
 		case list != nil:
-		case r.err != nil:
-			errs = append(errs, fmt.Errorf("%s: %w", r.url, r.err))
-		case len(r.list) == 0 || len(r.list) > maxMembers:
-			errs = append(errs, sdk.Target(fmt.Errorf("%s: a list of %d members is not etcd's", r.url, len(r.list))))
+		case a.err != nil:
+			errs = append(errs, fmt.Errorf("%s: %w", a.url, a.err))
+		case len(a.list) == 0 || len(a.list) > maxMembers:
+			errs = append(errs, sdk.Target(fmt.Errorf("%s: a list of %d members is not etcd's", a.url, len(a.list))))
 		default:
-			list, s.last = r.list, r.url
+			list, r.last = a.list, a.url
 			cancel()
 		}
 	}
@@ -123,7 +150,7 @@ func membersOf(list []*etcdserverpb.Member, endpoints []string) []*member {
 	taken := map[string]string{} // instance → member
 	for _, m := range list {
 		// A member has no name until it has started (etcd: Member.IsStarted).
-		n := &member{listed: true, name: m.Name, id: m.ID, started: m.Name != "", learner: m.IsLearner}
+		n := &member{listed: true, name: m.Name, id: m.ID, started: m.Name != "", learner: m.IsLearner, peerURLs: m.PeerURLs[:min(len(m.PeerURLs), 8)]}
 		n.url = pick(m.ClientURLs, endpoints)
 		n.instance = hostOf(n.url)
 		switch {

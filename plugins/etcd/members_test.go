@@ -113,7 +113,7 @@ func TestALearnerAndAMemberThatNeverStarted(t *testing.T) {
 	learner.ClusterState = embed.ClusterStateFlagExisting
 	learner.InitialCluster = c.configs[0].InitialCluster + ",m3=" + learner.AdvertisePeerUrls[0].String()
 	c.configs = append(c.configs, learner)
-	c.servers = append(c.servers, nil)
+	c.servers, c.processes = append(c.servers, nil), append(c.processes, nil)
 	c.run(3)
 	c.ready()
 	samples = until(t, p, "the learner up", func(s plugintest.Samples) bool { return slices.Equal(ups(s), c.ups(1, 1, 1, 1)) })

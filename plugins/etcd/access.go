@@ -10,18 +10,18 @@ import (
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
-// Config is the block of the source.
-type Config struct {
+// Access is how to reach a cluster: what source and diagnoser have in common.
+type Access struct {
 	Endpoints        []string          `hcl:"endpoints" doc:"Client URLs of members, http:// or https://. One is enough to find the others; several find them while one is down."`
 	DiscoverMembers  bool              `hcl:"discover_members,optional" default:"true" doc:"Watch every member of the cluster's member list. false: watch exactly the endpoints, for clusters whose members advertise client URLs that this machine cannot reach."`
-	Username         string            `hcl:"username,optional" doc:"User, where the cluster has authentication on. The user needs no role."`
+	Username         string            `hcl:"username,optional" doc:"User, where the cluster has authentication on. Without a role the user sees all but the hashes of the data, which need the role root."`
 	Password         sdk.Secret        `hcl:"password,optional" doc:"The user's password."`
 	TLS              *sdk.TLS          `hcl:"tls,block" doc:"How to verify the members, and what to show them."`
 	MetricsEndpoints map[string]string `hcl:"metrics_endpoints,optional" doc:"URLs of members that serve /metrics and /health elsewhere than at their client URL (--listen-metrics-urls, --listen-client-http-urls), by the member's name or by the host:port of its client URL."`
 }
 
 // Validate checks what no tag can say.
-func (c *Config) Validate(d *sdk.Diags) {
+func (c *Access) Validate(d *sdk.Diags) {
 	if len(c.Endpoints) == 0 {
 		d.Errorf(&c.Endpoints, "endpoints is empty: give the client URL of at least one member")
 	}
@@ -60,8 +60,19 @@ func (c *Config) Validate(d *sdk.Diags) {
 	}
 }
 
+// metricsURL is where a member serves HTTP.
+func (c *Access) metricsURL(m *member) string {
+	for _, key := range []string{m.name, m.instance} {
+		if u, ok := c.MetricsEndpoints[key]; ok && key != "" {
+			u, _ = parseURL(u) // Validate has seen it
+			return u
+		}
+	}
+	return m.url
+}
+
 // urls are the endpoints in their short form.
-func (c *Config) urls() []string {
+func (c *Access) urls() []string {
 	urls := make([]string, len(c.Endpoints))
 	for i, e := range c.Endpoints {
 		urls[i], _ = parseURL(e) // Validate has seen them

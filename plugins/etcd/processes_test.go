@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.etcd.io/etcd/server/v3/embed"
+)
+
+// startOld runs a cluster of n members of Debian's etcd 3.4, each a process.
+func startOld(t *testing.T, n int, change func(*embed.Config)) *cluster {
+	t.Helper()
+	binary, err := exec.LookPath("etcd")
+	if err != nil {
+		t.Skip("SKIPPED: there is no etcd on this machine; make deps installs it")
+	}
+	return startOn(t, n, binary, change)
+}
+
+// process starts member i as a process.
+func (c *cluster) process(i int) {
+	c.t.Helper()
+	m := c.configs[i]
+	args := []string{
+		"--name=" + m.Name, "--data-dir=" + m.Dir, "--heartbeat-interval=" + strconv.Itoa(int(m.TickMs)), "--election-timeout=" + strconv.Itoa(int(m.ElectionMs)),
+		"--listen-peer-urls=" + m.ListenPeerUrls[0].String(), "--initial-advertise-peer-urls=" + m.AdvertisePeerUrls[0].String(),
+		"--listen-client-urls=" + m.ListenClientUrls[0].String(), "--advertise-client-urls=" + m.AdvertiseClientUrls[0].String(),
+		"--initial-cluster=" + m.InitialCluster, "--initial-cluster-state=" + m.ClusterState, "--bcrypt-cost=4",
+		"--quota-backend-bytes=" + strconv.FormatInt(m.QuotaBackendBytes, 10), "--logger=zap", "--log-outputs=" + c.log(i),
+	}
+	p := exec.Command(c.binary, args...)
+	p.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.processes[i] = p
+}
+
+func (c *cluster) log(i int) string {
+	return filepath.Join(filepath.Dir(c.configs[i].Dir), c.configs[i].Name+".log")
+}
+
+// kill ends the process of member i, a stopped one, too.
+func (c *cluster) kill(i int) {
+	if p := c.processes[i]; p != nil {
+		p.Process.Kill()
+		p.Wait()
+		c.processes[i] = nil
+	}
+}
+
+// pause stops the process of member i as a debugger or a frozen machine would; resume lets it go on.
+func (c *cluster) pause(i int)  { c.processes[i].Process.Signal(syscall.SIGSTOP) }
+func (c *cluster) resume(i int) { c.processes[i].Process.Signal(syscall.SIGCONT) }
+
+// serves waits until member i answers and follows a leader.
+func (c *cluster) serves(i int) {
+	c.t.Helper()
+	client := c.client(i, "", "")
+	defer client.Close()
+	for deadline := time.Now().Add(time.Minute); ; {
+		ctx, cancel := context.WithTimeout(c.t.Context(), 5*time.Second)
+		r, err := client.Status(ctx, c.url(i))
+		cancel()
+		if err == nil && r.Leader != 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			said, _ := os.ReadFile(c.log(i))
+			c.t.Fatalf("member %d does not serve: %v\n%s", i, err, said[max(0, len(said)-2000):])
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
