@@ -15,7 +15,7 @@ import (
 
 func TestEveryExampleIsValid(t *testing.T) {
 	t.Parallel()
-	examples, err := filepath.Glob("../examples/*")
+	examples, err := filepath.Glob("../examples/[0-9]*") // plugins/ holds those of authors outside
 	if err != nil || len(examples) == 0 {
 		t.Fatal("no examples: ", err)
 	}

@@ -226,6 +226,9 @@ func (d *defs) symbol(i int) []byte { return d.body[d.starts[i]:d.symbols[i]] }
 func readDefs(f *Frame) (*defs, error) {
 	c := cursor{b: f.Body}
 	n := c.uvarint(uint64(len(f.Body)))
+	if c.err != nil {
+		return nil, c.err
+	}
 	d := &defs{body: f.Body, symbols: make([]uint32, 0, n), starts: make([]uint32, 0, n), entries: make([]defAt, 0, f.N)}
 	for range n {
 		b := c.bytes(maxValue)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 QUARANTINE_AFTER = 5  # panics in a row make the SDK leave a component alone
 _FIRST_PAUSE, _LAST_PAUSE = 0.1, 30.0
+_PATIENCE = 0.5  # seconds that a thread is waited for when its component is closed
 _STATUS = {OK: 0, DEGRADED: 1, FAILED: 2}
 
 
@@ -159,16 +160,33 @@ class Component:
             call()
 
     def close(self, timeout: float) -> None:
-        """Ends the component's work, then the component."""
+        """Ends the component's work, then the component. A thread cannot be ended from outside: one that waits for somebody
+        else's answer is left to its time-out after a moment, what it says then is nobody's, and the component is closed behind
+        it. Not so where only one may hold something: that is waited for as long as the daemon does."""
         self.stop.set()
         self.server.packer.wake()
         for call in self._on_stop:
             call()
+        if self._thread is None or not self._thread.is_alive():
+            self.close_impl()
+            return
+        exclusive = any(a.mark.change == "exclusive" for a in self.capability.ready().attributes)
+        self._thread.join(timeout if exclusive else min(timeout, _PATIENCE))
+        if not self._thread.is_alive():
+            self.close_impl()
+        elif exclusive:
+            raise Problem(f"{self.address} did not stop in time: let it look at host.stopping, and wait no longer than out.remaining()")
+        else:
+            self.host.log.debug("still at work while it is closed: its thread is left to its time-out")
+            threading.Thread(target=self._close_behind, daemon=True, name="close " + self.address).start()
+
+    def _close_behind(self) -> None:
         if self._thread is not None:
-            self._thread.join(timeout)
-            if self._thread.is_alive():
-                raise Problem(f"{self.address} did not stop in time: let it look at host.stopping, and wait no longer than out.remaining()")
-        self.close_impl()
+            self._thread.join()
+        try:
+            self.close_impl()
+        except Exception as e:
+            self.say(as_problem(e))
 
     def close_impl(self) -> None:
         """Calls the component's own close."""
@@ -248,7 +266,7 @@ _FNV_OFFSET, _FNV_PRIME, _YEAR_ONE = 14695981039346656037, 1099511628211, 621355
 
 
 def next_tick(address: str, interval: float, t: float) -> float:
-    """The first time after t that is phase(address) into a multiple of the interval, the same in every language."""
+    """The first time after t that is phase(address) into a multiple of the interval, as the Go SDK has it."""
     h = _FNV_OFFSET
     for b in address.encode():
         h = (h ^ b) * _FNV_PRIME & 2**64 - 1

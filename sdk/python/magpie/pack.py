@@ -5,8 +5,8 @@ bytes.
 
     python -m magpie pack [DIR | FILE.py] [-o FILE] [-python INTERPRETER]
 
-DIR has a pyproject.toml whose project's name is the plugin's; NAME.py (or a package NAME) is run as the program. Other modules
-and packages beside it go along, but for tests and what begins with a dot."""
+DIR is called as the plugin, and in it NAME.py (or a package NAME) is the program. Other modules and packages beside it go
+along, but for tests and what begins with a dot."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ import pathlib
 import py_compile
 import sys
 import tempfile
-import tomllib
 import zipfile
 from typing import Iterator
 
@@ -52,6 +51,8 @@ def command(argv: list[str]) -> int:
 
 def pack(name: str, files: dict[str, bytes], python: str) -> bytes:
     """The bytes of the file."""
+    if not name.isidentifier():
+        raise Refused(f"{name!r} is no name for a plugin: it takes letters, digits and underscores")
     if not os.path.isabs(python) or len(python) + 3 > _LONGEST or " " in python:
         raise Refused(f"the #! line needs an absolute path without spaces, of at most {_LONGEST - 3} bytes, and the interpreter is {python!r}: give another with -python")
     all = {**_sdk(), **files}
@@ -100,15 +101,10 @@ def _sources(path: pathlib.Path) -> tuple[str, dict[str, bytes]]:
     """The plugin's name and modules."""
     if path.suffix == ".py":
         return path.stem, {path.name: path.read_bytes()}
-    project = path / "pyproject.toml"
-    if not project.is_file():
-        raise Refused(f"{path} has no pyproject.toml, whose project's name would be the plugin's; a plugin of one module is packed by its file")
-    name = tomllib.loads(project.read_text()).get("project", {}).get("name", "")
-    if not name.isidentifier():
-        raise Refused(f"{project}: the project's name is {name!r}, and a plugin's is one of letters, digits and underscores")
+    name = path.resolve().name
     files = {str(p.relative_to(path)): p.read_bytes() for p in _modules(path)}
     if f"{name}.py" not in files and f"{name}/__main__.py" not in files:
-        raise Refused(f"{path} has neither {name}.py nor {name}/__main__.py, which would be the program")
+        raise Refused(f"{path} has neither {name}.py nor {name}/__main__.py, which would be the program: it is called as its directory, and so is the plugin")
     return name, files
 
 

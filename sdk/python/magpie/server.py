@@ -104,10 +104,15 @@ class Server:
         """Opens a component and says how far it is meanwhile."""
         events: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
+        given_up = threading.Event()
+        when_ended(context, given_up.set)
+
         def run() -> None:
             error = None
             try:
                 self._open(request, events)
+                if given_up.is_set():  # the daemon will not close what it does not know of
+                    self._close(request.component, 5.0)
             except Exception as e:
                 error = as_problem(e)
             events.put(m.OpenEvent(opened=m.Opened()) if error is None else m.OpenEvent(problem=m.problem(error)))
@@ -151,12 +156,14 @@ class Server:
         return m.ReconfigureResponse(problem=_problem_of(reconfigure))
 
     def Close(self, request: Any, context: Any) -> Any:
-        with self._lock:
-            c = self._components.pop(request.component, None)
-        if c is None:
-            return m.CloseResponse()
-        problem = _problem_of(lambda: c.close(request.timeout_ns / 1e9 or 10.0))
+        problem = _problem_of(lambda: self._close(request.component, request.timeout_ns / 1e9 or 10.0))
         return m.CloseResponse(problem=problem, last_seq=self.packer.cut())
+
+    def _close(self, number: int, timeout: float) -> None:
+        with self._lock:
+            c = self._components.pop(number, None)
+        if c is not None:
+            c.close(timeout)
 
     def Health(self, request: Any, context: Any) -> Any:
         with self._lock:

@@ -31,11 +31,11 @@ from .units import Bytes, Duration, Secret
 class Samples(list[Sample]):
     """Samples as a sink sees them."""
 
-    def find(self, name: str, **labels: str) -> list[Sample]:
+    def find(self, name: str, /, **labels: str) -> list[Sample]:
         """Those of a name that have the labels."""
         return [s for s in self if s.labels[NAME] == name and all(s.labels.get(n) == v for n, v in labels.items())]
 
-    def value(self, name: str, **labels: str) -> float:
+    def value(self, name: str, /, **labels: str) -> float:
         """The value of the one sample of a name that has the labels."""
         found = self.find(name, **labels)
         if len(found) != 1:

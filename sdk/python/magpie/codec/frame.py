@@ -169,22 +169,40 @@ def parse_packet(data: bytes) -> Packet:
     fixed = {1: 0, 2: 0, 3: 0}
     frames = view[:0]
     while at < len(view):
-        tag, at = _uvarint(view, at)
-        number, kind = tag >> 3, tag & 7
-        if kind == 0:
-            _, at = _uvarint(view, at)
-            continue
-        size = {1: 8, 5: 4}.get(kind)
-        if kind == 2:
-            size, at = _uvarint(view, at)
-        if number == 0 or size is None or size > len(view) - at:
-            raise Malformed("not a packet")
-        if kind != 2 and (number, kind) in ((1, 1), (2, 1), (3, 5)):
-            fixed[number] = int.from_bytes(view[at : at + size], "little")
+        number, kind, at = _tag(view, at)
+        start, at = _value(view, at, number, kind, 0)
+        if (number, kind) in ((1, 1), (2, 1), (3, 5)):
+            fixed[number] = int.from_bytes(view[start:at], "little")
         elif (number, kind) == (15, 2):
-            frames = view[at : at + size]
-        at += size
+            frames = view[start:at]
     return Packet(fixed[1], fixed[2], fixed[3], frames)
+
+
+def _tag(b: memoryview, at: int) -> tuple[int, int, int]:
+    """The number and the kind of a field, and where its value begins."""
+    tag, at = _uvarint(b, at)
+    if not 1 <= tag >> 3 < 1 << 29:
+        raise Malformed("not a packet")
+    return tag >> 3, tag & 7, at
+
+
+def _value(b: memoryview, at: int, number: int, kind: int, depth: int) -> tuple[int, int]:
+    """Where a field's value begins and ends; fields that nobody knows are passed over, groups too."""
+    if kind == 0:
+        return at, _uvarint(b, at)[1]
+    if kind == 3 and depth < 100:
+        start = at
+        while True:
+            inner, k, at = _tag(b, at)
+            if k == 4 and inner == number:
+                return start, at
+            _, at = _value(b, at, inner, k, depth + 1)
+    size = {1: 8, 5: 4}.get(kind)
+    if kind == 2:
+        size, at = _uvarint(b, at)
+    if size is None or size > len(b) - at:
+        raise Malformed("not a packet")
+    return at, at + size
 
 
 def _uvarint(b: memoryview, at: int) -> tuple[int, int]:

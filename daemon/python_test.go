@@ -1,0 +1,130 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// Plugins in Python, made outside of the tree (examples/plugins): packed as their authors do it, found and run by a daemon as
+// any other.
+
+// inPython runs a program of Debian's Python (or MAGPIE_PYTHON's) that finds the SDK.
+func inPython(t testing.TB, dir string, args ...string) string {
+	t.Helper()
+	sdk, err := filepath.Abs("../sdk/python")
+	if err != nil {
+		t.Fatal(err)
+	}
+	python := os.Getenv("MAGPIE_PYTHON")
+	if python == "" {
+		python = "/usr/bin/python3"
+	}
+	cmd := exec.CommandContext(t.Context(), python, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "PYTHONPATH="+sdk, "PYTHONDONTWRITEBYTECODE=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %v (make deps installs what it needs): %v\n%s", python, args, err, out)
+	}
+	return string(out)
+}
+
+func TestPluginsInPythonAreSourcesAndProcessorsLikeAllOthers(t *testing.T) {
+	t.Parallel()
+	plugins := t.TempDir()
+	for _, name := range []string{"hello_python", "sqlite", "inventory"} {
+		dir := filepath.Join("../examples/plugins", name)
+		if tests, _ := filepath.Glob(filepath.Join(dir, "test_*.py")); len(tests) > 0 {
+			inPython(t, dir, "-m", "unittest")
+		}
+		inPython(t, dir, "-m", "magpie", "pack", "-o", filepath.Join(plugins, name))
+	}
+	db := filepath.Join(t.TempDir(), "shop.db")
+	sql := func(statements ...string) {
+		t.Helper()
+		inPython(t, ".", append([]string{"-c", "import sqlite3, sys\ndb = sqlite3.connect(sys.argv[1])\nfor s in sys.argv[2:]: db.execute(s)\ndb.commit()", db}, statements...)...)
+	}
+	sql("CREATE TABLE orders (state TEXT, amount REAL)", "INSERT INTO orders VALUES ('open', 3), ('open', 4.5), ('sent', 1)")
+	crowd := t.TempDir()
+	config := `
+store "tsdb" "main" {}
+source "hello_python" "crowd" { path = %q }
+source "sqlite" "shop" {
+  path   = %q
+  labels = { machine = "shop1" }
+  query "shop_orders" {
+    sql = "SELECT state, %s AS value FROM orders GROUP BY state"
+  }
+}
+processor "inventory" "machines" {
+  label = "machine"
+  table = "host,owner,room\nshop1,Zoë,A 2\n"
+}
+pipeline "all" {
+  from    = [source.sqlite.shop, source.hello_python.crowd]
+  through = [processor.inventory.machines]
+  to      = [store.tsdb.main]
+}
+`
+	ours := filepath.Join(filepath.Dir(magpieBinary(t)), "plugins")
+	m := start(t, fmt.Sprintf(config, crowd, db, "count(*)"), "-plugin-dir", ours, "-plugin-dir", plugins)
+	enriched := `shop_orders{state="open", job="sqlite", owner="Zoë", room="A 2"}`
+	m.eventually("what the source asked and the processor knows is in the store", func() bool {
+		return len(m.query(enriched+" == 2")) == 1 && len(m.query(`up{job="sqlite"} == 1`)) == 1 && len(m.query(`hello_directory_entries == 0`)) == 1
+	})
+
+	if out, stderr, code := m.cli("plugin", "describe", "-plugin-dir", plugins, "sqlite"); code != 0 || !strings.Contains(out, "SELECT with a column called value") {
+		t.Errorf("exit %d\n%s%s", code, out, stderr)
+	}
+
+	before := m.pids()["sqlite"]
+	if before == 0 {
+		t.Fatalf("there is no process of the plugin: %v", m.pids())
+	}
+	if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	sql("INSERT INTO orders VALUES ('open', 100)")
+	m.eventually("another process goes on", func() bool { return len(m.query(enriched+" == 3")) == 1 })
+	if now := m.pids()["sqlite"]; now == 0 || now == before {
+		t.Errorf("process %d was killed, and %d is there now", before, now)
+	}
+
+	m.write(fmt.Sprintf(config, crowd, db, "missing()"))
+	m.cmd.Process.Signal(syscall.SIGHUP)
+	m.eventually("the mistake in the query is counted as one of the configuration", func() bool {
+		return len(m.query(`up{job="sqlite"} == 0`)) == 1
+	})
+	m.eventually("and said", func() bool {
+		out, _, _ := m.cli("status", "-addr", m.url)
+		return strings.Contains(out, "no such function: missing")
+	})
+
+	m.write(strings.Replace(fmt.Sprintf(config, crowd, db, "count(*)"), `label = "machine"`, "label = \"machine\"\n  file = \"/nonexistent\"", 1))
+	m.cmd.Process.Signal(syscall.SIGHUP)
+	m.eventually("what the plugin refuses is not applied", func() bool {
+		return strings.Contains(m.status().Config.Problem, "the inventory is in a file or in a table: write one of them")
+	})
+}
+
+// The smallest plugin is what an author sees first.
+func TestTheSmallestPluginInPythonHasTwentyLines(t *testing.T) {
+	b, err := os.ReadFile("../examples/plugins/hello_python/hello_python.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for line := range strings.Lines(string(b)) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			n++
+		}
+	}
+	if n > 20 {
+		t.Errorf("it has %d lines", n)
+	}
+}

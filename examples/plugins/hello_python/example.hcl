@@ -1,0 +1,3 @@
+source "hello_python" "queue" {
+  path = "/tmp"
+}
