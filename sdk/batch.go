@@ -267,7 +267,7 @@ func (b *Batch) Len() int {
 	}
 	n := len(b.columns.Run.Refs)
 	if s := b.columns.Signals; s != nil {
-		n += len(s.Run.Refs)
+		n += len(s.Run.Refs) + len(s.Records)
 	}
 	return n
 }
@@ -280,8 +280,8 @@ type reading struct {
 	dropped map[int]string
 }
 
-// Run is a stretch of samples of one component, as columns: sample i is Values[i] of series Refs[i], or Histograms[i] where
-// Values is nil. A run of exemplars has no samples. The columns belong to the batch.
+// Run is a stretch of samples of one component, as columns: sample i is Values[i] of series Refs[i], or Histograms[i] or Records[i]
+// where Values is nil. A run of exemplars has no samples. The columns belong to the batch.
 type Run struct {
 	Origin *Origin
 	Refs   []Ref
@@ -289,7 +289,8 @@ type Run struct {
 	Base   int64   // Unix ms
 	Times  []int64 // Unix ms; nil: all at Base
 
-	Histograms []*Histogram  // nil: a run of floats
+	Histograms []*Histogram  // nil: a run of floats, or of records
+	Records    []*Record     // nil: a run of floats, or of histograms
 	Exemplars  []RefExemplar // nil, or all that the run has
 }
 
@@ -340,6 +341,7 @@ type Sample struct {
 	Value     float64
 	Time      time.Time
 	Histogram *Histogram // nil: the sample is Value, as are the staleness markers of histograms
+	Record    *Record    // of a sink that takes logs: a line of a log or an event
 }
 
 // ReadBatch makes a batch of what a decoder read. id is the position in the daemon's log, stable over replay.
@@ -365,9 +367,12 @@ func (b *Batch) Samples() iter.Seq2[int, Sample] {
 			run := &b.runs[r]
 			for k, ref := range run.Refs {
 				s := Sample{Series: run.Origin.known(ref), Time: time.UnixMilli(run.Time(k))}
-				if run.Histograms != nil {
+				switch {
+				case run.Histograms != nil:
 					s.Histogram = run.Histograms[k]
-				} else {
+				case run.Records != nil:
+					s.Record, s.Time = run.Records[k], run.Records[k].Time
+				default:
 					s.Value = run.Values[k]
 				}
 				if !yield(i, s) {

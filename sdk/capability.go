@@ -27,6 +27,7 @@ type Type struct {
 
 	Derives    bool `json:"derives,omitempty"`    // a processor of samples
 	Histograms bool `json:"histograms,omitempty"` // a sink or processor that takes native histograms
+	Logs       bool `json:"logs,omitempty"`       // a sink or processor that takes records
 	Exemplars  bool `json:"exemplars,omitempty"`  // a sink that takes exemplars
 	Gathers    int  `json:"gathers,omitempty"`    // a sink that is handed about so many samples at once, if they are waiting
 }
@@ -70,6 +71,10 @@ func OutOfOrder() Option { return func(t *Type) { t.Late = true } }
 // Histograms says that a sink takes native histograms (Sample.Histogram, Run.Histograms). To one that does not say so they
 // are not given, and they are counted as dropped under "histograms".
 func Histograms() Option { return func(t *Type) { t.Histograms = true } }
+
+// Logs says that a sink takes lines of logs and events (Sample.Record, Run.Records). To one that does not say so they are not
+// given, and they are counted as dropped under "logs".
+func Logs() Option { return func(t *Type) { t.Logs = true } }
 
 // Gathers says that a sink wants what came while it was writing in one batch of about so many samples: for sinks that wait
 // for an answer from far away, whose time a batch does not depend on its size. The ID of such a batch is that of its last

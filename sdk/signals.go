@@ -20,6 +20,7 @@ const maxExemplar = 4 << 10
 type Signals struct {
 	Run       Run // of histograms
 	Exemplars []RefExemplar
+	Records   []RefRecord
 }
 
 // RefExemplar is an exemplar of a series. Its labels and its value are not those of the series.
@@ -73,16 +74,7 @@ func (b *Batch) PutExemplar(ref Ref, e Exemplar) {
 	s.Exemplars = append(s.Exemplars, RefExemplar{ref, e})
 }
 
-func (e *Exemplar) valid() bool {
-	size := 0
-	for i, l := range e.Labels {
-		size += len(l.Name) + len(l.Value)
-		if i > 0 && e.Labels[i-1].Name >= l.Name {
-			return false
-		}
-	}
-	return size <= maxExemplar && e.Labels.Valid()
-}
+func (e *Exemplar) valid() bool { return sortedWithin(e.Labels, maxExemplar) }
 
 // seal settles times.
 func (s *Signals) seal(base int64) {
@@ -97,12 +89,19 @@ func (s *Signals) seal(base int64) {
 			e.Time = time.UnixMilli(base)
 		}
 	}
+	for i := range s.Records {
+		if r := &s.Records[i]; r.Time.IsZero() {
+			r.Time = time.UnixMilli(base)
+		}
+	}
 }
 
 func (s *Signals) reset() {
 	clear(s.Run.Histograms)
 	clear(s.Exemplars)
-	s.Run.Refs, s.Run.Histograms, s.Run.Times, s.Exemplars = s.Run.Refs[:0], s.Run.Histograms[:0], s.Run.Times[:0], s.Exemplars[:0]
+	clear(s.Records)
+	s.Run.Refs, s.Run.Histograms, s.Run.Times = s.Run.Refs[:0], s.Run.Histograms[:0], s.Run.Times[:0]
+	s.Exemplars, s.Records = s.Exemplars[:0], s.Records[:0]
 }
 
 // atBase are the refs of the samples at the batch's own time.

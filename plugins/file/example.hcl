@@ -12,3 +12,16 @@ sink "file" "text" {
   format   = "openmetrics"
   compress = false
 }
+
+# What a program logs as JSON, each line a record with its level and attributes.
+source "file" "etcd" {
+  paths  = ["/var/log/etcd/*.log"]
+  format = "json"
+}
+
+# Records of several lines begin with a date.
+source "file" "app" {
+  paths  = ["/var/log/app/*.log"]
+  from   = "beginning"
+  starts = "^[0-9]{4}-"
+}

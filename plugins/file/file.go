@@ -1,4 +1,22 @@
-// The sink "file" writes samples to a file, a line each, and begins a new one when it has grown too large or too old.
+// The source "file" follows files of logs, and the sink "file" writes samples and lines of logs to a file, a line each.
+//
+// # Following
+//
+// Each line that ends becomes a record of the series log{filename="PATH"}, with its level and, in JSON, its attributes. With
+// starts, lines that do not match it belong to the record before them, which is complete when nothing follows for a second.
+//
+// A file that is renamed is read to its end under its old name, and the file that takes its name is read from its beginning:
+// nothing is left out at a rotation, as long as what was renamed is not removed before it was read. Paths may match the names
+// that files are renamed to, such as app.log*: a file is known by its inode and its beginning, and read once. They should, so that
+// a file is found that came and was renamed while nobody looked. A file that shrinks is
+// read from its beginning (copytruncate). Where each file was read to is made durable together with what was read, so that
+// after a restart, or a kill, every line comes once. Files that were renamed meanwhile are found again by their inode, in the
+// same directory. Files are looked at four times a second, and new ones looked for every 5 seconds; at most 1,000 are
+// followed. A record has at most 128 KiB; a longer line becomes several.
+//
+// # Writing
+//
+// The sink begins a new file when one has grown too large or too old.
 //
 // # Formats
 //
@@ -9,14 +27,15 @@
 // The timestamp is in Unix milliseconds. A value that JSON does not have is a string: "NaN", "+Inf", "-Inf". A staleness
 // marker, which says that the series ended, is "value":null,"stale":true. A native histogram has "histogram" in place of the value: its
 // schema, zero bucket, count, sum, spans ([offset, length]), and the counts of the buckets. Exemplars are not written.
+// A line of a log has "text", "level", "attributes" and "time" in place of the value, and an event its name as "event".
 //
 // openmetrics: as on a page of metrics, with times.
 //
 //	# TYPE up gauge
 //	up{instance="a:9100",job="node"} 1 1767225600.000
 //
-// A staleness marker is NaN, like any other NaN. Native histograms cannot be written so; they are counted as dropped
-// ("histograms"). A file that is complete ends in "# EOF": promtool tsdb create-blocks-from openmetrics takes it.
+// A staleness marker is NaN, like any other NaN. Native histograms and lines of logs cannot be written so; they are counted as
+// dropped ("histograms", "logs"). A file that is complete ends in "# EOF": promtool tsdb create-blocks-from openmetrics takes it.
 //
 // # Rotation
 //
@@ -34,6 +53,7 @@
 //
 // # How it is tested
 //
+// What follows is killed and started again while a log is written and rotated, and every line looked for once.
 // A process that writes is killed again and again and every acknowledged sample looked for; a file system of 1 MiB is filled and
 // emptied; errors of write, fsync and truncate are injected; Prometheus' promtool makes blocks of the text.
 package main

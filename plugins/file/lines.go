@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/magpie-monitoring/magpie/sdk"
 )
@@ -49,6 +50,11 @@ func (l *lines) format(in *sdk.Batch, families map[string]bool) []byte {
 				s = table.Get(ref)
 			}
 			switch {
+			case run.Records != nil && l.openmetrics:
+				in.Drop(sample, "logs")
+			case run.Records != nil:
+				b = appendRecord(append(b, s.prefix...), run.Records[k])
+				b = appendTime(b, run.Time(k))
 			case run.Histograms != nil && l.openmetrics:
 				in.Drop(sample, "histograms")
 			case run.Histograms != nil:
@@ -101,6 +107,21 @@ func quote(text string) []byte {
 		return []byte(`""`)
 	}
 	return b
+}
+
+// appendRecord writes what a record has beside its labels.
+func appendRecord(b []byte, r *sdk.Record) []byte {
+	text, err := json.Marshal(struct {
+		Text       string            `json:"text"`
+		Level      string            `json:"level,omitempty"`
+		Event      string            `json:"event,omitempty"`
+		Attributes map[string]string `json:"attributes,omitempty"`
+		Time       time.Time         `json:"time"`
+	}{r.Text, r.Level.String(), r.Name, r.Attributes.Map(), r.Time.UTC()})
+	if err != nil { // a year that JSON does not have
+		text = append([]byte(`{"text":`), append(quote(r.Text), '}')...)
+	}
+	return append(append(b, ','), text[1:len(text)-1]...)
 }
 
 func appendValue(b []byte, v float64) []byte {

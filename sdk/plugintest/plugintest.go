@@ -54,6 +54,9 @@ func Discovered(targets ...sdk.Discovered) Option {
 	return func(o *opening) { o.Targets = targets }
 }
 
+// From opens a source at a checkpoint that another opening of it left.
+func From(checkpoint []byte) Option { return func(o *opening) { o.Checkpoint = checkpoint } }
+
 // Component is an open component under test; the test's end closes it.
 type Component struct {
 	client.Conn
@@ -64,6 +67,8 @@ type Component struct {
 	rest    []byte // of a packet, behind the end of a cycle
 	decoder *wire.Decoder
 	example []Exemplar // came and were not asked for
+	parts   wire.Checkpoints
+	left    []byte // the last of them
 
 	mu   sync.Mutex
 	sink *sinkStream
@@ -243,7 +248,16 @@ func (p *Component) decode(frames []byte) (samples Samples) {
 	}
 	batch := sdk.ReadBatch(0, runs)
 	for _, s := range batch.Samples() {
-		samples = append(samples, Sample{s.Labels, s.Family, s.Value, s.Time, s.Histogram})
+		samples = append(samples, Sample{s.Labels, s.Family, s.Value, s.Time, s.Histogram, s.Record})
+	}
+	for r := wire.Read(frames); r.Next(); {
+		if r.Kind == wire.Checkpoint {
+			if _, value, whole, err := p.parts.Add(&r.Frame); err != nil {
+				p.t.Fatal(err)
+			} else if whole {
+				p.left = value
+			}
+		}
 	}
 	for s, e := range batch.Exemplars() {
 		p.example = append(p.example, Exemplar{s.Labels, e})
@@ -251,6 +265,9 @@ func (p *Component) decode(frames []byte) (samples Samples) {
 	wire.Forget(forgotten)
 	return samples
 }
+
+// Checkpoint is the last one that came with what Next or Cycle returned, nil if none did.
+func (p *Component) Checkpoint() []byte { return p.left }
 
 // Exemplars returns the exemplars that came with what Next or Cycle returned since the last call.
 func (p *Component) Exemplars() []Exemplar {
@@ -302,6 +319,7 @@ type Sample struct {
 	Time   time.Time
 
 	Histogram *sdk.Histogram // nil: a float
+	Record    *sdk.Record    // a line of a log, or an event
 }
 
 // Exemplar is an exemplar with the labels of its series.
@@ -328,6 +346,10 @@ func (s Samples) String() string {
 	for _, x := range s {
 		if x.Histogram != nil {
 			lines = append(lines, fmt.Sprintf("%s %+v", x.Labels, *x.Histogram))
+			continue
+		}
+		if x.Record != nil {
+			lines = append(lines, fmt.Sprintf("%s %s %q %s", x.Labels, x.Record.Level, x.Record.Text, x.Record.Attributes))
 			continue
 		}
 		lines = append(lines, fmt.Sprintf("%s %v", x.Labels, x.Value))

@@ -184,15 +184,21 @@ func (f *feed) acknowledge() error {
 	return err
 }
 
-// taken leaves out what the sink did not say that it takes, and counts the histograms.
+// taken leaves out what the sink did not say that it takes, and counts the histograms and records.
 func (f *feed) taken(runs []sdk.Run) []sdk.Run {
 	t := &f.component.offer
 	return slices.DeleteFunc(runs, func(r sdk.Run) bool {
-		if r.Histograms != nil && !t.Histograms {
-			f.count(len(r.Refs), map[string]uint64{"histograms": uint64(len(r.Refs))})
-			return true
+		reason := ""
+		switch {
+		case r.Histograms != nil && !t.Histograms:
+			reason = "histograms"
+		case r.Records != nil && !t.Logs:
+			reason = "logs"
+		default:
+			return r.Exemplars != nil && !t.Exemplars
 		}
-		return r.Exemplars != nil && !t.Exemplars
+		f.count(len(r.Refs), map[string]uint64{reason: uint64(len(r.Refs))})
+		return true
 	})
 }
 

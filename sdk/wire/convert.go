@@ -76,7 +76,7 @@ func ToType(t sdk.Type) *Type {
 	return &Type{
 		Kind: string(t.Kind), Name: t.Name, Doc: t.Doc, Config: toSchema(t.Config), Job: t.Job, OwnLabels: t.OwnLabels, Streams: t.Streams,
 		Discovers: t.Discovers, Http: t.HTTP, Mount: t.Mount, Late: t.Late, Live: t.Live, Validates: t.Validates,
-		Histograms: t.Histograms, Exemplars: t.Exemplars, Derives: t.Derives, Probes: t.Probes, Example: t.Example,
+		Histograms: t.Histograms, Logs: t.Logs, Exemplars: t.Exemplars, Derives: t.Derives, Probes: t.Probes, Example: t.Example,
 	}
 }
 
@@ -85,7 +85,7 @@ func FromType(m *Type) sdk.Type {
 	return sdk.Type{
 		Kind: sdk.Kind(m.Kind), Name: m.Name, Doc: m.Doc, Config: fromSchema(m.Config), Job: m.Job, OwnLabels: m.OwnLabels, Streams: m.Streams,
 		Discovers: m.Discovers, HTTP: m.Http, Mount: m.Mount, Late: m.Late, Live: m.Live, Validates: m.Validates,
-		Histograms: m.Histograms, Exemplars: m.Exemplars, Derives: m.Derives, Probes: m.Probes, Example: m.Example,
+		Histograms: m.Histograms, Logs: m.Logs, Exemplars: m.Exemplars, Derives: m.Derives, Probes: m.Probes, Example: m.Example,
 	}
 }
 

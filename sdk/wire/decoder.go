@@ -69,6 +69,11 @@ func (d *Decoder) Decode(frames []byte) (runs []sdk.Run, forgotten []Forgotten, 
 			if run, err = o.histograms(f); len(run.Refs) > 0 {
 				runs = append(runs, run)
 			}
+		case Records:
+			var run sdk.Run
+			if run, err = o.records(f); len(run.Refs) > 0 {
+				runs = append(runs, run)
+			}
 		case Exemplars:
 			var run sdk.Run
 			if run, err = o.exemplars(f); len(run.Exemplars) > 0 {

@@ -21,7 +21,7 @@ type Encoder struct {
 	layouts  uint32
 	defs     []SeriesDef
 	buf      []byte
-	body     []byte // of a frame of histograms or exemplars
+	body     []byte // of a frame of histograms, exemplars or records
 	entry    []byte
 }
 

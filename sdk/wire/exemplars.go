@@ -26,25 +26,9 @@ func appendExemplar(b []byte, e *sdk.Exemplar) []byte {
 func readExemplar(entry []byte) (e sdk.Exemplar, err error) {
 	c := cursor{b: entry}
 	e.Value = c.f64()
-	n := c.uvarint(maxLabels)
-	if n > uint64(len(entry)-c.pos)/2 {
-		c.fail("%d labels of an exemplar do not fit", n)
-	}
+	e.Labels = c.sortedLabels(c.uvarint(maxLabels), maxExemplar)
 	if c.err != nil {
 		return e, c.err
-	}
-	e.Labels = make(sdk.Labels, 0, n)
-	last := ""
-	for range n {
-		l := sdk.Label{Name: c.text(maxName), Value: c.text(maxExemplar)}
-		if c.err == nil && l.Name <= last {
-			c.fail("the labels of an exemplar are not sorted, or one is empty (%.40q)", l.Name)
-		}
-		if c.err != nil {
-			return e, c.err
-		}
-		last = l.Name
-		e.Labels = append(e.Labels, l)
 	}
 	if c.pos != len(entry) || len(entry) > 2*maxExemplar {
 		c.fail("an exemplar has %d bytes, and %d are read", len(entry), c.pos)
@@ -77,13 +61,15 @@ func (o *origin) exemplars(f *Frame) (sdk.Run, error) {
 	return run, nil
 }
 
-// signals packs a batch's histograms and exemplars.
+// signals packs a batch's histograms, exemplars and records.
 func (e *Encoder) signals(p *Packer, s *sdk.Signals) {
 	run := &s.Run
 	e.entries(p, Histograms, len(run.Refs), func(i int) (sdk.Ref, int64) { return run.Refs[i], run.Times[i] },
 		func(b []byte, i int) []byte { return appendHistogram(b, run.Histograms[i]) })
 	e.entries(p, Exemplars, len(s.Exemplars), func(i int) (sdk.Ref, int64) { return s.Exemplars[i].Ref, s.Exemplars[i].Time.UnixMilli() },
 		func(b []byte, i int) []byte { return appendExemplar(b, &s.Exemplars[i].Exemplar) })
+	e.entries(p, Records, len(s.Records), func(i int) (sdk.Ref, int64) { return s.Records[i].Ref, s.Records[i].Time.UnixMilli() },
+		func(b []byte, i int) []byte { return appendRecord(b, &s.Records[i].Record) })
 }
 
 // entries writes n entries as frames: a new one where one grows large or its times are too far apart.
@@ -116,7 +102,7 @@ func (e *Encoder) entries(p *Packer, kind FrameKind, n int, at func(int) (sdk.Re
 			}
 		}
 		samples := 0
-		if kind == Histograms {
+		if kind != Exemplars {
 			samples = to - from
 		}
 		e.buf, e.body = appendFrame(e.buf[:0], h, head, body), body

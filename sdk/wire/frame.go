@@ -40,8 +40,7 @@ const (
 	End
 	Histograms
 	Exemplars
-	Logs
-	Events
+	Records
 )
 
 // Flags of a frame.
@@ -154,6 +153,8 @@ func bodySize(kind FrameKind, flags uint8, n uint32) uint64 {
 		size = refs + leastEntry*c
 	case Exemplars:
 		size = refs + leastExemplar*c
+	case Records:
+		size = refs + leastRecord*c
 	default:
 		return 0
 	}
@@ -163,7 +164,7 @@ func bodySize(kind FrameKind, flags uint8, n uint32) uint64 {
 	return size
 }
 
-// Refs are the refs of a LAYOUT, COLUMNS, STALE, RETIRE, HISTOGRAMS or EXEMPLARS frame, in place.
+// Refs are the refs of a LAYOUT, COLUMNS, STALE, RETIRE, HISTOGRAMS, EXEMPLARS or RECORDS frame, in place.
 func (f *Frame) Refs() []uint32 { return u32s(f.Body[:4*f.N]) }
 
 // parts cuts a VALUES or COLUMNS frame: values in place, times or nil, and the bitmap of absent entries or nil.
@@ -198,10 +199,10 @@ func (f *Frame) Absent(i int) bool {
 	return absent[i/64]>>(i%64)&1 != 0
 }
 
-// Samples is how many samples a frame holds, histograms and staleness markers among them. Exemplars are none.
+// Samples is how many samples a frame holds, histograms, records and staleness markers among them. Exemplars are none.
 func (f *Frame) Samples() int {
 	switch f.Kind {
-	case Cols, Stale, Histograms:
+	case Cols, Stale, Histograms, Records:
 		return int(f.N)
 	case Values:
 		if f.Flags&FlagAbsent == 0 {

@@ -156,7 +156,7 @@ func (c *cursor) counts(dst []float64, n uint64) []float64 {
 	return dst
 }
 
-// entries cuts a HISTOGRAMS or EXEMPLARS frame: refs and times (nil: all at the base) in place, and a cursor at the first
+// entries cuts a HISTOGRAMS, EXEMPLARS or RECORDS frame: refs and times (nil: all at the base) in place, and a cursor at the first
 // entry.
 func (f *Frame) entries() (refs, times []uint32, c cursor) {
 	n := int(f.N)
@@ -167,19 +167,23 @@ func (f *Frame) entries() (refs, times []uint32, c cursor) {
 	return f.Refs(), times, cursor{b: b}
 }
 
-// Check reads every entry of a HISTOGRAMS or EXEMPLARS frame, for a door: what it accepts can be decoded.
+// Check reads every entry of a HISTOGRAMS, EXEMPLARS or RECORDS frame, for a door: what it accepts can be decoded.
 func (f *Frame) Check() error {
 	_, _, c := f.entries()
 	var h sdk.Histogram
+	var r sdk.Record
 	for range f.N {
 		entry := c.bytes(MaxFrame)
 		if c.err != nil {
 			return c.err
 		}
 		var err error
-		if f.Kind == Histograms {
+		switch f.Kind {
+		case Histograms:
 			err = readHistogram(entry, &h)
-		} else {
+		case Records:
+			err = readRecord(entry, &r)
+		default:
 			_, err = readExemplar(entry)
 		}
 		if err != nil {

@@ -456,6 +456,7 @@ type Type struct {
 	Derives       bool                   `protobuf:"varint,16,opt,name=derives,proto3" json:"derives,omitempty"`                     // a processor of samples
 	Probes        bool                   `protobuf:"varint,17,opt,name=probes,proto3" json:"probes,omitempty"`                       // can be asked with Probe
 	Example       string                 `protobuf:"bytes,18,opt,name=example,proto3" json:"example,omitempty"`                      // blocks of the type, for its manual
+	Logs          bool                   `protobuf:"varint,19,opt,name=logs,proto3" json:"logs,omitempty"`                           // a sink that takes lines of logs and events
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -614,6 +615,13 @@ func (x *Type) GetExample() string {
 		return x.Example
 	}
 	return ""
+}
+
+func (x *Type) GetLogs() bool {
+	if x != nil {
+		return x.Logs
+	}
+	return false
 }
 
 type Schema struct {
@@ -3796,7 +3804,7 @@ const file_magpie_proto_rawDesc = "" +
 	"\x03sdk\x18\x03 \x01(\tR\x03sdk\x12%\n" +
 	"\x05types\x18\x04 \x03(\v2\x0f.magpie.v1.TypeR\x05types\x12+\n" +
 	"\ametrics\x18\x05 \x03(\v2\x11.magpie.v1.MetricR\ametrics\x12\x1a\n" +
-	"\bfeatures\x18\x06 \x03(\tR\bfeatures\"\xce\x03\n" +
+	"\bfeatures\x18\x06 \x03(\tR\bfeatures\"\xe2\x03\n" +
 	"\x04Type\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x10\n" +
@@ -3819,7 +3827,8 @@ const file_magpie_proto_rawDesc = "" +
 	"\texemplars\x18\x0f \x01(\bR\texemplars\x12\x18\n" +
 	"\aderives\x18\x10 \x01(\bR\aderives\x12\x16\n" +
 	"\x06probes\x18\x11 \x01(\bR\x06probes\x12\x18\n" +
-	"\aexample\x18\x12 \x01(\tR\aexample\"h\n" +
+	"\aexample\x18\x12 \x01(\tR\aexample\x12\x12\n" +
+	"\x04logs\x18\x13 \x01(\bR\x04logs\"h\n" +
 	"\x06Schema\x124\n" +
 	"\n" +
 	"attributes\x18\x01 \x03(\v2\x14.magpie.v1.AttributeR\n" +

@@ -207,3 +207,52 @@ func TestProcessorsDropTheHistogramsAndExemplarsOfTheirSeries(t *testing.T) {
 		t.Errorf("%d samples", batch.Len())
 	}
 }
+
+func TestRecordsArriveAsTheyWere(t *testing.T) {
+	l := newLink(t)
+	b := l.scope.Batch()
+	b.Time = time.UnixMilli(1000)
+	ref := b.Define(sdk.Series{Labels: sdk.NewLabels("__name__", "log", "filename", "/a")})
+	other := b.Define(sdk.Series{Labels: sdk.NewLabels("__name__", "log", "filename", "/b")})
+	sent := []sdk.Record{
+		{Time: time.Unix(1700000000, 123456789), Level: sdk.Error, Text: "it\nbroke", Attributes: sdk.NewLabels("code", "7", "who", "ä")},
+		{Time: time.UnixMilli(1000)},
+		{Time: time.Unix(-1, 999_999_999), Name: "restarted", Level: 24, Text: strings.Repeat("x", 256<<10)},
+	}
+	for _, r := range sent {
+		b.Log(ref, r)
+	}
+	b.Log(other, sdk.Record{Text: "now"})
+	b.Log(other, sdk.Record{Attributes: sdk.Labels{{Name: "b"}, {Name: "a"}}}) // not sorted
+	b.Log(other, sdk.Record{Level: 25})
+	sent = append(sent, sdk.Record{Time: time.UnixMilli(1000), Text: "now"})
+	if b.Len() != len(sent) {
+		t.Errorf("the batch has %d samples", b.Len())
+	}
+	l.carry(b)
+	var got []sdk.Record
+	runs, _, err := l.decoder.Decode(l.frames)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range sdk.ReadBatch(1, runs).Samples() {
+		if s.Record == nil || !s.Record.Time.Equal(s.Time) || s.Labels.Get("job") != "j" {
+			t.Fatalf("%+v", s)
+		}
+		got = append(got, *s.Record)
+	}
+	if len(got) != len(sent) {
+		t.Fatalf("%d records came", len(got))
+	}
+	for i := range sent {
+		if g, w := got[i], sent[i]; !g.Time.Equal(w.Time) || g.Level != w.Level || g.Name != w.Name || g.Text != w.Text || g.Attributes.String() != w.Attributes.String() {
+			t.Errorf("%+v came as %+v", w, g)
+		}
+	}
+	if l.samples != len(sent) {
+		t.Errorf("packets announced %d samples", l.samples)
+	}
+	if dropped, _, _, _ := l.scope.Counts(); dropped["invalid_record"] != 2 {
+		t.Errorf("%v", dropped)
+	}
+}

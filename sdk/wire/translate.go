@@ -104,7 +104,7 @@ func (t *Translator) frame(ctx context.Context, f *Frame, past bool, out *Transl
 		out.Samples += f.Samples() - gone
 		out.Dropped += gone
 		pass()
-	case Stale, Cols, Histograms, Exemplars:
+	case Stale, Cols, Histograms, Exemplars, Records:
 		if past {
 			out.Skipped += f.Samples()
 			return nil

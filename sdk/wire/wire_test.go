@@ -270,6 +270,10 @@ func FuzzDecode(f *testing.F) {
 	f.Add(append(l.frames, l.frames...))
 	f.Add(AppendRefs(AppendRefs(nil, Header{Kind: Stale, Stream: 3}, []sdk.Ref{0}), Header{Kind: Retire, Stream: 3}, []sdk.Ref{0}))
 	f.Add(AppendCheckpoint(nil, 3, "state", []byte("so far")))
+	b.Log(0, sdk.Record{Time: time.UnixMilli(3), Level: sdk.Warn, Text: "a line", Attributes: sdk.NewLabels("k", "v")})
+	b.Log(0, sdk.Record{Name: "happened"})
+	l.carry(b)
+	f.Add(l.frames)
 	f.Fuzz(func(t *testing.T, frames []byte) {
 		if view, err := ParsePacket(frames); err == nil {
 			read(view.Frames)

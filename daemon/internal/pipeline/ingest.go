@@ -387,7 +387,7 @@ func (c *checked) frame(f *wire.Frame) error {
 		if f.Kind == wire.Layout {
 			c.layouts = append(c.layouts, layoutOf{s, f.Layout, s.layout(f.Layout)})
 		}
-	case wire.Values, wire.Cols, wire.Stale, wire.Histograms, wire.Exemplars:
+	case wire.Values, wire.Cols, wire.Stale, wire.Histograms, wire.Exemplars, wire.Records:
 		if err := s.check(f); err != nil {
 			return err
 		}

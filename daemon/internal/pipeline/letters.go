@@ -33,6 +33,7 @@ type letter struct {
 	Time      int64             `json:"time"` // Unix ms
 	Value     string            `json:"value,omitempty"`
 	Histogram *sdk.Histogram    `json:"histogram,omitempty"`
+	Record    *sdk.Record       `json:"record,omitempty"`
 }
 
 // Put keeps samples, and returns when they are durable.
@@ -48,8 +49,8 @@ func (l *Letters) Put(sink, reason string, runs []sdk.Run) error {
 	lines := json.NewEncoder(w)
 	for _, run := range runs {
 		for _, x := range sdk.ReadBatch(0, []sdk.Run{run}).Samples() {
-			line := letter{Reason: reason, Source: run.Origin.Address, Labels: x.Labels.Map(), Time: x.Time.UnixMilli(), Histogram: x.Histogram}
-			if x.Histogram == nil {
+			line := letter{Reason: reason, Source: run.Origin.Address, Labels: x.Labels.Map(), Time: x.Time.UnixMilli(), Histogram: x.Histogram, Record: x.Record}
+			if x.Histogram == nil && x.Record == nil {
 				line.Value = strconv.FormatFloat(x.Value, 'g', -1, 64)
 			}
 			if err := lines.Encode(line); err != nil {

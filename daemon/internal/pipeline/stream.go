@@ -154,7 +154,7 @@ func (s *stream) leave(n int) {
 
 // check refuses samples that nothing defines, and counts the others.
 func (s *stream) check(f *wire.Frame) error {
-	if f.Kind == wire.Histograms || f.Kind == wire.Exemplars { // no sink is to stumble over them
+	if f.Kind == wire.Histograms || f.Kind == wire.Exemplars || f.Kind == wire.Records { // no sink is to stumble over them
 		if err := f.Check(); err != nil {
 			return fmt.Errorf("%s: %w", s.address, err)
 		}
