@@ -25,13 +25,14 @@ var doors = map[string][]string{
 	"sdk/language":   {"sdk"},
 	"sdk/template":   {"sdk"},
 	"sdk/report":     {"sdk"},
-	"sdk/plugintest": {"sdk", "sdk/wire", "sdk/serve", "sdk/client", "sdk/language"},
+	"sdk/verify":     {"sdk", "sdk/wire", "sdk/client", "sdk/language"},
+	"sdk/plugintest": {"sdk", "sdk/wire", "sdk/serve", "sdk/client", "sdk/language", "sdk/verify"},
 
 	"plugins/*":        {"sdk", "sdk/serve", "plugins/internal/..."},
 	"plugins/internal": {"sdk"},
 
 	"daemon":                                     {"daemon/internal/cli"},
-	"daemon/internal/cli":                        {"daemon/internal/api", "daemon/internal/api/...", "daemon/internal/engine", "daemon/internal/buffer", "daemon/internal/rule", "sdk/language", "sdk/report", "sdk/client", "sdk/wire", "sdk"},
+	"daemon/internal/cli":                        {"daemon/internal/api", "daemon/internal/api/...", "daemon/internal/engine", "daemon/internal/buffer", "daemon/internal/rule", "sdk/language", "sdk/report", "sdk/client", "sdk/verify", "sdk/wire", "sdk"},
 	"daemon/internal/api":                        {"daemon/internal/api/...", "daemon/internal/engine", "daemon/internal/supervisor", "daemon/internal/telemetry", "daemon/internal/rule", "sdk", "sdk/language", "sdk/report"},
 	"daemon/internal/api/control":                {},
 	"daemon/internal/api/control/controlconnect": {"daemon/internal/api/control"},

@@ -34,6 +34,9 @@ type Conn struct {
 // NewConn makes a Conn over a connection, for the test kit.
 func NewConn(conn *grpc.ClientConn) Conn { return Conn{wire.NewPluginClient(conn), conn} }
 
+// Connection is the connection behind the calls, for those that make calls of their own.
+func (c *Conn) Connection() *grpc.ClientConn { return c.conn }
+
 // Description is what a plugin offers.
 type Description struct {
 	Name    string       `json:"name"`

@@ -41,6 +41,8 @@ type Options struct {
 	Log       func(Entry)    // what the plugin logs and prints, rate-limited; may be nil
 	Started   func(pgid int) // the process group exists; may be nil
 	Ended     func(pgid int)
+
+	Printed func(stream, line string) // every line on stdout and stderr as it came, the handshake among them; may be nil
 }
 
 // Process is a running plugin.
@@ -160,6 +162,12 @@ func (p *Process) Cause() error {
 	default:
 		return nil
 	}
+}
+
+// Status is how the process ended, as Wait has it: nil for exit code 0. It waits for the end.
+func (p *Process) Status() error {
+	<-p.run.exited
+	return p.run.status
 }
 
 // Stop asks the plugin to end, and kills its process group when ctx ends or a while after it was asked. It returns when

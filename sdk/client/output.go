@@ -28,6 +28,7 @@ const (
 // keeps the last lines for the cause of death. Memory: keepLines × maxLine.
 type output struct {
 	log     func(Entry)
+	printed func(stream, line string)
 	reading sync.WaitGroup
 
 	mu      sync.Mutex
@@ -37,8 +38,11 @@ type output struct {
 	dropped int
 }
 
-func newOutput(log func(Entry)) *output {
-	o := &output{log: log, tokens: logBurst, at: time.Now()}
+func newOutput(log func(Entry), printed func(stream, line string)) *output {
+	if printed == nil {
+		printed = func(string, string) {}
+	}
+	o := &output{log: log, printed: printed, tokens: logBurst, at: time.Now()}
 	o.reading.Add(2)
 	return o
 }
@@ -48,6 +52,7 @@ func (o *output) stdout(r io.Reader, hello *io.PipeWriter) {
 	defer o.reading.Done()
 	greeted := false
 	eachLine(r, func(line string) {
+		o.printed("stdout", line)
 		if parts := strings.Split(line, "|"); !greeted && len(parts) >= 5 && parts[0] == "1" {
 			greeted = true
 			// go on only with what we use: a certificate where none was asked for makes go-plugin panic
@@ -61,6 +66,7 @@ func (o *output) stdout(r io.Reader, hello *io.PipeWriter) {
 func (o *output) stderr(r io.Reader) {
 	defer o.reading.Done()
 	eachLine(r, func(line string) {
+		o.printed("stderr", line)
 		e, ok := parseEntry(line)
 		if !ok {
 			e = Entry{Level: "info", Text: line, Fields: map[string]any{"printed": "stderr"}}

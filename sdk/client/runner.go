@@ -34,7 +34,7 @@ type run struct {
 }
 
 func newRun(o Options) *run {
-	return &run{o: o, exited: make(chan struct{}), output: newOutput(o.Log)}
+	return &run{o: o, exited: make(chan struct{}), output: newOutput(o.Log, o.Printed)}
 }
 
 // prepare builds the command ourselves: of go-plugin's only the environment is of use.

@@ -65,18 +65,26 @@ func (s *Server) open(ctx context.Context, r *wire.OpenRequest) (*component, err
 		c.closeImpl(ctx)
 		return nil, fmt.Errorf("component number %d is in use", c.number)
 	}
+	s.begin(c)
+	return c, nil
+}
+
+// begin starts what a component does by itself. It is asked for its kind, too: one type of an author's may be of several.
+func (s *Server) begin(c *component) {
 	running := c.life
-	switch impl := c.open.Impl.(type) {
-	case sdk.Collector:
-		c.running.Go(func() { s.collect(running, c, impl) })
-	case sdk.Streamer:
-		c.running.Go(func() { s.stream(running, c, impl) })
-	case sdk.Runner:
+	collector, collects := c.open.Impl.(sdk.Collector)
+	streamer, streams := c.open.Impl.(sdk.Streamer)
+	runner, runs := c.open.Impl.(sdk.Runner)
+	switch source := c.offer.Kind == sdk.KindSource; {
+	case source && collects:
+		c.running.Go(func() { s.collect(running, c, collector) })
+	case source && streams:
+		c.running.Go(func() { s.stream(running, c, streamer) })
+	case c.offer.Kind == sdk.KindService && runs:
 		c.running.Go(func() {
-			c.keepRunning(running, "Run", func() error { return impl.Run(running) })
+			c.keepRunning(running, "Run", func() error { return runner.Run(running) })
 		})
 	}
-	return c, nil
 }
 
 func settingsOf(m *wire.Source) sdk.SourceSettings {

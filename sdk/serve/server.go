@@ -24,6 +24,7 @@ import (
 const (
 	linger        = 100 * time.Millisecond // how long a packet waits for more
 	initialWindow = 8 << 20                // until the daemon says otherwise
+	givenUpTime   = 5 * time.Second        // to close a component whose opening nobody waits for any more
 )
 
 // Server answers the daemon's calls. The test kit serves one in process.
@@ -133,7 +134,13 @@ func (s *Server) Open(r *wire.OpenRequest, stream grpc.ServerStreamingServer[wir
 	if err != nil {
 		return stream.Send(&wire.OpenEvent{Problem: wire.ToProblem(err)})
 	}
-	return stream.Send(&wire.OpenEvent{Opened: &wire.Opened{Http: c.http}})
+	if err = stream.Context().Err(); err == nil {
+		err = stream.Send(&wire.OpenEvent{Opened: &wire.Opened{Http: c.http}})
+	}
+	if err != nil { // the daemon has given the opening up, and will not close what it does not know of
+		s.Close(context.WithoutCancel(stream.Context()), &wire.CloseRequest{Component: r.Component, TimeoutNs: int64(givenUpTime)})
+	}
+	return err
 }
 
 // Reconfigure hands a changed configuration to a component.

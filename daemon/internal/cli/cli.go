@@ -79,6 +79,7 @@ type options struct {
 	fmt        fmtFlags
 	graph      graphFlags
 	diagnose   diagnoseFlags
+	plugin     pluginFlags
 }
 
 type list []string
@@ -104,7 +105,7 @@ func commands() []command {
 		{"diagnose", "[ADDRESS]", diagnoseHelp, diagnoseFlagsOf, diagnose},
 		{"query", "EXPR", "ask the running daemon with PromQL", queryFlagsOf, query},
 		{"docs", "[WHAT]", docsHelp, nil, docs},
-		{"plugin", "list | describe NAME", "show the plugins that there are and what they offer", nil, plugin},
+		{"plugin", "list | describe NAME | verify PATH", pluginHelp, pluginFlagsOf, plugin},
 		{"buffer", "inspect | verify | repair [DIR]", bufferHelp, nil, bufferCommand},
 		{"version", "", "print the version", nil, version},
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -11,38 +12,80 @@ import (
 	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
-func plugin(ctx context.Context, o *options, args []string) int {
-	catalogue, err := o.catalogue()
-	if err != nil {
-		return o.fail(err)
-	}
-	defer os.RemoveAll(catalogue.Run)
-	plugins, err := catalogue.Plugins(ctx)
-	if err != nil {
-		return o.fail(err)
-	}
-	switch {
-	case len(args) == 1 && args[0] == "list":
-		return o.listPlugins(plugins)
-	case len(args) == 2 && args[0] == "describe":
-		return o.describePlugin(plugins, args[1])
-	}
-	return o.fail(fmt.Errorf("say magpie plugin list, or magpie plugin describe NAME"))
+const pluginHelp = `show the plugins that there are and what they offer, and try one's own
+
+  list             the plugins in the plugin directories: what they offer, and how they were verified
+  describe NAME    what the blocks of a plugin take
+  verify PATH      try whether a plugin keeps the contract: PATH is a binary, a directory of sources,
+                   or the name of a plugin. Components are opened with the blocks of -example, else of
+                   testdata/verify.hcl or example.hcl beside the sources: name servers of tests there`
+
+// pluginFlags are the flags of magpie plugin.
+type pluginFlags struct {
+	example, junit string
+	all            bool
 }
 
-func (o *options) listPlugins(plugins []client.Plugin) int {
+func pluginFlagsOf(f *flag.FlagSet, o *options) {
+	f.StringVar(&o.plugin.example, "example", "", "verify: file of blocks to open the plugin's components with")
+	f.StringVar(&o.plugin.junit, "junit", "", "verify: file to write the report to as JUnit has it")
+	f.BoolVar(&o.plugin.all, "all", false, "verify: list the checks that do not apply, too")
+}
+
+// authoring are the words behind magpie plugin that work on one plugin; arg is what they take.
+var authoring = []struct {
+	name, arg string
+	run       func(ctx context.Context, o *options, arg string) int
+}{
+	{"describe", "NAME", describePlugin},
+	{"verify", "PATH", verifyPlugin},
+}
+
+func plugin(ctx context.Context, o *options, args []string) int {
+	if len(args) == 1 && args[0] == "list" {
+		return listPlugins(ctx, o)
+	}
+	words := []string{"list"}
+	for _, c := range authoring {
+		if len(args) > 0 && args[0] == c.name {
+			if len(args) != 2 {
+				return o.fail(fmt.Errorf("say magpie plugin %s %s", c.name, c.arg))
+			}
+			return c.run(ctx, o, args[1])
+		}
+		words = append(words, c.name)
+	}
+	return o.fail(fmt.Errorf("say magpie plugin %s; magpie help plugin says more", strings.Join(words, ", ")))
+}
+
+// plugins lists what is in the plugin directories.
+func (o *options) plugins(ctx context.Context) ([]client.Plugin, error) {
+	catalogue, err := o.catalogue()
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(catalogue.Run)
+	return catalogue.Plugins(ctx)
+}
+
+func listPlugins(ctx context.Context, o *options) int {
+	plugins, err := o.plugins(ctx)
+	if err != nil {
+		return o.fail(err)
+	}
 	if len(plugins) == 0 && !o.json {
 		return o.fail(fmt.Errorf("there are no plugins in %s: give their directory with -plugin-dir", strings.Join(o.pluginDirs, " or ")))
 	}
 	type entry struct {
 		client.Plugin
-		Error string `json:"error,omitempty"`
+		Error    string    `json:"error,omitempty"`
+		Verified *verified `json:"verified,omitempty"`
 	}
 	list, code := []entry{}, exitOK
 	t := table{w: o.Out, colour: o.Colour}
-	t.head("PLUGIN", "VERSION", "OFFERS", "NOTE")
+	t.head("PLUGIN", "VERSION", "VERIFIED", "OFFERS", "NOTE")
 	for _, p := range plugins {
-		e := entry{Plugin: p}
+		e := entry{Plugin: p, Verified: verifiedOf(p.SHA256)}
 		if p.Err != nil {
 			e.Error, code = p.Err.Error(), exitErrors
 		}
@@ -50,7 +93,7 @@ func (o *options) listPlugins(plugins []client.Plugin) int {
 		for _, x := range p.Types {
 			offers = append(offers, fmt.Sprintf("%s %q", x.Kind, x.Name))
 		}
-		t.row("", p.Name, p.Version, strings.Join(offers, ", "), firstLine(e.Error))
+		t.row("", p.Name, p.Version, e.Verified.String(), strings.Join(offers, ", "), firstLine(e.Error))
 		list = append(list, e)
 	}
 	if o.json {
@@ -70,7 +113,11 @@ func (o *options) writeJSON(v any) int {
 	return exitOK
 }
 
-func (o *options) describePlugin(plugins []client.Plugin, name string) int {
+func describePlugin(ctx context.Context, o *options, name string) int {
+	plugins, err := o.plugins(ctx)
+	if err != nil {
+		return o.fail(err)
+	}
 	var names []string
 	for _, p := range plugins {
 		if p.Name != name {

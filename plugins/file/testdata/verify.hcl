@@ -1,0 +1,4 @@
+# What magpie plugin verify opens.
+sink "file" "verify" {
+  path = "${env("VERIFY_DIR")}/metrics.jsonl"
+}

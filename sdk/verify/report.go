@@ -1,0 +1,179 @@
+package verify
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// State is how a check ended.
+type State string
+
+// The states of a check.
+const (
+	OK            State = "ok"
+	Failed        State = "failed"
+	NotApplicable State = "not applicable"
+)
+
+// Result is one check of one thing: of the plugin, or of a type that it offers.
+type Result struct {
+	Of    string        `json:"of"`    // plugin, or a type: source "etcd"
+	Check string        `json:"check"` // a fixed name, such as close/busy
+	About string        `json:"about"` // what must hold
+	State State         `json:"state"`
+	Text  string        `json:"text,omitempty"` // what was seen, or why it does not apply
+	Fix   string        `json:"fix,omitempty"`  // what to do
+	Took  time.Duration `json:"took_ns"`
+}
+
+// Report is what a verification found.
+type Report struct {
+	Plugin  string        `json:"plugin"`
+	Version string        `json:"version"`
+	SDK     string        `json:"sdk,omitempty"`
+	SHA256  string        `json:"sha256"` // of the binary
+	Kit     string        `json:"kit"`    // version of the checks
+	At      time.Time     `json:"at"`
+	Took    time.Duration `json:"took_ns"`
+	Notes   []string      `json:"notes,omitempty"` // what was not checked, and why
+	Results []Result      `json:"results"`
+}
+
+// Count is how many checks ended in a state.
+func (r *Report) Count(s State) (n int) {
+	for i := range r.Results {
+		if r.Results[i].State == s {
+			n++
+		}
+	}
+	return n
+}
+
+// Summary is the report in a few words.
+func (r *Report) Summary() string {
+	text := fmt.Sprintf("%d ok", r.Count(OK))
+	if n := r.Count(Failed); n > 0 {
+		text += fmt.Sprintf(", %d failed", n)
+	}
+	if n := r.Count(NotApplicable); n > 0 {
+		text += fmt.Sprintf(", %d not applicable", n)
+	}
+	return text
+}
+
+// Write prints the report for people: a line for each check, and below those that failed what to do. With all, the checks
+// that do not apply are listed too.
+func (r *Report) Write(w io.Writer, colour, all bool) {
+	paint := func(code, s string) string {
+		if !colour {
+			return s
+		}
+		return "\x1b[" + code + "m" + s + "\x1b[0m"
+	}
+	of := ""
+	for i := range r.Results {
+		x := &r.Results[i]
+		if x.State == NotApplicable && !all {
+			continue
+		}
+		if x.Of != of {
+			of = x.Of
+			fmt.Fprintf(w, "\n%s\n", paint("1", of))
+		}
+		word := map[State]string{OK: paint("32", "ok    "), Failed: paint("31", "failed"), NotApplicable: paint("2", "n/a   ")}[x.State]
+		fmt.Fprintf(w, "  %s  %-26s %s", word, x.Check, x.About)
+		if x.State == NotApplicable || x.State == OK && x.Text != "" {
+			fmt.Fprintf(w, " %s", paint("2", "("+x.Text+")"))
+		}
+		fmt.Fprintln(w)
+		if x.State == Failed {
+			fmt.Fprintf(w, "          %s\n", strings.ReplaceAll(x.Text, "\n", "\n          "))
+			fmt.Fprintf(w, "          %s\n", paint("36", "→ "+x.Fix))
+		}
+	}
+	fmt.Fprintf(w, "\n%s %s: %s, in %s.\n", r.Plugin, r.Version, r.Summary(), r.Took.Round(100*time.Millisecond))
+	for _, n := range r.Notes {
+		fmt.Fprintf(w, "%s\n", paint("33", n))
+	}
+}
+
+type junitSuite struct {
+	XMLName  xml.Name    `xml:"testsuite"`
+	Name     string      `xml:"name,attr"`
+	Tests    int         `xml:"tests,attr"`
+	Failures int         `xml:"failures,attr"`
+	Skipped  int         `xml:"skipped,attr"`
+	Time     float64     `xml:"time,attr"`
+	At       string      `xml:"timestamp,attr"`
+	Cases    []junitCase `xml:"testcase"`
+}
+
+type junitCase struct {
+	Class   string        `xml:"classname,attr"`
+	Name    string        `xml:"name,attr"`
+	Time    float64       `xml:"time,attr"`
+	Failure *junitMessage `xml:"failure,omitempty"`
+	Skipped *junitMessage `xml:"skipped,omitempty"`
+}
+
+type junitMessage struct {
+	Message string `xml:"message,attr"`
+	Text    string `xml:",chardata"`
+}
+
+// JUnit is the report in the form that CI servers read.
+func (r *Report) JUnit() ([]byte, error) {
+	s := junitSuite{
+		Name: "magpie plugin verify " + r.Plugin, Tests: len(r.Results), Failures: r.Count(Failed), Skipped: r.Count(NotApplicable),
+		Time: r.Took.Seconds(), At: r.At.UTC().Format("2006-01-02T15:04:05"),
+	}
+	for _, x := range r.Results {
+		c := junitCase{Class: x.Of, Name: x.Check + ": " + x.About, Time: x.Took.Seconds()}
+		switch x.State {
+		case Failed:
+			c.Failure = &junitMessage{x.Text, x.Text + "\n" + x.Fix}
+		case NotApplicable:
+			c.Skipped = &junitMessage{Message: x.Text}
+		}
+		s.Cases = append(s.Cases, c)
+	}
+	b, err := xml.MarshalIndent(s, "", "  ")
+	return append([]byte(xml.Header), append(b, '\n')...), err
+}
+
+// reportFile is where the report on a binary is kept.
+func reportFile(dir, sha256 string) string {
+	return filepath.Join(dir, "verify-"+sha256+".json")
+}
+
+// Save keeps the report in a directory under the binary's hash, where Load finds it.
+func (r *Report) Save(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	temporary := fmt.Sprintf("%s.%d", reportFile(dir, r.SHA256), os.Getpid())
+	if err := os.WriteFile(temporary, b, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temporary, reportFile(dir, r.SHA256))
+}
+
+// Load finds the report on the binary of a hash; nil: it was not verified.
+func Load(dir, sha256 string) *Report {
+	b, err := os.ReadFile(reportFile(dir, sha256))
+	r := &Report{}
+	if err != nil || json.Unmarshal(b, r) != nil || r.SHA256 != sha256 {
+		return nil
+	}
+	return r
+}
