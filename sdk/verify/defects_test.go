@@ -43,7 +43,7 @@ func (c *config) Validate(d *sdk.Diags) {
 
 var (
 	doors = sdk.Gauge("door_open", "1 if the door is open.", "door")
-	odd   = sdk.Gauge("door_odd", "Not what it says.", "door")
+	_     = sdk.Gauge("door_odd", "Not what it says.", "door")
 	kept  []any // what leaks
 	alone = make(chan struct{})
 )
@@ -64,7 +64,6 @@ type thing struct {
 	child  *exec.Cmd
 	lock   string
 	held   []*sdk.Batch
-	late   int
 }
 
 func open(ctx context.Context, cfg *config, host sdk.Host) (*thing, error) {

@@ -28,6 +28,7 @@ var groups = []group{
 	{fits: of(sdk.KindNotifier), checks: notifierChecks},
 	{fits: of(sdk.KindDiscovery), checks: discoveryChecks},
 	{fits: of(sdk.KindService), checks: serviceChecks},
+	{fits: of(sdk.KindDiagnoser), checks: diagnoserChecks},
 }
 
 // afterwards are checks of everything that the plugin's processes printed and answered.

@@ -92,7 +92,7 @@ func (s *session) gone(number uint32) error {
 		return h == nil, err
 	})
 	if err == nil && !gone {
-		err = fmt.Errorf("Health still lists component %d", number)
+		err = fmt.Errorf("its Health still lists component %d", number)
 	}
 	return err
 }

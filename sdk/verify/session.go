@@ -232,7 +232,7 @@ func (s *session) openWith(r *wire.OpenRequest) (*component, error) {
 	s.opened = append(s.opened, r.Component) // nobody knows
 	switch {
 	case silent:
-		return nil, fmt.Errorf("Open said nothing for %s: neither that it is done, nor how far it is", s.patient(openSilence))
+		return nil, fmt.Errorf("its Open said nothing for %s: neither that it is done, nor how far it is", s.patient(openSilence))
 	case errors.Is(err, io.EOF):
 		return nil, errors.New("the stream of Open ended without saying whether the component is open")
 	}
@@ -275,10 +275,10 @@ func (s *session) closes(number uint32) error {
 	limit := s.patient(closeLimit)
 	_, took, err := s.close(number, 3*limit)
 	if err != nil {
-		return fmt.Errorf("Close: %w", err)
+		return fmt.Errorf("its Close: %w", err)
 	}
 	if took > limit {
-		return fmt.Errorf("Close took %s, and may take %s", took.Round(time.Millisecond), limit)
+		return fmt.Errorf("its Close took %s, and may take %s", took.Round(time.Millisecond), limit)
 	}
 	return nil
 }
@@ -289,7 +289,7 @@ func (s *session) health() (*wire.HealthReport, error) {
 	defer cancel()
 	r, err := s.rpc.Health(ctx, &wire.HealthRequest{})
 	if err != nil {
-		return nil, s.cause(fmt.Errorf("Health: %w", err))
+		return nil, s.cause(fmt.Errorf("its Health: %w", err))
 	}
 	s.hear(r)
 	return r, nil
@@ -314,7 +314,7 @@ func (s *session) validate(config []byte) (*wire.ValidateResponse, error) {
 	defer cancel()
 	r, err := s.rpc.Validate(ctx, &wire.ConfigRequest{Kind: string(s.t.Kind), Type: s.t.Name, Address: s.address(), Config: config})
 	if err != nil {
-		return nil, s.cause(fmt.Errorf("Validate: %w", err))
+		return nil, s.cause(fmt.Errorf("its Validate: %w", err))
 	}
 	s.hear(r)
 	return r, nil

@@ -75,7 +75,7 @@ func collects(s *session) error {
 	}
 	h, err := s.healthOf(c.number)
 	if err == nil && (h == nil || h.Collects < 2) {
-		err = fmt.Errorf("Health counts %d Collects after three", h.GetCollects())
+		err = fmt.Errorf("its Health counts %d Collects after three", h.GetCollects())
 	}
 	return err
 }
@@ -273,7 +273,7 @@ func drains(s *session) error {
 	s.rec.mu.Lock()
 	defer s.rec.mu.Unlock()
 	if err == nil && (!came || r.LastSeq == 0) {
-		err = fmt.Errorf("Close says that packet %d is the last one, and %d came", r.LastSeq, s.rec.last)
+		err = fmt.Errorf("its Close says that packet %d is the last one, and %d came", r.LastSeq, s.rec.last)
 	}
 	return err
 }

@@ -112,7 +112,7 @@ func unknownField(s *session) error {
 		return s.cause(err)
 	}
 	if d.Name != s.desc.Name {
-		return errors.New("Describe answers something else when asked with a field that it does not know")
+		return errors.New("its Describe answers something else when asked with a field that it does not know")
 	}
 	return nil
 }
