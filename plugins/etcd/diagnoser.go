@@ -18,7 +18,7 @@ import (
 // DiagnoserConfig is the block of the diagnoser.
 type DiagnoserConfig struct {
 	Access
-	MemberTimeout      time.Duration `hcl:"member_timeout,optional" default:"5s" check:"min=100ms max=30s" doc:"How long to wait for each answer of a member."`
+	MemberTimeout      time.Duration `hcl:"member_timeout,optional" default:"5s" check:"min=100ms,max=30s" doc:"How long to wait for each answer of a member."`
 	WatchFor           time.Duration `hcl:"watch_for,optional" default:"3s" check:"min=0s max=30s" doc:"Time between the two readings of each member that rates and changes are seen from."`
 	CompareHashes      bool          `hcl:"compare_hashes,optional" default:"true" doc:"Compare the members' data by HashKV. Each member reads its whole database for it."`
 	CertificateWarning time.Duration `hcl:"certificate_warning,optional" default:"30d" check:"min=0s" doc:"Certificates that expire within this time are a finding."`

@@ -4,3 +4,7 @@ source "etcd" "verify" {
   username  = "monitor"
   password  = secret("env:ETCD_PASSWORD")
 }
+
+diagnoser "etcd" "verify" {
+  endpoints = [env("VERIFY_URL")]
+}
