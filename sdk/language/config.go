@@ -149,7 +149,7 @@ var grammar = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "variable", LabelNames: []string{"name"}}, {Type: "test", LabelNames: []string{"name"}},
 	{Type: "pack", LabelNames: []string{"name"}}, {Type: "dashboard", LabelNames: []string{"name"}},
 	{Type: "pipeline", LabelNames: []string{"name"}}, {Type: "rules", LabelNames: []string{"name"}},
-	{Type: "alert", LabelNames: []string{"name"}}, {Type: "record", LabelNames: []string{"name"}},
+	{Type: "inhibit", LabelNames: []string{"name"}}, {Type: "alert", LabelNames: []string{"name"}}, {Type: "record", LabelNames: []string{"name"}},
 	{Type: "source", LabelNames: typeAndName}, {Type: "processor", LabelNames: typeAndName}, {Type: "sink", LabelNames: typeAndName},
 	{Type: "store", LabelNames: typeAndName}, {Type: "notifier", LabelNames: typeAndName}, {Type: "discovery", LabelNames: typeAndName},
 	{Type: "service", LabelNames: typeAndName}, {Type: "diagnoser", LabelNames: typeAndName},

@@ -24,6 +24,7 @@ type coreBlocks struct {
 	Pack      PackBlock      `hcl:"pack,block" doc:"Sources, rules, tests and dashboards that travel together. Its other arguments are variables of the pack."`
 	Dashboard DashboardBlock `hcl:"dashboard,block" doc:"A dashboard of Grafana's, for the console."`
 	Route     RouteBlock     `hcl:"route,block" doc:"Who is told of which alerts."`
+	Inhibit   InhibitBlock   `hcl:"inhibit,block" doc:"Which alerts nobody is told of while others fire."`
 	Source    SourceCore     `hcl:"source,block" doc:"Core attributes of every source."`
 	Sink      SinkCore       `hcl:"sink,block" doc:"Core attributes of every sink and store."`
 	Component ComponentCore  `hcl:"component,block" doc:"Core attributes of every other component."`
@@ -67,9 +68,14 @@ type RulesBlock struct {
 	Name     string        `hcl:"name,label" doc:"Name of the group."`
 	Interval time.Duration `hcl:"interval,optional" check:"min=100ms" doc:"How often the group is evaluated, and those of files that do not say it; default: the daemon's interval."`
 	Store    []string      `hcl:"store,optional" doc:"Store that is asked and written to; default: the only one."`
-	Files    []string      `hcl:"files,optional" doc:"Rule files of Prometheus, read unchanged: each group in them is one of its own. Patterns, beside the configuration; names end in .yml, .yaml or .rules."`
-	Alerts   []AlertBlock  `hcl:"alert,block" doc:"An alerting rule."`
-	Records  []RecordBlock `hcl:"record,block" doc:"A recording rule."`
+
+	Limit       int               `hcl:"limit,optional" check:"min=0" doc:"How many alerts, or recorded series, a rule may give: one that gives more fails, and has no alerts then. 0: as many as the daemon allows."`
+	QueryOffset time.Duration     `hcl:"query_offset,optional" check:"min=0s" doc:"How far in the past the rules ask, and write what they record, for data that comes late."`
+	Labels      map[string]string `hcl:"labels,optional" doc:"Labels of what all rules of the group give; those of a rule are stronger."`
+
+	Files   []string      `hcl:"files,optional" doc:"Rule files of Prometheus, read unchanged: each group in them is one of its own, for which interval, store, limit, query_offset and labels hold where it does not say them. Patterns, beside the configuration; names end in .yml, .yaml or .rules."`
+	Alerts  []AlertBlock  `hcl:"alert,block" doc:"An alerting rule."`
+	Records []RecordBlock `hcl:"record,block" doc:"A recording rule."`
 }
 
 // AlertBlock is a block alert, in rules or by itself.
@@ -152,6 +158,15 @@ type RouteBlock struct {
 	GroupInterval  time.Duration `hcl:"group_interval,optional" check:"min=1ms" doc:"How long a group waits before it tells of changes; default 5m, or as the route around it."`
 	RepeatInterval time.Duration `hcl:"repeat_interval,optional" check:"min=1ms" doc:"How long until a firing group is told of again; default 4h, or as the route around it."`
 	Continue       bool          `hcl:"continue,optional" default:"false" doc:"Let the routes behind this one see the alert too."`
+}
+
+// InhibitBlock is a block inhibit.
+type InhibitBlock struct {
+	ComponentCore
+	Name   string   `hcl:"name,label" doc:"Name of the block."`
+	Source string   `hcl:"source_match" doc:"Alerts that, while one of them fires, keep others from being told: severity = 'critical'."`
+	Target string   `hcl:"target_match" doc:"Alerts that are not told meanwhile: severity = 'warning'. One that source_match matches too is not kept back by its like."`
+	Equal  []string `hcl:"equal,optional" doc:"Labels that both have with the same value; one that neither has is the same."`
 }
 
 // ComponentCore is what every component takes.

@@ -94,7 +94,7 @@ func isShadow(b *hcl.Block) bool {
 
 // repeats reports whether blocks of a type take for_each.
 func repeats(of string) bool {
-	return IsKind(of) || of == "pipeline" || of == "rules" || of == "alert" || of == "record" || of == "pack"
+	return IsKind(of) || of == "pipeline" || of == "rules" || of == "alert" || of == "record" || of == "pack" || of == "inhibit"
 }
 
 // expand makes the blocks that a block's for_each asks for; without one, it is the block itself. known is false if what for_each

@@ -114,14 +114,15 @@ func (f *ruleFile) group(name string, n map[string]*yaml.Node) {
 		}
 		f.field(x, "rules", "interval", n["interval"], own)
 	}
-	if limit, ok := f.text(n["limit"], "limit"); ok && limit != "" && limit != "0" {
-		if _, err := strconv.Atoi(limit); err != nil {
-			f.Error(f.rangeOf(n["limit"]), "Invalid value", "limit takes a whole number, and %q is none.", limit)
+	if text, ok := f.text(n["limit"], "limit"); ok && text != "" {
+		if limit, err := strconv.Atoi(text); err != nil {
+			f.Error(f.rangeOf(n["limit"]), "Invalid value", "limit takes a whole number, and %q is none.", text)
+		} else {
+			f.field(x, "rules", "limit", n["limit"], max(limit, 0)) // below 0 there is none, as in Prometheus
 		}
-		f.Warn(f.rangeOf(n["limit"]), "Limit that is not kept", "A group has no limit of its own here: the bound on what a rule may give is the daemon's.")
 	}
-	if offset, _ := f.duration(n["query_offset"], "query_offset"); offset > 0 {
-		f.Warn(f.rangeOf(n["query_offset"]), "Offset that is not kept", "Rules are evaluated as of the time that they are evaluated at: write offset %s in the expressions.", model.Duration(offset))
+	if offset, ok := f.duration(n["query_offset"], "query_offset"); ok && resolved(n["query_offset"]) != nil {
+		f.field(x, "rules", "query_offset", n["query_offset"], offset)
 	}
 	for _, r := range f.list(n["rules"], "rules") {
 		if y := f.rule(r, n["labels"]); y != nil {

@@ -227,7 +227,7 @@ func (p *prometheusAPI) rules(r *http.Request) (any, error) {
 		}
 		if len(list) > 0 || len(r.Form["rule_name[]"]) == 0 && kind == "" {
 			groups = append(groups, map[string]any{
-				"name": g.Name, "file": g.File, "rules": list, "interval": g.Interval.Seconds(), "limit": 0,
+				"name": g.Name, "file": g.File, "rules": list, "interval": g.Interval.Seconds(), "limit": g.Limit,
 				"evaluationTime": g.EvaluationTime.Seconds(), "lastEvaluation": g.LastEvaluation.UTC(),
 			})
 		}

@@ -58,7 +58,8 @@ func (a *alerting) set(d *plan.Desired) {
 		a.labels, a.url = s.ExternalLabels, s.ExternalURL
 		a.start()
 	}
-	if err := a.notifier.SetRoute(routeOf(d.Route)); err != nil {
+	route, inhibitions := routesOf(d)
+	if err := a.notifier.SetRoute(route, inhibitions...); err != nil {
 		a.e.o.Log.Error("the route was not changed", "error", err)
 	}
 	groups := make([]rule.Group, 0, len(d.Groups))
@@ -97,7 +98,7 @@ func (a *alerting) start() {
 		},
 		Write: a.write, Ready: a.ready, Load: load("rules"), Save: save("rules"),
 		Notify: func(alerts []rule.Alert) {
-			out := outward(alerts, labels)
+			out := Outward(alerts, labels)
 			for i, x := range alerts {
 				if len(x.Diagnose) > 0 {
 					a.e.diagnoses.because(out[i], x.Diagnose)
@@ -109,8 +110,8 @@ func (a *alerting) start() {
 	})
 }
 
-// outward gives alerts the external labels, as Prometheus does to what leaves it.
-func outward(alerts []rule.Alert, external map[string]string) []notify.Alert {
+// Outward gives alerts the external labels, as Prometheus does to what leaves it.
+func Outward(alerts []rule.Alert, external map[string]string) []notify.Alert {
 	out := make([]notify.Alert, 0, len(alerts))
 	for _, x := range alerts {
 		if len(external) > 0 {
@@ -132,7 +133,7 @@ func (b *Built) Groups() (groups []rule.Group) {
 }
 
 func groupOf(g *plan.Group) rule.Group {
-	out := rule.Group{Name: g.Name, File: g.File, Store: g.Store, Interval: g.Interval}
+	out := rule.Group{Name: g.Name, File: g.File, Store: g.Store, Interval: g.Interval, Limit: g.Limit, Offset: g.Offset}
 	for _, r := range g.Rules {
 		out.Rules = append(out.Rules, rule.Rule{
 			Alert: r.Alert, Record: r.Record, Expr: r.Expr, For: r.For, KeepFiringFor: r.KeepFiringFor,
@@ -140,6 +141,17 @@ func groupOf(g *plan.Group) rule.Group {
 		})
 	}
 	return out
+}
+
+// Route is the tree of routes of a configuration and its inhibitions, as they are used.
+func (b *Built) Route() (*notify.Route, []notify.Inhibition) { return routesOf(b.Desired) }
+
+func routesOf(d *plan.Desired) (*notify.Route, []notify.Inhibition) {
+	var inhibitions []notify.Inhibition
+	for _, i := range d.Inhibit {
+		inhibitions = append(inhibitions, notify.Inhibition(i))
+	}
+	return routeOf(d.Route), inhibitions
 }
 
 func routeOf(r *plan.Route) *notify.Route {
@@ -293,7 +305,9 @@ func (a *alerting) metrics() []telemetry.Metric {
 	if notifier == nil {
 		return m
 	}
-	for receiver, c := range notifier.Snapshot().Receivers {
+	told := notifier.Snapshot()
+	m.gauge("magpie_alerts_inhibited", "Alerts that fire and are not told, as others fire that inhibit them.", float64(told.Inhibited))
+	for receiver, c := range told.Receivers {
 		who := []string{"notifier", receiver}
 		m.counter("magpie_notifications_total", "Notifications delivered.", float64(c.Sent), who...)
 		m.counter("magpie_notifications_failed_total", "Attempts that failed and are repeated.", float64(c.Failed), who...)

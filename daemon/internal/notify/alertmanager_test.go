@@ -136,6 +136,11 @@ type webhookMessage struct {
 
 // alertmanager starts the real one and returns its address and the messages that it posts.
 func alertmanager(t *testing.T, r *Route, receivers int) (string, <-chan string) {
+	return alertmanagerWith(t, r, receivers, "")
+}
+
+// alertmanagerWith has more in its configuration than a route.
+func alertmanagerWith(t *testing.T, r *Route, receivers int, more string) (string, <-chan string) {
 	program := installed(t, "prometheus-alertmanager")
 	messages := make(chan string, 100)
 	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
@@ -153,7 +158,7 @@ func alertmanager(t *testing.T, r *Route, receivers int) (string, <-chan string)
 	address := l.Addr().String()
 	l.Close()
 	var log bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), program, "--config.file="+configOf(t, r, receivers, hook.URL), "--storage.path="+t.TempDir(),
+	cmd := exec.CommandContext(t.Context(), program, "--config.file="+withMore(t, configOf(t, r, receivers, hook.URL), more), "--storage.path="+t.TempDir(),
 		"--cluster.listen-address=", "--web.listen-address="+address)
 	cmd.Stderr = &log
 	if err := cmd.Start(); err != nil {

@@ -27,8 +27,7 @@ type message struct {
 }
 
 // newMessage says what a group says now. last is what its receiver was told before.
-func (n *Notifier) newMessage(g *group, last *entry, firing, resolved []uint64) *message {
-	alerts := n.outward(g)
+func (n *Notifier) newMessage(g *group, last *entry, firing, resolved []uint64, alerts []sdk.Alert) *message {
 	note := sdk.Notification{GroupKey: g.id.Group, Receiver: g.id.Receiver, ExternalURL: n.o.ExternalURL, GroupLabels: g.labels}
 	note.Summarize(alerts)
 	m := &message{ID: g.id, Firing: firing, Resolved: resolved, Count: 1}
@@ -81,7 +80,7 @@ func (n *Notifier) try(g *group) {
 		return
 	}
 	l.busy++
-	n.wg.Go(func() {
+	n.o.Clock.Go(&n.wg, func() {
 		for g := g; g != nil; g = n.next(l) {
 			n.attempt(g)
 			n.save()
@@ -146,7 +145,7 @@ func (n *Notifier) later(g *group, m *message, err error) {
 	}
 	m.Pending.Attempts++
 	m.Pending.Error, m.Pending.Next = err.Error(), n.o.Wall().Add(pause)
-	time.AfterFunc(pause, func() {
+	n.o.Clock.AfterFunc(pause, func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		if g.message == m && n.ctx.Err() == nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/clock"
 )
 
 // group is the alerts of one route with equal group labels, for one receiver.
@@ -15,7 +16,7 @@ type group struct {
 	route   *route
 	labels  map[string]string
 	members map[uint64]*alert
-	tick    *time.Timer // the next flush: after the group wait, then every group interval
+	tick    clock.Timer // the next flush: after the group wait, then every group interval
 	message *message    // on its way; nil: none
 	due     bool        // a flush came while a message was on its way
 }
@@ -46,7 +47,7 @@ func (n *Notifier) newGroup(at id, r *route, labels map[string]string, first *al
 	if first.StartsAt.Add(wait).Before(n.o.Wall()) {
 		wait = 0
 	}
-	g.tick = time.AfterFunc(wait, func() { n.flush(g) })
+	g.tick = n.o.Clock.AfterFunc(wait, func() { n.flush(g) })
 	n.groups[at] = g
 	if m := n.messages[at]; m != nil {
 		delete(n.messages, at)
@@ -68,27 +69,38 @@ func (n *Notifier) flush(g *group) {
 	}
 }
 
-// tell makes a message of the group if its receiver does not know all that it says. Members whose end is known leave.
+// tell makes a message of the group if its receiver does not know all that it says. Members whose end is known leave. Inhibited ones are
+// as if they were not there, their ends too, as in Alertmanager.
 func (n *Notifier) tell(g *group) {
-	var firing, resolved []uint64
-	now := time.Now()
+	var firing, resolved, ended []uint64
+	inhibited := map[*alert]bool{}
+	now := n.o.Clock.Now()
 	for fp, a := range g.members {
 		if a.Status == sdk.Firing && now.After(a.until) { // nobody renewed it
 			a.Status, a.EndsAt = sdk.Resolved, n.wall(a.until)
+			n.index(a)
 			n.dirty = true
 		}
-		if a.Status == sdk.Firing {
+		switch mute := n.inhibited(a); {
+		case mute && a.Status == sdk.Firing:
+			inhibited[a] = true
+		case mute:
+			ended = append(ended, fp)
+		case a.Status == sdk.Firing:
 			firing = append(firing, fp)
-		} else {
+		default:
 			resolved = append(resolved, fp)
 		}
+	}
+	if n.close(g, ended); len(firing)+len(resolved) == 0 {
+		return
 	}
 	slices.Sort(firing)
 	slices.Sort(resolved)
 	if last := n.log[g.id]; !news(last, firing, resolved, g.route.RepeatInterval, now) {
 		n.close(g, resolved)
 	} else {
-		n.send(g, n.newMessage(g, last, firing, resolved))
+		n.send(g, n.newMessage(g, last, firing, resolved, n.outward(g, inhibited)))
 	}
 }
 
@@ -119,7 +131,7 @@ func (n *Notifier) close(g *group, resolved []uint64) {
 
 // delivered logs a message as told. What happened since then is told now.
 func (n *Notifier) delivered(g *group, m *message, receipt sdk.Receipt) {
-	n.log[g.id] = &entry{ID: g.id, At: time.Now(), Firing: m.Firing, Resolved: m.Resolved, Count: m.Count, Receipt: receipt}
+	n.log[g.id] = &entry{ID: g.id, At: n.o.Clock.Now(), Firing: m.Firing, Resolved: m.Resolved, Count: m.Count, Receipt: receipt}
 	g.message, n.dirty = nil, true
 	n.close(g, m.Resolved)
 	if g.due && n.groups[g.id] == g {
@@ -128,14 +140,17 @@ func (n *Notifier) delivered(g *group, m *message, receipt sdk.Receipt) {
 	}
 }
 
-// outward is the members as a notification shows them: firing ones first, then by labels.
-func (n *Notifier) outward(g *group) []sdk.Alert {
+// outward is the members, but for some, as a notification shows them: firing ones first, then by labels.
+func (n *Notifier) outward(g *group, but map[*alert]bool) []sdk.Alert {
 	type keyed struct {
 		sdk.Alert
 		key string
 	}
 	list := make([]keyed, 0, len(g.members))
 	for a := range maps.Values(g.members) {
+		if but[a] {
+			continue
+		}
 		list = append(list, keyed{a.Alert.Alert, labelsText(a.Labels)})
 	}
 	slices.SortFunc(list, func(a, b keyed) int {

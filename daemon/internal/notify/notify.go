@@ -17,6 +17,7 @@
 //
 //	notify.go  what is handed in and out; alerts find their groups
 //	route.go   routes and matchers
+//	inhibit.go alerts that are not told while others fire
 //	group.go   one group of one receiver: when there is something to tell
 //	deliver.go a message, and its way
 //	saved.go   the state on disk
@@ -33,6 +34,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/clock"
 )
 
 const maxAlerts = 50_000
@@ -47,7 +49,8 @@ type Options struct {
 
 	ExternalURL string
 	Log         hclog.Logger     // nil: none
-	Wall        func() time.Time // the clock on the wall; nil: time.Now
+	Clock       clock.Clock      // nil: the machine's
+	Wall        func() time.Time // the clock on the wall; nil: as Clock
 }
 
 // Alert is one alert as it is now. Status says whether it fires; a firing one that is not put again within ValidFor has
@@ -66,9 +69,12 @@ type Notifier struct {
 	wg     sync.WaitGroup // deliveries
 	saving sync.Mutex     // held while the state is written; taken before mu
 
-	mu       sync.Mutex
-	own      *route // of alerts with receivers of their own
-	root     *route // nil: nobody is told of the others
+	mu   sync.Mutex
+	own  *route // of alerts with receivers of their own
+	root *route // nil: nobody is told of the others
+
+	inhibitions []*inhibition
+
 	alerts   map[uint64]*alert
 	groups   map[id]*group
 	log      map[id]*entry
@@ -95,8 +101,11 @@ func New(o Options) *Notifier {
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
+	if o.Clock == nil {
+		o.Clock = clock.Machine{}
+	}
 	if o.Wall == nil {
-		o.Wall = time.Now
+		o.Wall = o.Clock.Now
 	}
 	n := &Notifier{
 		o: o, alerts: map[uint64]*alert{}, groups: map[id]*group{}, log: map[id]*entry{}, messages: map[id]*message{},
@@ -107,10 +116,10 @@ func New(o Options) *Notifier {
 	return n
 }
 
-// SetRoute replaces the tree of routes; nil tells nobody but receivers that alerts name themselves. Groups that are the
-// same under the new tree go on; messages on their way to others are dropped. An error (a wrong regular expression)
+// SetRoute replaces the tree of routes, and the inhibitions; nil tells nobody but receivers that alerts name themselves. Groups that are
+// the same under the new tree go on; messages on their way to others are dropped. An error (a wrong regular expression)
 // changes nothing.
-func (n *Notifier) SetRoute(r *Route) error {
+func (n *Notifier) SetRoute(r *Route, inhibitions ...Inhibition) error {
 	own := &Route{GroupWait: 30 * time.Second, GroupInterval: 5 * time.Minute, RepeatInterval: 4 * time.Hour}
 	var root *route
 	if r != nil {
@@ -120,8 +129,16 @@ func (n *Notifier) SetRoute(r *Route) error {
 		}
 		own = &Route{GroupBy: r.GroupBy, GroupWait: r.GroupWait, GroupInterval: r.GroupInterval, RepeatInterval: r.RepeatInterval}
 	}
+	var ready []*inhibition
+	for _, i := range inhibitions {
+		compiled, err := compileInhibition(i)
+		if err != nil {
+			return err
+		}
+		ready = append(ready, compiled)
+	}
 	n.mu.Lock()
-	n.own, n.root = &route{Route: own, key: "notify"}, root
+	n.own, n.root, n.inhibitions = &route{Route: own, key: "notify"}, root, ready
 	for _, a := range n.alerts {
 		n.place(a)
 	}
@@ -165,7 +182,7 @@ func (n *Notifier) put(in Alert) {
 	}
 	a.Alert = in
 	a.Fingerprint = hex(fp)
-	a.until = time.Now().Add(in.ValidFor)
+	a.until = n.o.Clock.Now().Add(in.ValidFor)
 	n.place(a)
 }
 
@@ -174,6 +191,7 @@ func (n *Notifier) place(a *alert) {
 	if n.own == nil {
 		return // restored, and no routes are known yet
 	}
+	n.index(a)
 	wanted := map[id]bool{}
 	for _, r := range n.routes(a) {
 		labels := r.groupLabels(a.Labels)
@@ -235,9 +253,9 @@ func (n *Notifier) leave(a *alert, g *group) {
 	}
 }
 
-// forget drops an alert that no group has to tell of.
+// forget drops an alert that no group has to tell of, unless it keeps others from being told.
 func (n *Notifier) forget(a *alert) {
-	if len(a.groups) == 0 && n.alerts[a.fingerprint] == a {
+	if len(a.groups) == 0 && n.alerts[a.fingerprint] == a && !n.inhibits(a) {
 		delete(n.alerts, a.fingerprint)
 	}
 }
@@ -259,6 +277,7 @@ type State struct {
 	Groups    []GroupState
 	Receivers map[string]Counts
 	Alerts    int
+	Inhibited int    // of them, not told now
 	Refused   uint64 // alerts, since there were too many
 	Unrouted  uint64 // times that an alert was put that no route sends to anybody
 	SaveError string // why the state could not be saved last; "": it is saved
@@ -297,8 +316,13 @@ func (n *Notifier) Snapshot() State {
 	defer n.mu.Unlock()
 	out := n.stats
 	out.Alerts, out.Receivers = len(n.alerts), maps.Clone(n.stats.Receivers)
+	for _, a := range n.alerts {
+		if a.Status == sdk.Firing && n.inhibited(a) {
+			out.Inhibited++
+		}
+	}
 	for at, g := range n.groups {
-		s := GroupState{Key: at.Group, Receiver: at.Receiver, Labels: g.labels, Alerts: n.outward(g)}
+		s := GroupState{Key: at.Group, Receiver: at.Receiver, Labels: g.labels, Alerts: n.outward(g, nil)}
 		if e := n.log[at]; e != nil {
 			s.ToldAt = n.wall(e.At)
 		}
@@ -315,4 +339,4 @@ func (n *Notifier) Snapshot() State {
 }
 
 // wall makes wall time of a monotonic time.
-func (n *Notifier) wall(t time.Time) time.Time { return n.o.Wall().Add(-time.Since(t)).UTC() }
+func (n *Notifier) wall(t time.Time) time.Time { return n.o.Wall().Add(t.Sub(n.o.Clock.Now())).UTC() }

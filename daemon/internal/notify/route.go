@@ -29,23 +29,37 @@ type Route struct {
 type route struct {
 	*Route
 	key    string // the matchers on the way to it, as Alertmanager's group keys have them
-	match  []func(labels map[string]string) bool
+	match  matchers
 	routes []*route
 }
 
-func compile(r *Route, above string) (*route, error) {
-	out := &route{Route: r}
-	var texts []string
-	for _, m := range r.Match {
+// matchers are those that all must match.
+type matchers []func(labels map[string]string) bool
+
+func (m matchers) match(labels map[string]string) bool {
+	return !slices.ContainsFunc(m, func(matches func(map[string]string) bool) bool { return !matches(labels) })
+}
+
+// compileMatchers makes matchers, and their sorted texts.
+func compileMatchers(list []sdk.Matcher) (out matchers, texts []string, err error) {
+	for _, m := range list {
 		match, err := m.Func()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		out.match = append(out.match, match)
+		out = append(out, match)
 		texts = append(texts, m.Label+m.Op+strconv.Quote(m.Value))
 	}
 	slices.Sort(texts)
-	out.key = above + "{" + strings.Join(texts, ",") + "}"
+	return out, texts, nil
+}
+
+func compile(r *Route, above string) (*route, error) {
+	match, texts, err := compileMatchers(r.Match)
+	if err != nil {
+		return nil, err
+	}
+	out := &route{Route: r, match: match, key: above + "{" + strings.Join(texts, ",") + "}"}
 	for _, child := range r.Routes {
 		c, err := compile(child, out.key+"/")
 		if err != nil {
@@ -58,7 +72,7 @@ func compile(r *Route, above string) (*route, error) {
 
 // find returns the routes that take an alert, as dispatch.Route.Match of Alertmanager does.
 func (r *route) find(labels map[string]string) []*route {
-	if slices.ContainsFunc(r.match, func(matches func(map[string]string) bool) bool { return !matches(labels) }) {
+	if !r.match.match(labels) {
 		return nil
 	}
 	var all []*route

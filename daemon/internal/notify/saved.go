@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/magpie-monitoring/magpie/sdk"
 )
 
 const (
@@ -63,10 +65,16 @@ func (n *Notifier) save() {
 func (n *Notifier) collect() saved {
 	s := saved{Version: savedVersion}
 	for _, a := range n.alerts {
+		if len(a.groups)+len(a.was) == 0 && n.o.Clock.Now().After(a.until) { // it inhibited others, and nobody renewed it
+			a.Status = sdk.Resolved
+			n.index(a)
+			n.forget(a)
+			continue
+		}
 		s.Alerts = append(s.Alerts, savedAlert{a.Alert, append(slices.Collect(maps.Keys(a.groups)), a.was...)})
 	}
 	for at, e := range n.log {
-		if n.groups[at] == nil && n.messages[at] == nil && (time.Since(e.At) > logRetention || len(n.log) > 2*maxAlerts) {
+		if n.groups[at] == nil && n.messages[at] == nil && (n.o.Clock.Now().Sub(e.At) > logRetention || len(n.log) > 2*maxAlerts) {
 			delete(n.log, at)
 			continue
 		}
@@ -104,7 +112,7 @@ func (n *Notifier) restore(value []byte) error {
 	if s.Version != savedVersion {
 		return fmt.Errorf("it has version %d, and this daemon reads %d", s.Version, savedVersion)
 	}
-	now := time.Now()
+	now := n.o.Clock.Now()
 	for _, a := range s.Alerts {
 		fp := fingerprint(a.Alert.Labels)
 		n.alerts[fp] = &alert{Alert: a.Alert, fingerprint: fp, until: now.Add(a.Alert.ValidFor), groups: map[id]*group{}, was: a.Groups}

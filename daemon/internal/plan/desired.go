@@ -31,6 +31,7 @@ type Desired struct {
 	Pipelines  []*Pipeline  // one for each way that samples take; sorted by name
 	Groups     []*Group     // of rules, in file order
 	Route      *Route       // nil: nobody is notified
+	Inhibit    []Inhibition // in file order
 	Moved      language.Moves
 	Tests      []*Test // of rules; a daemon does nothing with them
 	Dashboards []*language.Dashboard
@@ -113,6 +114,8 @@ type Group struct {
 	File     string
 	Interval time.Duration
 	Store    string // address
+	Limit    int
+	Offset   time.Duration
 	Rules    []*Rule
 	Range    hcl.Range
 	body     *language.Body
@@ -144,6 +147,12 @@ type Test struct {
 	Pack    string // that it is in, and whose rules it sees: pack.etcd. ; "": all rules
 	Range   hcl.Range
 	Expects []hcl.Range
+}
+
+// Inhibition is an inhibit block.
+type Inhibition struct {
+	Source, Target []sdk.Matcher
+	Equal          []string
 }
 
 // Route is a route block: the first route that matches an alert takes it, its children before itself.

@@ -15,7 +15,7 @@ type Plan struct {
 	Settings  []Step `json:"settings,omitempty"`  // of daemon, http and buffer
 	Pipelines []Step `json:"pipelines,omitempty"` // by key
 	Groups    []Step `json:"groups,omitempty"`    // of rules
-	Route     []Step `json:"route,omitempty"`     // none or one
+	Route     []Step `json:"route,omitempty"`     // of the route and inhibitions
 
 	Dashboards []Step `json:"dashboards,omitempty"`
 }
@@ -83,7 +83,7 @@ func Diff(old, desired *Desired) *Plan {
 	slices.SortFunc(p.Steps, byAddress)
 	p.Settings = changes(old.named(settingsBlocks...), desired.named(settingsBlocks...), nil)
 	p.Groups = changes(old.named("rules", "file", language.OfRuleFile), desired.named("rules", "file", language.OfRuleFile), desired.Moved.Titles)
-	p.Route = changes(old.named("route"), desired.named("route"), nil)
+	p.Route = changes(old.named("route", "inhibit"), desired.named("route", "inhibit"), nil)
 	p.Dashboards = changes(old.named("dashboard"), desired.named("dashboard"), nil)
 	was, now, keys := old.pipelineAttrs(), desired.pipelineAttrs(), map[string][]string{}
 	for _, l := range desired.Pipelines {

@@ -8,7 +8,7 @@ import (
 	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
-// route reads the route block. What a route does not say it has from the one around it, the first from Alertmanager's
+// route reads the route block and those of inhibitions. What a route does not say it has from the one around it, the first from Alertmanager's
 // defaults.
 func (b *builder) route() {
 	for _, block := range b.Blocks("route") {
@@ -19,6 +19,24 @@ func (b *builder) route() {
 		}
 		b.desired.Route = b.routeOf(x, &Route{GroupBy: []string{}, GroupWait: 30 * time.Second, GroupInterval: 5 * time.Minute, RepeatInterval: 4 * time.Hour})
 	}
+	for _, block := range b.Blocks("inhibit") {
+		x := b.CoreBlock(block)
+		b.desired.blocks = append(b.desired.blocks, x)
+		f := language.Fill[language.InhibitBlock](x)
+		b.desired.Inhibit = append(b.desired.Inhibit, Inhibition{b.matchers(x.Field("source_match")), b.matchers(x.Field("target_match")), f.Equal})
+	}
+}
+
+func (b *builder) matchers(f *language.Field) []sdk.Matcher {
+	if f == nil {
+		return nil
+	}
+	text, _ := f.Value.(string)
+	list, wrong := sdk.ParseMatchers(text)
+	if wrong != nil {
+		b.Error(b.InText(f.Expr, f.At, text, wrong.From, wrong.To), "Invalid match", "%s", wrong.Text)
+	}
+	return list
 }
 
 func (b *builder) routeOf(x *language.Body, around *Route) *Route {
@@ -49,13 +67,7 @@ func (b *builder) routeOf(x *language.Body, around *Route) *Route {
 			b.SetDefault(x, language.Core["route"], d.name, d.around)
 		}
 	}
-	if m := x.Field("match"); m != nil {
-		text, _ := m.Value.(string)
-		var wrong *sdk.MatchError
-		if r.Match, wrong = sdk.ParseMatchers(text); wrong != nil {
-			b.Error(b.InText(m.Expr, m.At, text, wrong.From, wrong.To), "Invalid match", "%s", wrong.Text)
-		}
-	}
+	r.Match = b.matchers(x.Field("match"))
 	if children := x.Field("route"); children != nil {
 		for _, y := range children.Blocks {
 			r.Routes = append(r.Routes, b.routeOf(y, r))

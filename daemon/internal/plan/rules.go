@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -45,13 +46,17 @@ func (b *builder) groups() {
 }
 
 func (b *builder) group(x *language.Body, r language.RulesBlock) {
-	g := &Group{Name: x.Pack.Prefix() + r.Name + x.Key, body: x, File: x.Header.Filename, Interval: cmp.Or(r.Interval, b.desired.Settings.Interval), Range: x.Header}
+	g := &Group{Name: x.Pack.Prefix() + r.Name + x.Key, body: x, File: x.Header.Filename, Interval: cmp.Or(r.Interval, b.desired.Settings.Interval), Limit: r.Limit, Offset: r.QueryOffset, Range: x.Header}
 	b.SetDefault(x, language.Core["rules"], "interval", g.Interval)
 	g.Store = b.storeOf(x, r.Store)
-	b.rules(g, x)
+	b.rules(g, x, r.Labels)
+	if f := x.Field("labels"); f != nil {
+		b.checkLabels(x, "labels", r.Labels)
+		b.checkTemplates(x, "labels", r.Labels)
+	}
 }
 
-// ruleFiles reads the files that a rules block names. What the block says of store and interval holds for the groups in them.
+// ruleFiles reads the files that a rules block names. What the block says holds for the groups in them that do not say it.
 func (b *builder) ruleFiles(x *language.Body, r language.RulesBlock) {
 	patterns := language.RuleFilePatterns(x)
 	if patterns == nil {
@@ -84,22 +89,28 @@ func (b *builder) ruleFiles(x *language.Body, r language.RulesBlock) {
 			for _, y := range b.RuleFile(name) {
 				y.Pack = x.Pack
 				b.desired.blocks = append(b.desired.blocks, y)
-				b.groupOfFile(y, r.Interval, store)
+				b.groupOfFile(y, r, store)
 			}
 		}
 	}
 }
 
 // groupOfFile makes a group of one of a rule file.
-func (b *builder) groupOfFile(x *language.Body, interval time.Duration, store string) {
-	g := &Group{Name: x.Pack.Prefix() + x.Labels[0], body: x, File: x.Header.Filename, Store: store, Range: x.Header}
-	g.Interval = cmp.Or(interval, b.desired.Settings.Interval)
+func (b *builder) groupOfFile(x *language.Body, r language.RulesBlock, store string) {
+	g := &Group{Name: x.Pack.Prefix() + x.Labels[0], body: x, File: x.Header.Filename, Store: store, Limit: r.Limit, Offset: r.QueryOffset, Range: x.Header}
+	g.Interval = cmp.Or(r.Interval, b.desired.Settings.Interval)
 	if f := x.Field("interval"); f != nil {
 		g.Interval = f.Value.(time.Duration)
 	}
+	if f := x.Field("limit"); f != nil {
+		g.Limit = f.Value.(int)
+	}
+	if f := x.Field("query_offset"); f != nil {
+		g.Offset = f.Value.(time.Duration)
+	}
 	b.SetDefault(x, language.Core["rules"], "interval", g.Interval)
 	b.SetDefault(x, language.Core["rules"], "store", language.Addresses{Found: []string{store}, Text: "[" + store + "]"})
-	b.rules(g, x)
+	b.rules(g, x, r.Labels)
 }
 
 // storeOf is the store that a group names, or else the only one.
@@ -116,14 +127,18 @@ func (b *builder) storeOf(x *language.Body, named []string) (store string) {
 	return store
 }
 
-// rules reads the rules of a group. In Prometheus' files several may have one name.
-func (b *builder) rules(g *Group, x *language.Body) {
+// rules reads the rules of a group, with its labels. In Prometheus' files several may have one name.
+func (b *builder) rules(g *Group, x *language.Body, labels map[string]string) {
 	seen := map[string]hcl.Range{}
 	for _, y := range x.Nested() {
 		if f := y.Field("enabled"); f != nil && f.Value == false {
 			continue
 		}
 		rule := b.rule(y, x.Kind != language.OfRuleFile)
+		if own := rule.Labels; len(labels) > 0 {
+			rule.Labels = maps.Clone(labels)
+			maps.Copy(rule.Labels, own)
+		}
 		key := y.Title + y.Key
 		if rule.Record != "" { // several records of one name may differ in their labels
 			key += fmt.Sprint(rule.Labels)

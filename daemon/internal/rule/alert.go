@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -57,6 +58,7 @@ func (g *group) alerts(ctx context.Context, s *state, vector []Sample, ts, at ti
 		}
 	}
 	var out []Sample
+	actives := 0
 	for _, key := range slices.Sorted(maps.Keys(s.alerts)) {
 		a := s.alerts[key]
 		before := *a
@@ -71,8 +73,14 @@ func (g *group) alerts(ctx context.Context, s *state, vector []Sample, ts, at ti
 			g.dirty = true
 		}
 		if active {
-			out = append(out, g.series(s.Rule, a, at)...)
+			actives++
+			out = append(out, g.series(s.Rule, a, at.Add(-g.Offset))...)
 		}
+	}
+	if g.Limit > 0 && actives > g.Limit { // as Prometheus does: the rule has no alerts then, and nobody is told that they resolved
+		clear(s.alerts)
+		g.dirty = true
+		return nil, fmt.Errorf("exceeded limit of %d with %d alerts", g.Limit, actives)
 	}
 	return out, nil
 }

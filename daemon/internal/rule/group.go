@@ -124,7 +124,7 @@ func (g *group) staleLater(series map[string]sdk.Labels) {
 	if len(series) == 0 {
 		return
 	}
-	at := g.clock.show(g.clock.now())
+	at := g.clock.show(g.clock.now()).Add(-g.Offset)
 	g.set.wg.Go(func() {
 		select {
 		case <-g.set.ctx.Done():
@@ -228,7 +228,7 @@ func (g *group) iterate(ts time.Time) {
 	for key := range written {
 		delete(g.leaving, key)
 	}
-	if len(g.leaving) > 0 && g.writeStale(g.ctx, g.leaving, at) {
+	if len(g.leaving) > 0 && g.writeStale(g.ctx, g.leaving, at.Add(-g.Offset)) {
 		g.leaving = map[string]sdk.Labels{}
 	}
 	g.mu.Lock()
@@ -262,7 +262,7 @@ func (g *group) evaluate(s *state, ts, at time.Time, written map[string]sdk.Labe
 	samples, err := g.samples(ctx, s, ts, at)
 	g.tell(s, ts) // after an error too: what fired goes on to fire
 	if err == nil {
-		err = g.write(ctx, s, samples, at, written)
+		err = g.write(ctx, s, samples, at.Add(-g.Offset), written)
 	}
 	if g.ctx.Err() != nil {
 		return // the group is being stopped; that is no failure of the rule
@@ -283,12 +283,12 @@ func (g *group) evaluate(s *state, ts, at time.Time, written map[string]sdk.Labe
 
 // samples gives what a rule's evaluation writes, and moves the states of its alerts.
 func (g *group) samples(ctx context.Context, s *state, ts, at time.Time) ([]Sample, error) {
-	vector, err := g.query(ctx, s.Expr, at)
+	vector, err := g.query(ctx, s.Expr, at.Add(-g.Offset))
 	if err != nil {
 		return nil, err
 	}
 	if s.Record != "" {
-		return record(s.Rule, vector)
+		return record(s.Rule, vector, g.Limit)
 	}
 	return g.alerts(ctx, s, vector, ts, at)
 }
@@ -317,7 +317,7 @@ func (g *group) query(ctx context.Context, expr string, at time.Time) ([]Sample,
 var errSameRecorded = errors.New("vector contains metrics with the same labelset after applying rule labels")
 
 // record renames and relabels what the expression gave.
-func record(rule Rule, vector []Sample) ([]Sample, error) {
+func record(rule Rule, vector []Sample, limit int) ([]Sample, error) {
 	seen := map[string]bool{}
 	for i := range vector {
 		ls := slices.Clone(vector[i].Labels).Set(sdk.NameLabel, rule.Record)
@@ -329,6 +329,9 @@ func record(rule Rule, vector []Sample) ([]Sample, error) {
 			return nil, errSameRecorded
 		}
 		seen[keyOf(ls)] = true
+	}
+	if limit > 0 && len(vector) > limit {
+		return nil, fmt.Errorf("exceeded limit of %d with %d series", limit, len(vector))
 	}
 	return vector, nil
 }

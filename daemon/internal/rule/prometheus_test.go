@@ -140,7 +140,7 @@ func (p *pair) use(spec Group) {
 	}
 	u, _ := url.Parse(externalURL)
 	group := rules.NewGroup(rules.GroupOptions{
-		Name: spec.Name, File: spec.File, Interval: spec.Interval, Rules: list,
+		Name: spec.Name, File: spec.File, Interval: spec.Interval, Rules: list, Limit: spec.Limit, QueryOffset: &spec.Offset,
 		Opts: &rules.ManagerOptions{
 			Context: p.t.Context(), QueryFunc: p.query(p.theirs), Appendable: p.theirs, Queryable: p.theirs,
 			ResendDelay: time.Minute, ExternalURL: u, Logger: slog.New(slog.DiscardHandler),
@@ -264,6 +264,13 @@ func ruleSets() []Group {
 		"broken":  "{{ .Nope }}", "unparsed": "{{ if }}", "plain": "no template", "empty": "",
 		"others": `{{ range query "sum by (job) (m)" | sortByLabel "job" }}{{ .Labels.job }}={{ .Value }} {{ end }}`,
 	}
+	limited := group(
+		Rule{Record: "job:m:sum", Expr: "sum by (job) (m)", Labels: map[string]string{"kind": "sum"}},
+		Rule{Record: "instance:m:max", Expr: "max by (instance) (m) > 0"},
+		Rule{Alert: "High", Expr: "m > 1", For: 30 * time.Second, Labels: map[string]string{"severity": "page"}, Annotations: annotations},
+		Rule{Alert: "Sticky", Expr: "m == 1", KeepFiringFor: time.Minute, For: 15 * time.Second},
+	)
+	limited.Limit = 3
 	return []Group{
 		group(
 			Rule{Record: "job:m:sum", Expr: "sum by (job) (m)", Labels: map[string]string{"kind": "sum"}},
@@ -279,6 +286,7 @@ func ruleSets() []Group {
 			Rule{Alert: "Sum", Expr: "job:m:sum > 6", Labels: map[string]string{"severity": "warning"}},
 			Rule{Alert: "Scalar", Expr: "scalar(count(m))"},
 		),
+		limited,
 		group( // errors: duplicate label sets in an alert and in a record, a string result
 			Rule{Alert: "Same", Expr: "m > 1", Labels: map[string]string{"instance": "", "job": "all"}},
 			Rule{Record: "same", Expr: "m", Labels: map[string]string{"instance": "x"}},
@@ -296,20 +304,25 @@ func TestStatesNotificationsAndSeriesAreThoseOfPrometheus(t *testing.T) {
 				r := rand.New(rand.NewPCG(seed, 1))
 				p := newPair(t)
 				p.fails = seed%2 == 1
-				p.use(ruleSets()[0])
+				use := func(i int) { // one offset in a run: where it grows, what is written is older than what is there
+					set := ruleSets()[i]
+					set.Offset = time.Duration(seed%3) * 20 * time.Second
+					p.use(set)
+				}
+				use(0)
 				ts := p.mine.firstSlot()
-				for step := range 180 {
+				for step := range 240 {
 					time.Sleep(time.Until(ts))
 					samples := flicker(r, p.mine.clock.show(ts))
 					p.theirs.append(t, samples)
 					p.ours.append(t, samples)
 					p.fail = p.fails && step%50 > 40 && r.IntN(2) == 0
-					if step%60 == 59 {
-						sets := ruleSets()
+					if step%40 == 39 {
+						sets := len(ruleSets())
 						if !p.fails {
-							sets = sets[:2]
+							sets-- // the last has errors
 						}
-						p.use(sets[r.IntN(len(sets))])
+						use(r.IntN(sets))
 					}
 					p.step(ts)
 					ts = ts.Add(cmp.Or(time.Duration(r.IntN(30)/28), 1) * p.mine.Interval)

@@ -66,6 +66,8 @@ type Group struct {
 	File     string
 	Store    string // address
 	Interval time.Duration
+	Limit    int           // of alerts, or of recorded series, that one rule may give; 0: no other than the daemon's
+	Offset   time.Duration // how much earlier than it is evaluated a rule is asked for, and what it gives written: for data that comes late
 	Rules    []Rule
 	Was      []string // names that it had before: it goes on from the state under them
 }
