@@ -137,6 +137,12 @@ route {
     notify = [notifier.webhook.db]
   }
 }`},
+	"inhibit": {Example: `
+inhibit "critical" {
+  source_match = "severity = 'critical'"
+  target_match = "severity =~ 'warning|info'"
+  equal        = ["alertname", "cluster"]
+}`},
 	"locals": {Block: sdk.Block{Name: "locals", Many: true, Doc: "Values with a name: name = value, as many as there are. They are referred to as local.name."}, Example: `
 locals {
   clusters = {
