@@ -217,7 +217,7 @@ func (c *Config) add(r *Report, s Source) bool {
 		case isValues(s.Name):
 			c.addValues(r, s, body)
 		case dir != c.own:
-			c.collectPack(r, dir, body)
+			c.collectPack(r, dir, body, s.Bytes)
 		default:
 			c.Blocks = append(c.Blocks, c.sorted(r, body, c.locals)...)
 		}

@@ -90,8 +90,11 @@ func (d *Decoder) openPack(block *hcl.Block) {
 	address := Address(block)
 	each := Key(block) != "" || isShadow(block)
 	d.packs[address] = &declaredPack{each: each}
-	for _, general := range withoutKeys(address) {
-		d.packs[general] = &declaredPack{each: true, open: true}
+	general := withoutKeys(address)
+	for _, a := range general {
+		if d.packs[a] == nil {
+			d.packs[a] = &declaredPack{each: true}
+		}
 	}
 	_, in := unmake(block.Body)
 	var quiet Report // it was said when the files were read
@@ -126,11 +129,13 @@ func (d *Decoder) openPack(block *hcl.Block) {
 		d.Error(at.at, "Packs in packs", "Packs are at most %d deep in each other.", maxPacks)
 		return
 	}
-	if d.made += len(text.blocks) + len(text.locals); d.made > maxMade {
+	if d.made += text.weight; d.made > maxMade {
 		d.Error(Header(block), "Too many blocks", "All for_each and packs of a configuration make at most %d blocks.", maxMade)
 		return
 	}
-	d.packs[address].open = !text.partial
+	for _, a := range append(general, address) {
+		d.packs[a].open = true
+	}
 	d.give(p, text, block)
 	d.evaluateAll(p.locals)
 	var blocks []*hcl.Block

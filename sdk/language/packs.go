@@ -1,6 +1,7 @@
 package language
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
 // maxPacks bounds how deep packs may be in each other.
@@ -21,6 +23,7 @@ type packText struct {
 	blocks  []*hcl.Block
 	locals  map[string]*local
 	partial bool // a file could not be parsed
+	weight  int  // blocks that it makes each time, those in others too; a KiB is at least one
 }
 
 // ofPack are the arguments of a block pack that are none of its variables.
@@ -73,6 +76,10 @@ func (c *Config) place(r *Report, b *hcl.Block) (p packPlace, ok bool) {
 	}
 	u, err := url.Parse(p.source)
 	switch {
+	case p.source == "" && nearSource(body) != nil:
+		a := nearSource(body)
+		r.Error(a.NameRange, "Unknown argument", "%s has no argument %q. Did you mean \"source\"?", Title(b), a.Name)
+		return p, false
 	case p.source == "":
 		r.Error(Header(b), "Missing argument", "%s needs source, the directory of the pack's files or an archive of them: source = \"./packs/%s\".", Title(b), b.Labels[0])
 		return p, false
@@ -98,6 +105,17 @@ func (c *Config) place(r *Report, b *hcl.Block) (p packPlace, ok bool) {
 		return p, false
 	}
 	return p, true
+}
+
+// nearSource is an argument that was probably meant to be source, nil if there is none.
+func nearSource(body hcl.Body) (found *hcl.Attribute) {
+	attrs, _ := body.JustAttributes()
+	for _, name := range Sorted(attrs) {
+		if Closest(name, []string{"source"}) != "" {
+			return attrs[name]
+		}
+	}
+	return nil
 }
 
 // beside is a path from where a file is. false: the file is of an archive, and the path leaves that.
@@ -175,8 +193,9 @@ func (c *Config) textOf(dir string) *packText {
 }
 
 // collectPack sorts the blocks at the top of a pack's file.
-func (c *Config) collectPack(r *Report, dir string, body hcl.Body) {
+func (c *Config) collectPack(r *Report, dir string, body hcl.Body, src []byte) {
 	t := c.textOf(dir)
+	t.weight += max(blocksIn(body, src), len(src)>>10)
 	all := c.sorted(r, body, t.locals)
 	for _, b := range all {
 		if why, refused := notInPacks[b.Type]; refused {
@@ -191,6 +210,18 @@ func (c *Config) collectPack(r *Report, dir string, body hcl.Body) {
 			delete(t.locals, "var."+name)
 		}
 	}
+}
+
+// blocksIn counts the blocks of a file, as far as JSON tells them.
+func blocksIn(body hcl.Body, src []byte) (n int) {
+	native, ok := body.(*hclsyntax.Body)
+	if !ok {
+		return bytes.Count(src, []byte("{")) / 2
+	}
+	for _, b := range native.Blocks {
+		n += 1 + blocksIn(b.Body, nil)
+	}
+	return n
 }
 
 // fromPack says of a file of a pack who brings that in, "" of the configuration's own files.

@@ -134,7 +134,7 @@ func (d *Decoder) resolve(a *sdk.Attribute, t hcl.Traversal, from *Pack, at hcl.
 		addresses = []string{r.text}
 	case takes && d.byPrefix[r.text] != nil:
 		addresses = d.byPrefix[r.text]
-	case takes && (r.names < 3 && d.hasEmpty(r.text) || r.pack != "" && (!d.packs[r.pack].open || d.packs[r.pack].each && !d.hasOpen(r.pack))):
+	case takes && (r.names < 3 && d.hasEmpty(r.text) || r.pack != "" && !d.packs[r.pack].open):
 	case takes && r.text != r.base && d.declared[r.base] != nil:
 		d.unknownKey(r, at)
 		return nil, r.written, false
@@ -237,16 +237,6 @@ func (d *Decoder) closedPack(address string) bool {
 	return false
 }
 
-// hasOpen reports whether one of a for_each of packs is there.
-func (d *Decoder) hasOpen(general string) bool {
-	for address, x := range d.packs {
-		if x.open && slices.Contains(withoutKeys(address), general) {
-			return true
-		}
-	}
-	return false
-}
-
 func (d *Decoder) likePack(address string, from *Pack) string {
 	best := Closest(address, Sorted(d.packs))
 	if !strings.HasPrefix(best, from.Prefix()) || best == "" {
@@ -286,32 +276,47 @@ func (d *Decoder) unknownKey(r reference, at hcl.Range) {
 }
 
 func (d *Decoder) undeclaredReference(a *sdk.Attribute, r reference, from *Pack) string {
-	var known []string
+	var known, near []string
+	inside := from.Prefix()
+	if r.pack != "" {
+		inside = r.pack + "."
+	}
 	for address, addresses := range d.byPrefix {
-		short, inside := strings.CutPrefix(address, from.Prefix())
-		_, rest := SplitAddress(short)
-		if kind, _, isType := strings.Cut(rest, "."); inside && slices.Contains(a.Checks, kind) {
-			if r.names < 3 {
-				known = append(known, short)
-			}
-			if !isType && rest == short && !d.Flooded() {
-				for _, x := range addresses {
-					known = append(known, strings.TrimPrefix(x, from.Prefix()))
-				}
+		rest, found := strings.CutPrefix(address, inside)
+		kind, _, isType := strings.Cut(rest, ".")
+		if !found || !slices.Contains(a.Checks, kind) {
+			continue
+		}
+		short := strings.TrimPrefix(address, from.Prefix())
+		if near = append(near, short); r.names < 3 {
+			known = append(known, short)
+		}
+		if !isType && !d.Flooded() {
+			for _, x := range addresses {
+				known = append(known, strings.TrimPrefix(x, from.Prefix()))
 			}
 		}
 	}
-	if best := Closest(r.written, known); best != "" {
+	slices.Sort(known)
+	if best := Closest(r.written, append(near, known...)); best != "" {
 		where := ""
 		if x := d.declared[from.Prefix()+best]; x != nil {
 			where = " (" + Place(Header(x.block)) + ")"
 		}
 		return fmt.Sprintf("There is no %s. Did you mean %s%s?", r.written, best, where)
 	}
-	if slices.Sort(known); len(known) > 10 {
+	for _, k := range known { // it is in a pack
+		if strings.HasSuffix(k, "."+r.written) {
+			return fmt.Sprintf("There is no %s here. Did you mean %s?", r.written, k)
+		}
+	}
+	if known = slices.Compact(known); len(known) > 10 {
 		known = append(known[:10], "…")
 	}
 	if len(known) == 0 {
+		if r.pack != "" {
+			return fmt.Sprintf("There is no %s, and no %s in it.", r.written, strings.Join(a.Checks, " or "))
+		}
 		if from != nil {
 			return fmt.Sprintf("There is no %s in the pack, and no other %s: what is outside of it comes by a variable of the type references.", r.written, strings.Join(a.Checks, " or "))
 		}

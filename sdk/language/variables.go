@@ -242,7 +242,11 @@ func (s *Scope) variable(l *local) (cty.Value, bool) {
 	if v.sensitive {
 		s.cfg.Hide(g.at)
 	}
-	value, ok := s.evaluateGiven(v, g)
+	what := "The value"
+	if l.in != nil {
+		what = name
+	}
+	value, ok := s.evaluateGiven(v, g, what)
 	if !ok {
 		return value, false
 	}
@@ -266,7 +270,7 @@ func (s *Scope) referencesOf(l *local) (cty.Value, bool) {
 	return cty.DynamicVal, true
 }
 
-func (s *Scope) evaluateGiven(v *variable, g given) (cty.Value, bool) {
+func (s *Scope) evaluateGiven(v *variable, g given, what string) (cty.Value, bool) {
 	expr := g.expr
 	value, ok := cty.StringVal(g.text), true
 	if expr == nil && !v.typ.IsPrimitiveType() && v.typ != cty.DynamicPseudoType {
@@ -282,19 +286,19 @@ func (s *Scope) evaluateGiven(v *variable, g given) (cty.Value, bool) {
 		}
 	}
 	if u, _ := value.Unmark(); u.IsNull() && !v.nullable {
-		s.Error(g.at, "Missing value", "The value must not be null: it takes %s.", called(v.typ))
+		s.Error(g.at, "Missing value", "%s must not be null: it takes %s.", what, called(v.typ))
 		return cty.NilVal, false
 	}
 	if v.defaults != nil && !value.IsNull() {
 		value = v.defaults.Apply(value)
 	}
-	if problem := misfit(value, v.typ, "The value"); problem != "" {
+	if problem := misfit(value, v.typ, what); problem != "" {
 		s.Error(g.at, "Wrong type", "%s", problem)
 		return cty.NilVal, false
 	}
 	value, err := convert.Convert(value, v.typ)
 	if err != nil {
-		s.Error(g.at, "Wrong type", "The value takes %s: %s.", called(v.typ), err)
+		s.Error(g.at, "Wrong type", "%s takes %s: %s.", what, called(v.typ), err)
 	}
 	return value, err == nil
 }

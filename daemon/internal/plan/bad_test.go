@@ -12,7 +12,7 @@ import (
 )
 
 // TestBadConfigurations reads the archives of testdata/bad: each file NN.hcl is a configuration by itself, and what is said of it stands in
-// NN.diagnostics. Something is said of each, nothing twice, and in the order of the file.
+// NN.diagnostics. What is in a directory is there for all of them. Something is said of each, nothing twice, and in the order of the file.
 func TestBadConfigurations(t *testing.T) {
 	t.Parallel()
 	archives, err := filepath.Glob("../../testdata/bad/*.txtar")
@@ -25,10 +25,14 @@ func TestBadConfigurations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := 0; i+1 < len(a.Files); i += 2 {
+		var beside []language.Source
+		first := 0
+		for ; strings.Contains(a.Files[first].Name, "/"); first++ {
+			beside = append(beside, language.Source{Name: a.Files[first].Name, Bytes: a.Files[first].Data})
+		}
+		for i := first; i+1 < len(a.Files); i += 2 {
 			count++
-			_, cfg, got := build(t, []language.Source{{Name: "config.hcl", Bytes: a.Files[i].Data}})
-			_ = cfg
+			_, _, got := build(t, append([]language.Source{{Name: "config.hcl", Bytes: a.Files[i].Data}}, beside...))
 			name := filepath.Base(path) + ", " + a.Files[i].Name
 			if !strings.Contains(got, "error:") && !strings.Contains(got, "warning:") {
 				t.Errorf("%s: nothing is said", name)

