@@ -28,9 +28,7 @@ func Manuals() (list []Manual) {
 	for _, name := range Sorted(manuals) {
 		m := manuals[name]
 		if m.Name == "" {
-			more := m.Body.Blocks
 			m.Block = declared[name]
-			m.Body.Blocks = slices.Concat(m.Body.Blocks, more)
 		}
 		m.Body, m.Example = shown(m.Body), strings.TrimSpace(m.Example)
 		list = append(list, m)
@@ -107,10 +105,7 @@ test "a target that is gone" {
   expect "2m" { pending = ["InstanceDown"] }
   expect "7m" { firing = ["InstanceDown"] }
 }`},
-	"pack": {Block: sdk.Block{Body: sdk.Schema{Blocks: []sdk.Block{{
-		Name: "override", Many: true, Labels: []string{"type", "name"},
-		Doc: `Arguments that stand in the place of those of a block of the pack: override "alert" "NAME", override "source" "TYPE" "NAME".`,
-	}}}}, Example: `
+	"pack": {Example: `
 pack "etcd" {
   source   = "./packs/etcd"
   clusters = { prod = ["https://10.0.0.1:2379"] } # a variable of the pack
