@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/magpie-monitoring/magpie/sdk"
 )
@@ -22,14 +23,23 @@ type doctorConfig struct {
 	Fails string `hcl:"fails,optional" doc:"Why it cannot look at everything."`
 }
 
-type doctor struct{ cfg *doctorConfig }
-
-func openDoctor(_ context.Context, cfg *doctorConfig, _ sdk.Host) (*doctor, error) {
-	return &doctor{cfg}, nil
+type doctor struct {
+	cfg  *doctorConfig
+	host sdk.Host
 }
 
-func (d *doctor) Diagnose(_ context.Context, q sdk.Question, r *sdk.Report) error {
+func openDoctor(_ context.Context, cfg *doctorConfig, host sdk.Host) (*doctor, error) {
+	return &doctor{cfg, host}, nil
+}
+
+func (d *doctor) Diagnose(ctx context.Context, q sdk.Question, r *sdk.Report) error {
 	r.Progress("looking")
+	result, err := d.host.Query(ctx, sdk.Query{Expr: "up == 0", Start: time.Now()})
+	if err == nil {
+		r.Checked("who is down", result.Series[0].Labels.Get("instance"), nil)
+	}
+	_, err = d.host.Query(ctx, sdk.Query{Expr: "up ==", Start: time.Now()})
+	r.Checked("what cannot be asked", "", err)
 	r.Checked("the patient", "is there", nil)
 	r.Checked("the pulse", "", errors.New("too quick"))
 	r.Find(sdk.Finding{Severity: sdk.Info, Title: "asked"})
@@ -103,7 +113,7 @@ alert "Gone" {
 	}
 
 	out, said, code := m.cli("diagnose", "doctor.a")
-	for _, want := range []string{"diagnoser.doctor.a: 1 critical, 1 info", "10.0.0.1  temperature  39.5", "2. Operate (this changes something)", "$ cut", "not known: too quick"} {
+	for _, want := range []string{"diagnoser.doctor.a: 1 critical, 1 info", "10.0.0.1  temperature  39.5", "2. Operate (this changes something)", "$ cut", "not known: too quick", "who is down           127.0.0.1:1", "what cannot be asked  not known: 5: unexpected end of input"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("exit %d: it does not say %s\n%s%s", code, want, out, said)
 		}

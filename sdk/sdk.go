@@ -151,6 +151,9 @@ type Host interface {
 	Get(ctx context.Context, key string) (value []byte, found bool, err error)
 	// Put stores a small value (at most 1 MiB) durably under the component's address.
 	Put(ctx context.Context, key string, value []byte) error
+	// Query asks the store whose HTTP API the daemon serves: what a diagnoser or a service needs of the past. An error of the
+	// expression is a *QueryError.
+	Query(ctx context.Context, q Query) (*Result, error)
 	// Checkpoint is what the last opening of this source left with Batch.Checkpoint, nil if it left none.
 	Checkpoint() []byte
 	// Fail reports an error that a Streamer or a service goes on after: it is counted by blame and shown as the last one.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -105,7 +106,10 @@ func (h bareHost) Listen(network, address string) (net.Listener, error) {
 func (h bareHost) ListenPacket(network, address string) (net.PacketConn, error) {
 	return net.ListenPacket(network, address)
 }
-func (h bareHost) Checkpoint() []byte         { return nil }
+func (h bareHost) Checkpoint() []byte { return nil }
+func (h bareHost) Query(context.Context, sdk.Query) (*sdk.Result, error) {
+	return nil, errors.ErrUnsupported
+}
 func (h bareHost) Source() sdk.SourceSettings { return sdk.SourceSettings{} }
 
 // openDirectly opens a store in the test's own directory, or the path of the configuration, and closes it at the end.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -22,6 +23,7 @@ const (
 	openSilence   = 30 * time.Second // between two signs of progress
 	notifyTimeout = 60 * time.Second
 	maxDiagnosis  = 1 << 20 // bytes
+	maxCalls      = 8       // of a process to the daemon, answered at a time
 )
 
 // Conn makes the calls of the contract. An error that is a *sdk.Problem came from the plugin's code; any other means that
@@ -310,17 +312,31 @@ func (c *Conn) Consume(ctx context.Context, component, derives uint32) (grpc.Bid
 	return c.rpc.Consume(ctx)
 }
 
-// ServeHost answers the plugin's calls until the stream ends.
-func (c *Conn) ServeHost(ctx context.Context, answer func(*wire.HostCall) *wire.HostReply) error {
+// ServeHost answers the plugin's calls until the stream ends: maxCalls of them at a time, so that none waits for a slow one.
+func (c *Conn) ServeHost(ctx context.Context, answer func(context.Context, *wire.HostCall) *wire.HostReply) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
 	stream, err := c.rpc.Host(ctx)
-	for err == nil {
-		var call *wire.HostCall
-		if call, err = stream.Recv(); err != nil {
-			break
-		}
-		reply := answer(call)
-		reply.Id = call.Id
-		err = stream.Send(reply)
+	if err != nil {
+		return err
 	}
-	return err
+	var sending sync.Mutex // Send is for one goroutine at a time
+	free := make(chan struct{}, maxCalls)
+	for {
+		call, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+		free <- struct{}{}
+		running.Go(func() {
+			reply := answer(ctx, call)
+			reply.Id = call.Id
+			sending.Lock()
+			stream.Send(reply) // Recv tells of what broke
+			sending.Unlock()
+			<-free
+		})
+	}
 }

@@ -535,7 +535,10 @@ func TestANotifierInPythonRemembersThroughItsHost(t *testing.T) {
 	t.Parallel()
 	e := startEvery(t)
 	kept := map[string][]byte{}
-	go e.ServeHost(t.Context(), func(call *wire.HostCall) *wire.HostReply {
+	var mu sync.Mutex
+	go e.ServeHost(t.Context(), func(_ context.Context, call *wire.HostCall) *wire.HostReply {
+		mu.Lock()
+		defer mu.Unlock()
 		if put := call.GetPut(); put != nil {
 			kept[put.Key] = put.Value
 			return &wire.HostReply{}

@@ -108,6 +108,17 @@ func (h *host) Put(ctx context.Context, key string, value []byte) error {
 	return err
 }
 
+func (h *host) Query(ctx context.Context, q sdk.Query) (*sdk.Result, error) {
+	r, err := h.server.host.ask(ctx, &wire.HostCall{Component: h.number, Call: &wire.HostCall_Query{Query: wire.ToQuery(0, q)}})
+	if err != nil {
+		return nil, err
+	}
+	if r.Result == nil {
+		return nil, errNoHost
+	}
+	return r.Result.Result()
+}
+
 // hostCalls multiplexes the calls of all components over the one Host stream.
 type hostCalls struct {
 	mu      sync.Mutex

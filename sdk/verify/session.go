@@ -364,7 +364,7 @@ type hostSide struct {
 	wrong []string
 }
 
-func (h *hostSide) answer(call *wire.HostCall) *wire.HostReply {
+func (h *hostSide) answer(_ context.Context, call *wire.HostCall) *wire.HostReply {
 	h.hear(call)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -377,6 +377,8 @@ func (h *hostSide) answer(call *wire.HostCall) *wire.HostReply {
 			h.wrong = keepSome(h.wrong, fmt.Sprintf("it puts %d bytes under the key %q", len(c.Put.Value), c.Put.Key))
 		}
 		h.state[c.Put.Key] = c.Put.Value
+	case *wire.HostCall_Query:
+		return &wire.HostReply{Result: wire.ToResult(&sdk.Result{Type: sdk.Vector}, nil)}
 	}
 	return &wire.HostReply{}
 }

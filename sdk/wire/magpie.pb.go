@@ -1901,6 +1901,7 @@ type HostCall struct {
 	//
 	//	*HostCall_Get
 	//	*HostCall_Put
+	//	*HostCall_Query
 	Call          isHostCall_Call `protobuf_oneof:"call"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1975,6 +1976,15 @@ func (x *HostCall) GetPut() *StatePut {
 	return nil
 }
 
+func (x *HostCall) GetQuery() *QueryRequest {
+	if x != nil {
+		if x, ok := x.Call.(*HostCall_Query); ok {
+			return x.Query
+		}
+	}
+	return nil
+}
+
 type isHostCall_Call interface {
 	isHostCall_Call()
 }
@@ -1987,9 +1997,15 @@ type HostCall_Put struct {
 	Put *StatePut `protobuf:"bytes,4,opt,name=put,proto3,oneof"`
 }
 
+type HostCall_Query struct {
+	Query *QueryRequest `protobuf:"bytes,5,opt,name=query,proto3,oneof"` // of the store whose HTTP API the daemon serves; its component is ignored
+}
+
 func (*HostCall_Get) isHostCall_Call() {}
 
 func (*HostCall_Put) isHostCall_Call() {}
+
+func (*HostCall_Query) isHostCall_Call() {}
 
 type StateGet struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2093,6 +2109,7 @@ type HostReply struct {
 	Problem       *Problem               `protobuf:"bytes,2,opt,name=problem,proto3" json:"problem,omitempty"`
 	Found         bool                   `protobuf:"varint,3,opt,name=found,proto3" json:"found,omitempty"`
 	Value         []byte                 `protobuf:"bytes,4,opt,name=value,proto3" json:"value,omitempty"`
+	Result        *QueryResponse         `protobuf:"bytes,5,opt,name=result,proto3" json:"result,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2151,6 +2168,13 @@ func (x *HostReply) GetFound() bool {
 func (x *HostReply) GetValue() []byte {
 	if x != nil {
 		return x.Value
+	}
+	return nil
+}
+
+func (x *HostReply) GetResult() *QueryResponse {
+	if x != nil {
+		return x.Result
 	}
 	return nil
 }
@@ -3951,23 +3975,25 @@ const file_magpie_proto_rawDesc = "" +
 	"\x02OK\x10\x00\x12\f\n" +
 	"\bDEGRADED\x10\x01\x12\n" +
 	"\n" +
-	"\x06FAILED\x10\x02\"\x92\x01\n" +
+	"\x06FAILED\x10\x02\"\xc3\x01\n" +
 	"\bHostCall\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x1c\n" +
 	"\tcomponent\x18\x02 \x01(\rR\tcomponent\x12'\n" +
 	"\x03get\x18\x03 \x01(\v2\x13.magpie.v1.StateGetH\x00R\x03get\x12'\n" +
-	"\x03put\x18\x04 \x01(\v2\x13.magpie.v1.StatePutH\x00R\x03putB\x06\n" +
+	"\x03put\x18\x04 \x01(\v2\x13.magpie.v1.StatePutH\x00R\x03put\x12/\n" +
+	"\x05query\x18\x05 \x01(\v2\x17.magpie.v1.QueryRequestH\x00R\x05queryB\x06\n" +
 	"\x04call\"\x1c\n" +
 	"\bStateGet\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\"2\n" +
 	"\bStatePut\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value\"u\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"\xa7\x01\n" +
 	"\tHostReply\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12,\n" +
 	"\aproblem\x18\x02 \x01(\v2\x12.magpie.v1.ProblemR\aproblem\x12\x14\n" +
 	"\x05found\x18\x03 \x01(\bR\x05found\x12\x14\n" +
-	"\x05value\x18\x04 \x01(\fR\x05value\"}\n" +
+	"\x05value\x18\x04 \x01(\fR\x05value\x120\n" +
+	"\x06result\x18\x05 \x01(\v2\x18.magpie.v1.QueryResponseR\x06result\"}\n" +
 	"\x06Packet\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x06R\x05epoch\x12\x19\n" +
 	"\blast_seq\x18\x02 \x01(\x06R\alastSeq\x12\x18\n" +
@@ -4203,70 +4229,72 @@ var file_magpie_proto_depIdxs = []int32{
 	2,  // 23: magpie.v1.ComponentHealth.last_error:type_name -> magpie.v1.Problem
 	27, // 24: magpie.v1.HostCall.get:type_name -> magpie.v1.StateGet
 	28, // 25: magpie.v1.HostCall.put:type_name -> magpie.v1.StatePut
-	2,  // 26: magpie.v1.HostReply.problem:type_name -> magpie.v1.Problem
-	32, // 27: magpie.v1.Down.ack:type_name -> magpie.v1.Ack
-	33, // 28: magpie.v1.Down.credit:type_name -> magpie.v1.Credit
-	34, // 29: magpie.v1.Down.drop:type_name -> magpie.v1.DropSeries
-	36, // 30: magpie.v1.Up.ack:type_name -> magpie.v1.SinkAck
-	2,  // 31: magpie.v1.Up.trouble:type_name -> magpie.v1.Problem
-	33, // 32: magpie.v1.Up.credit:type_name -> magpie.v1.Credit
-	60, // 33: magpie.v1.SinkAck.dropped:type_name -> magpie.v1.SinkAck.DroppedEntry
-	37, // 34: magpie.v1.SinkAck.refused:type_name -> magpie.v1.Refusal
-	38, // 35: magpie.v1.Labels.labels:type_name -> magpie.v1.Label
-	39, // 36: magpie.v1.MapRequest.series:type_name -> magpie.v1.Labels
-	39, // 37: magpie.v1.MapResponse.series:type_name -> magpie.v1.Labels
-	2,  // 38: magpie.v1.MapResponse.problem:type_name -> magpie.v1.Problem
-	44, // 39: magpie.v1.QueryResponse.series:type_name -> magpie.v1.ResultSeries
-	2,  // 40: magpie.v1.QueryResponse.problem:type_name -> magpie.v1.Problem
-	45, // 41: magpie.v1.QueryResponse.mistake:type_name -> magpie.v1.QueryMistake
-	38, // 42: magpie.v1.ResultSeries.labels:type_name -> magpie.v1.Label
-	45, // 43: magpie.v1.CheckQueryResponse.mistake:type_name -> magpie.v1.QueryMistake
-	2,  // 44: magpie.v1.NotifyResponse.problem:type_name -> magpie.v1.Problem
-	2,  // 45: magpie.v1.DiagnoseEvent.problem:type_name -> magpie.v1.Problem
-	54, // 46: magpie.v1.Targets.targets:type_name -> magpie.v1.Target
-	2,  // 47: magpie.v1.Targets.problem:type_name -> magpie.v1.Problem
-	61, // 48: magpie.v1.Target.labels:type_name -> magpie.v1.Target.LabelsEntry
-	54, // 49: magpie.v1.SetTargetsRequest.targets:type_name -> magpie.v1.Target
-	2,  // 50: magpie.v1.SetTargetsResponse.problem:type_name -> magpie.v1.Problem
-	4,  // 51: magpie.v1.Plugin.Describe:input_type -> magpie.v1.DescribeRequest
-	11, // 52: magpie.v1.Plugin.Validate:input_type -> magpie.v1.ConfigRequest
-	11, // 53: magpie.v1.Plugin.Probe:input_type -> magpie.v1.ConfigRequest
-	15, // 54: magpie.v1.Plugin.Open:input_type -> magpie.v1.OpenRequest
-	19, // 55: magpie.v1.Plugin.Reconfigure:input_type -> magpie.v1.ReconfigureRequest
-	21, // 56: magpie.v1.Plugin.Close:input_type -> magpie.v1.CloseRequest
-	23, // 57: magpie.v1.Plugin.Health:input_type -> magpie.v1.HealthRequest
-	29, // 58: magpie.v1.Plugin.Host:input_type -> magpie.v1.HostReply
-	31, // 59: magpie.v1.Plugin.Produce:input_type -> magpie.v1.Down
-	30, // 60: magpie.v1.Plugin.Consume:input_type -> magpie.v1.Packet
-	40, // 61: magpie.v1.Plugin.MapSeries:input_type -> magpie.v1.MapRequest
-	42, // 62: magpie.v1.Plugin.Query:input_type -> magpie.v1.QueryRequest
-	46, // 63: magpie.v1.Plugin.CheckQuery:input_type -> magpie.v1.CheckQueryRequest
-	48, // 64: magpie.v1.Plugin.Notify:input_type -> magpie.v1.NotifyRequest
-	50, // 65: magpie.v1.Plugin.Diagnose:input_type -> magpie.v1.DiagnoseRequest
-	52, // 66: magpie.v1.Plugin.Discover:input_type -> magpie.v1.DiscoverRequest
-	55, // 67: magpie.v1.Plugin.SetTargets:input_type -> magpie.v1.SetTargetsRequest
-	5,  // 68: magpie.v1.Plugin.Describe:output_type -> magpie.v1.Description
-	12, // 69: magpie.v1.Plugin.Validate:output_type -> magpie.v1.ValidateResponse
-	14, // 70: magpie.v1.Plugin.Probe:output_type -> magpie.v1.ProbeResponse
-	17, // 71: magpie.v1.Plugin.Open:output_type -> magpie.v1.OpenEvent
-	20, // 72: magpie.v1.Plugin.Reconfigure:output_type -> magpie.v1.ReconfigureResponse
-	22, // 73: magpie.v1.Plugin.Close:output_type -> magpie.v1.CloseResponse
-	24, // 74: magpie.v1.Plugin.Health:output_type -> magpie.v1.HealthReport
-	26, // 75: magpie.v1.Plugin.Host:output_type -> magpie.v1.HostCall
-	30, // 76: magpie.v1.Plugin.Produce:output_type -> magpie.v1.Packet
-	35, // 77: magpie.v1.Plugin.Consume:output_type -> magpie.v1.Up
-	41, // 78: magpie.v1.Plugin.MapSeries:output_type -> magpie.v1.MapResponse
-	43, // 79: magpie.v1.Plugin.Query:output_type -> magpie.v1.QueryResponse
-	47, // 80: magpie.v1.Plugin.CheckQuery:output_type -> magpie.v1.CheckQueryResponse
-	49, // 81: magpie.v1.Plugin.Notify:output_type -> magpie.v1.NotifyResponse
-	51, // 82: magpie.v1.Plugin.Diagnose:output_type -> magpie.v1.DiagnoseEvent
-	53, // 83: magpie.v1.Plugin.Discover:output_type -> magpie.v1.Targets
-	56, // 84: magpie.v1.Plugin.SetTargets:output_type -> magpie.v1.SetTargetsResponse
-	68, // [68:85] is the sub-list for method output_type
-	51, // [51:68] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	42, // 26: magpie.v1.HostCall.query:type_name -> magpie.v1.QueryRequest
+	2,  // 27: magpie.v1.HostReply.problem:type_name -> magpie.v1.Problem
+	43, // 28: magpie.v1.HostReply.result:type_name -> magpie.v1.QueryResponse
+	32, // 29: magpie.v1.Down.ack:type_name -> magpie.v1.Ack
+	33, // 30: magpie.v1.Down.credit:type_name -> magpie.v1.Credit
+	34, // 31: magpie.v1.Down.drop:type_name -> magpie.v1.DropSeries
+	36, // 32: magpie.v1.Up.ack:type_name -> magpie.v1.SinkAck
+	2,  // 33: magpie.v1.Up.trouble:type_name -> magpie.v1.Problem
+	33, // 34: magpie.v1.Up.credit:type_name -> magpie.v1.Credit
+	60, // 35: magpie.v1.SinkAck.dropped:type_name -> magpie.v1.SinkAck.DroppedEntry
+	37, // 36: magpie.v1.SinkAck.refused:type_name -> magpie.v1.Refusal
+	38, // 37: magpie.v1.Labels.labels:type_name -> magpie.v1.Label
+	39, // 38: magpie.v1.MapRequest.series:type_name -> magpie.v1.Labels
+	39, // 39: magpie.v1.MapResponse.series:type_name -> magpie.v1.Labels
+	2,  // 40: magpie.v1.MapResponse.problem:type_name -> magpie.v1.Problem
+	44, // 41: magpie.v1.QueryResponse.series:type_name -> magpie.v1.ResultSeries
+	2,  // 42: magpie.v1.QueryResponse.problem:type_name -> magpie.v1.Problem
+	45, // 43: magpie.v1.QueryResponse.mistake:type_name -> magpie.v1.QueryMistake
+	38, // 44: magpie.v1.ResultSeries.labels:type_name -> magpie.v1.Label
+	45, // 45: magpie.v1.CheckQueryResponse.mistake:type_name -> magpie.v1.QueryMistake
+	2,  // 46: magpie.v1.NotifyResponse.problem:type_name -> magpie.v1.Problem
+	2,  // 47: magpie.v1.DiagnoseEvent.problem:type_name -> magpie.v1.Problem
+	54, // 48: magpie.v1.Targets.targets:type_name -> magpie.v1.Target
+	2,  // 49: magpie.v1.Targets.problem:type_name -> magpie.v1.Problem
+	61, // 50: magpie.v1.Target.labels:type_name -> magpie.v1.Target.LabelsEntry
+	54, // 51: magpie.v1.SetTargetsRequest.targets:type_name -> magpie.v1.Target
+	2,  // 52: magpie.v1.SetTargetsResponse.problem:type_name -> magpie.v1.Problem
+	4,  // 53: magpie.v1.Plugin.Describe:input_type -> magpie.v1.DescribeRequest
+	11, // 54: magpie.v1.Plugin.Validate:input_type -> magpie.v1.ConfigRequest
+	11, // 55: magpie.v1.Plugin.Probe:input_type -> magpie.v1.ConfigRequest
+	15, // 56: magpie.v1.Plugin.Open:input_type -> magpie.v1.OpenRequest
+	19, // 57: magpie.v1.Plugin.Reconfigure:input_type -> magpie.v1.ReconfigureRequest
+	21, // 58: magpie.v1.Plugin.Close:input_type -> magpie.v1.CloseRequest
+	23, // 59: magpie.v1.Plugin.Health:input_type -> magpie.v1.HealthRequest
+	29, // 60: magpie.v1.Plugin.Host:input_type -> magpie.v1.HostReply
+	31, // 61: magpie.v1.Plugin.Produce:input_type -> magpie.v1.Down
+	30, // 62: magpie.v1.Plugin.Consume:input_type -> magpie.v1.Packet
+	40, // 63: magpie.v1.Plugin.MapSeries:input_type -> magpie.v1.MapRequest
+	42, // 64: magpie.v1.Plugin.Query:input_type -> magpie.v1.QueryRequest
+	46, // 65: magpie.v1.Plugin.CheckQuery:input_type -> magpie.v1.CheckQueryRequest
+	48, // 66: magpie.v1.Plugin.Notify:input_type -> magpie.v1.NotifyRequest
+	50, // 67: magpie.v1.Plugin.Diagnose:input_type -> magpie.v1.DiagnoseRequest
+	52, // 68: magpie.v1.Plugin.Discover:input_type -> magpie.v1.DiscoverRequest
+	55, // 69: magpie.v1.Plugin.SetTargets:input_type -> magpie.v1.SetTargetsRequest
+	5,  // 70: magpie.v1.Plugin.Describe:output_type -> magpie.v1.Description
+	12, // 71: magpie.v1.Plugin.Validate:output_type -> magpie.v1.ValidateResponse
+	14, // 72: magpie.v1.Plugin.Probe:output_type -> magpie.v1.ProbeResponse
+	17, // 73: magpie.v1.Plugin.Open:output_type -> magpie.v1.OpenEvent
+	20, // 74: magpie.v1.Plugin.Reconfigure:output_type -> magpie.v1.ReconfigureResponse
+	22, // 75: magpie.v1.Plugin.Close:output_type -> magpie.v1.CloseResponse
+	24, // 76: magpie.v1.Plugin.Health:output_type -> magpie.v1.HealthReport
+	26, // 77: magpie.v1.Plugin.Host:output_type -> magpie.v1.HostCall
+	30, // 78: magpie.v1.Plugin.Produce:output_type -> magpie.v1.Packet
+	35, // 79: magpie.v1.Plugin.Consume:output_type -> magpie.v1.Up
+	41, // 80: magpie.v1.Plugin.MapSeries:output_type -> magpie.v1.MapResponse
+	43, // 81: magpie.v1.Plugin.Query:output_type -> magpie.v1.QueryResponse
+	47, // 82: magpie.v1.Plugin.CheckQuery:output_type -> magpie.v1.CheckQueryResponse
+	49, // 83: magpie.v1.Plugin.Notify:output_type -> magpie.v1.NotifyResponse
+	51, // 84: magpie.v1.Plugin.Diagnose:output_type -> magpie.v1.DiagnoseEvent
+	53, // 85: magpie.v1.Plugin.Discover:output_type -> magpie.v1.Targets
+	56, // 86: magpie.v1.Plugin.SetTargets:output_type -> magpie.v1.SetTargetsResponse
+	70, // [70:87] is the sub-list for method output_type
+	53, // [53:70] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_magpie_proto_init() }
@@ -4283,6 +4311,7 @@ func file_magpie_proto_init() {
 	file_magpie_proto_msgTypes[24].OneofWrappers = []any{
 		(*HostCall_Get)(nil),
 		(*HostCall_Put)(nil),
+		(*HostCall_Query)(nil),
 	}
 	file_magpie_proto_msgTypes[29].OneofWrappers = []any{
 		(*Down_Ack)(nil),

@@ -268,8 +268,8 @@ func (e *Engine) countLost(cursor string, samples uint64) {
 	}()
 }
 
-// answer serves the calls of components: their state.
-func (e *Engine) answer(address string, call *wire.HostCall) *wire.HostReply {
+// answer serves the calls of components: their state, and queries.
+func (e *Engine) answer(ctx context.Context, address string, call *wire.HostCall) *wire.HostReply {
 	r := &wire.HostReply{}
 	var err error
 	switch {
@@ -280,6 +280,15 @@ func (e *Engine) answer(address string, call *wire.HostCall) *wire.HostReply {
 		err = errors.New("a value of a component's state is at most 1 MiB")
 	case call.GetPut() != nil:
 		err = e.state.Put("component "+address, call.GetPut().Key, call.GetPut().Value)
+	case call.GetQuery() != nil:
+		store, _ := e.Mounted("/api/v1/query")
+		if store == nil {
+			err = errors.New("no store runs that answers queries")
+			break
+		}
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		r.Result = wire.ToResult(e.Query(ctx, store.Address, wire.FromQuery(call.GetQuery())))
 	default:
 		err = errors.New("this daemon does not know the call")
 	}

@@ -278,13 +278,13 @@ func (p *process) waitReceived(ctx context.Context, seq uint64) {
 	}
 }
 
-func (p *process) answer(call *wire.HostCall) *wire.HostReply {
+func (p *process) answer(ctx context.Context, call *wire.HostCall) *wire.HostReply {
 	p.mu.Lock()
 	components := slices.Clone(p.components)
 	p.mu.Unlock()
 	for _, c := range components {
 		if c.has(call.Component) {
-			return p.o.Answer(c.Address, call)
+			return p.o.Answer(ctx, c.Address, call)
 		}
 	}
 	return &wire.HostReply{Problem: wire.ToProblem(errors.New("the call names a component that is not open"))}

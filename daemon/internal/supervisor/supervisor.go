@@ -30,7 +30,7 @@ type Options struct {
 	Number  func() (uint32, error)                           // a component number that was never used
 	Opening func(number uint32, s *Spec) (checkpoint []byte) // before a source is opened: what it goes on with
 	Gone    func(numbers ...uint32)                          // its process is gone, or it is closed
-	Answer  func(address string, call *wire.HostCall) *wire.HostReply
+	Answer  func(ctx context.Context, address string, call *wire.HostCall) *wire.HostReply
 	Produce func(ctx context.Context, connect func(context.Context) (wire.PacketStream, error), received func(seq uint64)) error
 }
 

@@ -120,7 +120,7 @@ func newHouse(t *testing.T, names ...string) *house {
 		Number:  func() (uint32, error) { h.mu.Lock(); defer h.mu.Unlock(); number++; return number, nil },
 		Opening: func(uint32, *Spec) []byte { return nil },
 		Gone:    func(n ...uint32) { h.mu.Lock(); defer h.mu.Unlock(); h.gone = append(h.gone, n...) },
-		Answer:  func(string, *wire.HostCall) *wire.HostReply { return &wire.HostReply{} },
+		Answer:  func(context.Context, string, *wire.HostCall) *wire.HostReply { return &wire.HostReply{} },
 		Produce: h.produce,
 	})
 	t.Cleanup(func() {
