@@ -64,6 +64,9 @@ func TestMain(m *testing.M) {
 	case "checker":
 		serve.Main("checker", "0.0.0", sdk.Sink(openChecker))
 		return
+	case "leaky":
+		serve.Main("leaky", "0.0.0", sdk.StreamSource(openLeaky), sdk.Notifier(openLeakyNotifier))
+		return
 	}
 	code := m.Run()
 	os.RemoveAll(built)
@@ -86,7 +89,8 @@ type magpie struct {
 	testing.TB
 	dir    string // of config.hcl and data
 	args   []string
-	binary string // "": the one that is built with all plugins
+	env    []string // beside that of the test
+	binary string   // "": the one that is built with all plugins
 	url    string
 	cmd    *exec.Cmd
 	mu     sync.Mutex
@@ -147,6 +151,7 @@ func (m *magpie) run() {
 	}
 	m.cmd = exec.Command(m.binary, append([]string{"run"}, m.args...)...)
 	m.cmd.Dir = m.dir
+	m.cmd.Env = append(os.Environ(), m.env...)
 	m.cmd.Stdout, m.cmd.Stderr = m, m
 	m.done = make(chan struct{})
 	from := len(m.logged())

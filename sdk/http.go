@@ -19,7 +19,7 @@ type HTTPClient struct {
 	BasicAuth       *BasicAuth        `hcl:"basic_auth,block" doc:"User and password sent with every request."`
 	BearerToken     Secret            `hcl:"bearer_token,optional" doc:"Token sent as Authorization: Bearer."`
 	BearerTokenFile string            `hcl:"bearer_token_file,optional" doc:"File with the bearer token, read again when it changes."`
-	Headers         map[string]string `hcl:"headers,optional" doc:"Headers added to every request."`
+	Headers         map[string]string `hcl:"headers,optional" sensitive:"true" doc:"Headers added to every request."`
 	ProxyURL        string            `hcl:"proxy_url,optional" check:"url" doc:"Proxy for all requests; without it, none is used."`
 	FollowRedirects bool              `hcl:"follow_redirects,optional" default:"true" doc:"Follow redirects; the credentials are not sent to another host."`
 }

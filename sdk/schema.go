@@ -24,7 +24,7 @@ import (
 // and maps of them. An embedded struct adds its fields. Tags: default, check (url, hostport, regexp, oneof=…, min=…,
 // max=…, separated by commas), doc (required), was (an old name, of an attribute or a block: it is still taken, with a warning, and
 // `magpie fmt -migrate` writes the new one), change (live, replace, exclusive; default
-// replace), deprecated.
+// replace), deprecated, sensitive ("true": it may hold secrets though its type is none, such as headers).
 type Schema struct {
 	Attributes []Attribute `json:"attributes,omitempty"`
 	Blocks     []Block     `json:"blocks,omitempty"`
@@ -152,6 +152,7 @@ func schemaOf(t reflect.Type, around []reflect.Type) (s Schema, labels []string,
 			if a.Type, a.Unit, a.Sensitive, err = typeOf(f.Type, nil); err != nil {
 				return s, nil, wrong("%w", err)
 			}
+			a.Sensitive = a.Sensitive || f.Tag.Get("sensitive") == "true"
 			if a.Default, a.HasDefault = f.Tag.Lookup("default"); a.HasDefault {
 				a.Required = false
 				if err := setText(reflect.New(f.Type).Elem(), a.Default); err != nil {

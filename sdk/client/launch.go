@@ -5,6 +5,7 @@
 //	runner.go     how go-plugin is made to start it: process group, death signal, filtered stdout
 //	output.go     what it prints
 //	conn.go       the calls, each with a deadline
+//	clean.go      secrets are taken out of what it answers
 //	catalogue.go  the plugins in the plugin directories and what they offer
 //	hashes.go     which file has which hash, so that none is read again for it
 //	guard.go      the guardian, who outlives the daemon by a moment
@@ -19,6 +20,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -38,8 +40,9 @@ type Options struct {
 	Env       []string // beside what the handshake needs; nothing else is inherited
 	SocketDir string   // a directory that only we can enter, with a short path (sockets have 108 bytes)
 	Timeout   time.Duration
-	Log       func(Entry)    // what the plugin logs and prints, rate-limited; may be nil
-	Started   func(pgid int) // the process group exists; may be nil
+	Log       func(Entry)              // what the plugin logs and prints, rate-limited; may be nil
+	Clean     func(text string) string // takes secrets out of what the plugin says and prints; nil: it was handed none
+	Started   func(pgid int)           // the process group exists; may be nil
 	Ended     func(pgid int)
 
 	Printed func(stream, line string) // every line on stdout and stderr as it came, the handshake among them; may be nil
@@ -81,7 +84,7 @@ func Launch(ctx context.Context, o Options) (p *Process, err error) {
 		SyncStdout:       r.output.stray("stdout"),
 		SyncStderr:       r.output.stray("stderr"),
 		Logger:           hclog.NewNullLogger(),
-		GRPCDialOptions:  append(wire.DialOptions(), grpc.WithContextDialer(r.dial)),
+		GRPCDialOptions:  slices.Concat(wire.DialOptions(), cleaning(o.Clean), []grpc.DialOption{grpc.WithContextDialer(r.dial)}),
 	}
 	p = &Process{run: r, client: plugin.NewClient(config), done: make(chan struct{})}
 	conn, err := p.connect(ctx)

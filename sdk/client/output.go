@@ -29,6 +29,7 @@ const (
 type output struct {
 	log     func(Entry)
 	printed func(stream, line string)
+	clean   func(string) string
 	reading sync.WaitGroup
 
 	mu      sync.Mutex
@@ -38,11 +39,14 @@ type output struct {
 	dropped int
 }
 
-func newOutput(log func(Entry), printed func(stream, line string)) *output {
+func newOutput(log func(Entry), printed func(stream, line string), clean func(string) string) *output {
 	if printed == nil {
 		printed = func(string, string) {}
 	}
-	o := &output{log: log, printed: printed, tokens: logBurst, at: time.Now()}
+	if clean == nil {
+		clean = func(text string) string { return text }
+	}
+	o := &output{log: log, printed: printed, clean: clean, tokens: logBurst, at: time.Now()}
 	o.reading.Add(2)
 	return o
 }
@@ -86,7 +90,7 @@ func (o *output) keep(e Entry, line string, logged bool) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.lines = append(o.lines, line); len(o.lines) > keepLines {
+	if o.lines = append(o.lines, o.clean(line)); len(o.lines) > keepLines {
 		o.lines = o.lines[1:]
 	}
 }
@@ -107,6 +111,25 @@ func (o *output) drained(patience time.Duration) {
 	}
 }
 
+// cleaned is what a log may say of a value in JSON.
+func (o *output) cleaned(value any) any {
+	switch v := value.(type) {
+	case string:
+		return o.clean(v)
+	case []any:
+		for i := range v {
+			v[i] = o.cleaned(v[i])
+		}
+	case map[string]any:
+		clean := make(map[string]any, len(v))
+		for k, e := range v {
+			clean[o.clean(k)] = o.cleaned(e)
+		}
+		return clean
+	}
+	return value
+}
+
 // entry logs within the rate.
 func (o *output) entry(e Entry) {
 	if o.log == nil {
@@ -122,6 +145,8 @@ func (o *output) entry(e Entry) {
 		return
 	}
 	o.tokens--
+	e.Text, e.Component = o.clean(e.Text), o.clean(e.Component)
+	e.Fields, _ = o.cleaned(e.Fields).(map[string]any)
 	dropped := o.dropped
 	o.dropped = 0
 	o.mu.Unlock()

@@ -34,7 +34,7 @@ type run struct {
 }
 
 func newRun(o Options) *run {
-	return &run{o: o, exited: make(chan struct{}), output: newOutput(o.Log, o.Printed)}
+	return &run{o: o, exited: make(chan struct{}), output: newOutput(o.Log, o.Printed, o.Clean)}
 }
 
 // prepare builds the command ourselves: of go-plugin's only the environment is of use.

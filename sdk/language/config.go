@@ -32,6 +32,8 @@
 //	moved.go      components, pipelines and rules that were
 //	references.go what from, to, notify and their like name
 //	value.go      one attribute: type, unit, secrets
+//	mask.go       secrets are taken out of texts
+//	exec.go       programs are asked for secrets
 //	check.go      one attribute: url, hostport, regexp, oneof, min, max
 //	manual.go     what the manual says of all these blocks
 //	render.go     a value as HCL, its secrets hidden
@@ -251,7 +253,7 @@ func (c *Config) sorted(r *Report, body hcl.Body, locals map[string]*local) (blo
 	content, strays, diags := Content(body, grammar)
 	r.Diags = append(r.Diags, diags...)
 	for _, s := range strays {
-		if s.IsBlock || SoundsSecret(s.Name) {
+		if s.IsBlock || SoundsSecret(s.Name) || strings.HasSuffix(s.At.Filename, ".json") { // where blocks look like arguments
 			c.HideBehind(s.At)
 		}
 		switch instead, later := notYet[s.Name]; {

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/url"
 	"path"
@@ -113,14 +114,12 @@ func (s *Scope) secretFunc() function.Function {
 	})
 }
 
-// secret reads file:PATH or env:NAME; offline, it only looks at the form.
+// secret reads file:PATH or env:NAME, or asks exec:PROGRAM; offline, it only looks at the form.
 func (s *Scope) secret(place string) (string, error) {
 	how, where, _ := strings.Cut(place, ":")
 	switch {
-	case how == "exec":
-		return "", fmt.Errorf("secrets from programs are not in this version yet: use file: or env: instead")
-	case how != "file" && how != "env" || where == "":
-		return "", fmt.Errorf(`secret("file:/run/secrets/token") or secret("env:TOKEN") is how to say where it is, not %q`, place)
+	case how != "file" && how != "env" && how != "exec" || where == "":
+		return "", fmt.Errorf(`secret("file:/run/secrets/token"), secret("env:TOKEN") or secret("exec:/usr/bin/pass show token") is how to say where it is, not %q`, place)
 	case s.env.Offline:
 		return "", nil
 	case how == "env":
@@ -129,6 +128,16 @@ func (s *Scope) secret(place string) (string, error) {
 			return "", fmt.Errorf("the environment variable %s is not set", where)
 		}
 		return v, nil
+	case how == "exec":
+		if known, asked := s.asked[where]; asked { // of several who need it, the first one asks
+			return known.text, known.err
+		}
+		if s.env.Ask == nil {
+			return "", errors.New("no programs are asked for secrets here")
+		}
+		text, err := s.env.Ask(where)
+		s.asked[where] = answer{text, err}
+		return text, err
 	}
 	b, err := s.env.ReadFile(where)
 	if err != nil {
@@ -148,13 +157,17 @@ func (s *Scope) KeepSecret(text string) {
 	}
 }
 
+// Secrets are all that was kept.
+func (s *Scope) Secrets() []string { return Sorted(s.secrets) }
+
 // Scrub takes the secrets out of what the diagnostics say: a function may quote its arguments.
 func (s *Scope) Scrub() {
+	if len(s.Diags) == 0 {
+		return
+	}
+	p := patternsOf(s.Secrets())
 	for _, d := range s.Diags {
-		for secret := range s.secrets {
-			d.Summary = strings.ReplaceAll(d.Summary, secret, "(sensitive)")
-			d.Detail = strings.ReplaceAll(d.Detail, secret, "(sensitive)")
-		}
+		d.Summary, d.Detail = p.clean(d.Summary), p.clean(d.Detail)
 	}
 }
 

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 )
@@ -23,15 +25,23 @@ type Scope struct {
 	plain    *hcl.EvalContext // of expressions that name no local
 	evaluate []*local         // those being evaluated, to find cycles
 	budget   budget
-	secrets  map[string]bool // that no message may repeat
-	warned   map[string]bool // variables
+	secrets  map[string]bool   // that no message may repeat
+	asked    map[string]answer // what programs gave
+	warned   map[string]bool   // variables
 }
 
 // Env is what a configuration may ask of the machine.
 type Env struct {
 	Getenv   func(name string) (string, bool)
 	ReadFile func(path string) ([]byte, error)
-	Offline  bool // secrets are not read: their values are unknown
+	Ask      func(command string) (string, error) // runs a program for a secret
+	Offline  bool                                 // secrets are not read: their values are unknown
+}
+
+// answer is what a program gave for a secret.
+type answer struct {
+	text string
+	err  error
 }
 
 // local is one value of a locals block, or a variable.
@@ -50,7 +60,7 @@ type local struct {
 
 // NewScope makes the scope of a configuration and evaluates its variables and locals.
 func NewScope(c *Config, env Env) *Scope {
-	s := &Scope{cfg: c, env: env, locals: map[string]*local{}, secrets: map[string]bool{}, warned: map[string]bool{}}
+	s := &Scope{cfg: c, env: env, locals: map[string]*local{}, secrets: map[string]bool{}, asked: map[string]answer{}, warned: map[string]bool{}}
 	s.budget.allow(c.files)
 	s.funcs = s.functions()
 	s.plain = &hcl.EvalContext{Functions: s.funcs}
@@ -89,11 +99,18 @@ func (s *Scope) Value(expr hcl.Expression) (cty.Value, bool) {
 	if s.budget.exhausted {
 		return s.tooDear(expr)
 	}
+	secretly := diags.HasErrors() && s.touchesSecret(expr, ctx)
 	for _, d := range diags {
+		if secretly && !harmless[d.Summary] && !s.ofSecret(d, ctx) {
+			d.Detail = "Why is not shown, as a secret is part of it."
+		}
 		if _, reason, ok := strings.Cut(d.Detail, " parameter: "); ok && d.Summary == "Invalid function argument" {
 			d.Detail = reason
 		} else if d.Summary == "Call to unknown function" && d.Subject != nil {
 			name := string(d.Subject.SliceBytes(s.cfg.files[d.Subject.Filename]))
+			if s.cfg.isHidden(*d.Subject) {
+				name = "of this name; a text is put in quotes" // perhaps the secret itself
+			}
 			d.Detail = "There is no function " + name + "." + cmp.Or(instead[name], DidYouMean(name, slices.Collect(maps.Keys(s.funcs))))
 		}
 		d.Expression, d.EvalContext = nil, nil // they hold values, secrets among them
@@ -110,6 +127,38 @@ func (s *Scope) Value(expr hcl.Expression) (cty.Value, bool) {
 		return s.tooDear(expr)
 	}
 	return v, true
+}
+
+// harmless are the mistakes whose texts name no values.
+var harmless = map[string]bool{
+	"Call to unknown function": true, "Not enough function arguments": true, "Too many function arguments": true, "Unsupported attribute": true,
+	"Unknown variable": true, "Variables not allowed": true,
+}
+
+// ofSecret reports whether a mistake is that of secret itself: the place cannot be read, and is none.
+func (s *Scope) ofSecret(d *hcl.Diagnostic, ctx *hcl.EvalContext) bool {
+	said, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](d)
+	if !ok || d.Expression == nil || said.CalledFunctionName() != "secret" && said.CalledFunctionName() != "env" {
+		return false
+	}
+	if call, whole := d.Expression.(*hclsyntax.FunctionCallExpr); whole {
+		return !slices.ContainsFunc(call.Args, func(x hclsyntax.Expression) bool { return s.touchesSecret(x, ctx) })
+	}
+	return !s.touchesSecret(d.Expression, ctx)
+}
+
+var callsSecret = regexp.MustCompile(`\b(secret|sensitive)\s*\(`)
+
+// touchesSecret reports whether secrets are among what an expression works with.
+func (s *Scope) touchesSecret(expr hcl.Expression, ctx *hcl.EvalContext) bool {
+	r := expr.Range()
+	if src := s.cfg.files[r.Filename]; r.End.Byte <= len(src) && callsSecret.Match(r.SliceBytes(src)) {
+		return true
+	}
+	return slices.ContainsFunc(expr.Variables(), func(t hcl.Traversal) bool {
+		v, diags := t.TraverseAbs(ctx)
+		return diags.HasErrors() || IsSecret(v)
+	})
 }
 
 // run evaluates until the budget is exhausted.
@@ -181,6 +230,8 @@ func localOf(locals map[string]*local, t hcl.Traversal) *local {
 func (s *Scope) strange(t hcl.Traversal, in *iteration) bool {
 	root, at, locals := t.RootName(), t.SourceRange(), s.localsOf(in)
 	switch {
+	case s.cfg.isHidden(at): // perhaps the secret itself
+		s.Error(at, "Unknown name", "There is no value of this name. If it is a text, put it in quotes.")
 	case (root == "local" || root == "var") && s.cfg.Partial: // perhaps declared in the file that could not be read
 	case (root == "local" || root == "var") && len(t) == 1:
 		s.Error(at, "Incomplete reference", "Write %s and a name, such as %s.site.", root, root)

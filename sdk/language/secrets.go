@@ -14,6 +14,11 @@ import (
 // Hide keeps a range of a file out of every snippet.
 func (c *Config) Hide(r hcl.Range) { c.hidden[r.Filename] = append(c.hidden[r.Filename], r) }
 
+// isHidden reports whether all of a range is.
+func (c *Config) isHidden(r hcl.Range) bool {
+	return slices.ContainsFunc(c.hidden[r.Filename], func(h hcl.Range) bool { return h.Start.Byte <= r.Start.Byte && h.End.Byte >= r.End.Byte })
+}
+
 // HideBehind hides the values on the line behind a name or a block's header, where nobody knows whether they are secret.
 func (c *Config) HideBehind(r hcl.Range) {
 	line, _, _ := bytes.Cut(c.files[r.Filename][r.End.Byte:], []byte("\n"))
@@ -58,7 +63,7 @@ func (c *Config) HideSecret(expr hcl.Expression) {
 }
 
 var (
-	secretName = regexp.MustCompile(`(?i)pass|pwd|secret|token|credential|private|key|auth`)
+	secretName = regexp.MustCompile(`(?i)pass|pwd|secret|token|credential|private|key|auth|cookie|header|dsn`)
 	valueStart = regexp.MustCompile(`[=:]\s*`)
 )
 
@@ -69,17 +74,74 @@ func SoundsSecret(name string) bool { return secretName.MatchString(name) }
 // secret, and the words of the line have to do.
 func (c *Config) hiddenIn(file string, line []byte, at int) []hcl.Range {
 	hidden := slices.DeleteFunc(slices.Clone(c.hidden[file]), func(h hcl.Range) bool { return h.End.Byte <= at || h.Start.Byte >= at+len(line) })
-	if value := valueStart.FindIndex(line); c.broken[file] && value != nil && c.soundsSecret(file, line, at) && !bytes.HasPrefix(line[value[1]:], []byte("secret(")) {
-		hidden = append(hidden, hcl.Range{Start: hcl.Pos{Byte: at + value[1]}, End: hcl.Pos{Byte: at + len(line)}})
+	for _, call := range callsSensitive.FindAllIndex(line, -1) {
+		hidden = append(hidden, hcl.Range{Start: hcl.Pos{Byte: at + call[1]}, End: hcl.Pos{Byte: at + call[1] + argumentsEnd(line[call[1]:])}})
 	}
-	return hidden
+	if !c.broken[file] {
+		return hidden
+	}
+	value := valueStart.FindIndex(line)
+	switch {
+	case value != nil && c.soundsSecret(file, line, at):
+		if bytes.HasPrefix(line[value[1]:], []byte("secret(")) {
+			return hidden
+		}
+	case argument.Match(line) || !c.goesOn(file, at):
+		return hidden
+	default: // all of the line
+		value = []int{0, len(line) - len(bytes.TrimLeft(line, " \t"))}
+	}
+	return append(hidden, hcl.Range{Start: hcl.Pos{Byte: at + value[1]}, End: hcl.Pos{Byte: at + len(line)}})
+}
+
+// callsSensitive is where the function is called that makes a secret of what is written.
+var callsSensitive = regexp.MustCompile(`\bsensitive\s*\(`)
+
+// argumentsEnd finds the parenthesis that ends a call, or the end of the line.
+func argumentsEnd(line []byte) int {
+	depth, quoted := 0, false
+	for i := 0; i < len(line); i++ {
+		switch b := line[i]; {
+		case quoted && b == '\\':
+			i++
+		case b == '"':
+			quoted = !quoted
+		case quoted:
+		case b == '(':
+			depth++
+		case b == ')':
+			if depth--; depth < 0 {
+				return i
+			}
+		}
+	}
+	return len(line)
+}
+
+// argument is a line with which an argument begins, or a block begins or ends.
+var argument = regexp.MustCompile(`^\s*(("?[\w-]+"?|"[^"]*")\s*[=:]|[\w-]+(\s+"[^"]*")*\s*\{|\})`)
+
+// goesOn reports whether a line of a file belongs to a value of several lines, such as a heredoc, that sounds secret.
+func (c *Config) goesOn(file string, at int) bool {
+	above := c.files[file][:at]
+	for range 200 {
+		above = bytes.TrimSuffix(above, []byte("\n"))
+		begin := bytes.LastIndexByte(above, '\n') + 1
+		if line := above[begin:]; argument.Match(line) {
+			return c.soundsSecret(file, line, begin)
+		}
+		if above = above[:begin]; begin == 0 {
+			break
+		}
+	}
+	return false
 }
 
 // soundsSecret looks at a line once: it may be a megabyte long, and have a hundred mistakes.
 func (c *Config) soundsSecret(file string, line []byte, at int) bool {
 	begin := fmt.Sprintf("%s:%d", file, at)
 	if _, known := c.secretLines[begin]; !known {
-		c.secretLines[begin] = secretName.Match(line)
+		c.secretLines[begin] = secretName.Match(line) || bytes.Contains(line, []byte("://"))
 	}
 	return c.secretLines[begin]
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -60,7 +61,7 @@ func (d *Decoder) Attribute(x *Body, a *sdk.Attribute, written *hcl.Attribute) *
 	r := &reading{d: d, attr: a, expr: written.Expr, at: at}
 	var value any
 	if ok {
-		value = r.convert(v, d.typeOf(a), nil, false)
+		value = r.convert(v, d.typeOf(a), nil, a.Sensitive)
 	}
 	if x.Broken = x.Broken || !ok || r.bad; !ok || r.bad || reveal(value) == nil { // nil without a mistake: unknown offline
 		return nil
@@ -76,8 +77,8 @@ func (d *Decoder) Attribute(x *Body, a *sdk.Attribute, written *hcl.Attribute) *
 
 // NewField keeps a value with its text and, if it has secrets, their sum.
 func (d *Decoder) NewField(a *sdk.Attribute, expr hcl.Expression, at hcl.Range, value any) *Field {
-	if _, known := value.(secret); a.Sensitive && !known {
-		value = secret{value}
+	if a.Sensitive {
+		value = hide(value)
 	}
 	var secrets []byte
 	f := &Field{Name: a.Name, Attr: a, Expr: expr, At: at, Value: value, Text: render(value, &secrets)}
@@ -87,6 +88,20 @@ func (d *Decoder) NewField(a *sdk.Attribute, expr hcl.Expression, at hcl.Range, 
 		f.Sum = hex.EncodeToString(sum.Sum(nil))
 	}
 	return f
+}
+
+// hide makes a secret of a value; of a map, of each element: what they are called is none.
+func hide(value any) any {
+	switch v := value.(type) {
+	case secret:
+		return v
+	case map[string]any:
+		for key, e := range v {
+			v[key] = hide(e)
+		}
+		return v
+	}
+	return secret{value}
 }
 
 // defaultOf reads a default, once for all blocks.
@@ -295,9 +310,21 @@ func (r *reading) simple(v cty.Value, t cty.Type, path sdk.Path, hidden bool) an
 	case t == cty.Bool:
 		return v.True()
 	case t == cty.Number:
-		return r.number(v, path)
+		return r.number(v, path, hidden)
 	}
 	s, shown := v.AsString(), strconv.Quote(v.AsString())
+	if password := r.passwordIn(s); password != "" {
+		r.d.KeepSecret(password)
+		if plain, err := url.PathUnescape(password); err == nil {
+			r.d.KeepSecret(plain)
+		}
+		if !hidden {
+			if written := r.written(path); written != nil {
+				r.d.cfg.HideSecret(Within(r.expr, path))
+			}
+			return secret{r.simple(v, t, path, true)}
+		}
+	}
 	if hidden {
 		shown = "the value"
 		r.d.KeepSecret(s)
@@ -328,18 +355,35 @@ func (r *reading) simple(v cty.Value, t cty.Type, path sdk.Path, hidden bool) an
 	return r.checked(value, size, path, shown)
 }
 
+// withLogin is a URL with a password; where one is to stand, its scheme may have been forgotten.
+var withLogin = regexp.MustCompile(`^([a-zA-Z][a-zA-Z0-9+.-]*://|/*)[^/?#\s:@]*:([^/?#\s]+)@`)
+
+// passwordIn gives the password of a URL, "" if it has none. What everyone sees is not looked at: it says whatever it says.
+func (r *reading) passwordIn(s string) string {
+	m := withLogin.FindStringSubmatch(s)
+	if m == nil || slices.Contains(r.attr.Checks, Public) || !strings.Contains(m[1], ":") && !slices.Contains(r.attr.Checks, "url") {
+		return ""
+	}
+	return m[2]
+}
+
 // number is exact for integers of 64 bits.
-func (r *reading) number(v cty.Value, path sdk.Path) any {
+func (r *reading) number(v cty.Value, path sdk.Path, hidden bool) any {
 	big := v.AsBigFloat()
 	f, _ := big.Float64()
 	text := strconv.FormatFloat(f, 'g', -1, 64)
 	if big.IsInt() && big.MantExp(nil) <= 64 {
 		text = big.Text('f', 0)
 	}
+	shown := text
+	if hidden {
+		shown = "the value"
+		r.d.KeepSecret(text)
+	}
 	_, signed := strconv.ParseInt(text, 10, 64)
 	_, unsigned := strconv.ParseUint(text, 10, 64)
 	if strings.HasSuffix(text, "Inf") || r.attr.Unit == sdk.IntegerUnit && signed != nil && unsigned != nil {
 		return r.wrong(path, "Wrong number", "takes %s of at most 64 bits.", takes(cty.Number, r.attr.Unit))
 	}
-	return r.checked(json.Number(text), f, path, text)
+	return r.checked(json.Number(text), f, path, shown)
 }

@@ -41,7 +41,7 @@ func Example(t testing.TB, file, name string, all ...sdk.Capability) {
 // plugin's example.hcl is a good text to try.
 func HCL(c sdk.Capability, text string) (Config, error) {
 	parsed, diags := language.Parse([]language.Source{{Name: "test.hcl", Bytes: []byte(text)}})
-	d := language.NewDecoder(language.NewScope(parsed, language.Env{Getenv: os.LookupEnv, ReadFile: os.ReadFile}))
+	d := language.NewDecoder(language.NewScope(parsed, language.Env{Getenv: os.LookupEnv, ReadFile: os.ReadFile, Ask: language.Ask}))
 	d.Declare()
 	var found *language.Body
 	for _, block := range d.Expanded() {

@@ -69,6 +69,39 @@ func AppendFamilies(dst []byte, stream uint32, families []FamilyDef) []byte {
 	return appendFrame(dst, Header{Kind: Families, Stream: stream, N: uint32(len(families))}, body)
 }
 
+const flagsAt = 5 // in a frame
+
+// Concealed gives the frames that stand in the place of a DEFS or FAMILIES frame whose texts must be cleaned first.
+func (f *Frame) Concealed(clean func(string) string) (frames []byte, err error) {
+	last := 0 // where the last of them begins
+	if f.Kind == Families {
+		families, err := f.Families()
+		for i := range families {
+			x := &families[i].Family
+			x.Name, x.Unit, x.Help = clean(x.Name), clean(x.Unit), clean(x.Help)
+		}
+		frames = AppendFamilies(nil, f.Stream, families)
+		frames[flagsAt] = f.Flags
+		return frames, err
+	}
+	defs, err := f.Series()
+	for i := range defs {
+		var labels sdk.Labels
+		for _, l := range defs[i].Labels {
+			labels = labels.Set(clean(l.Name), clean(l.Value))
+		}
+		defs[i].Labels = labels
+	}
+	for len(defs) > 0 {
+		last = len(frames)
+		frames, defs = AppendDefs(frames, f.Stream, defs)
+	}
+	if len(frames) > 0 {
+		frames[last+flagsAt] = f.Flags
+	}
+	return frames, err
+}
+
 // AppendRefs appends a LAYOUT, STALE or RETIRE frame.
 func AppendRefs[R ~uint32](dst []byte, h Header, refs []R) []byte {
 	h.N = uint32(len(refs))

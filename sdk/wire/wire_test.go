@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -355,5 +356,32 @@ func TestACheckpointIsWholeOrNotThere(t *testing.T) {
 	got.Add(&first)
 	if _, _, whole, err := got.Add(&r.Frame); whole || err != nil {
 		t.Errorf("a value that lacks a part counts as whole (%v)", err)
+	}
+}
+
+func TestDefinitionsAreConcealedAndOtherwiseTheSame(t *testing.T) {
+	t.Parallel()
+	clean := func(s string) string { return strings.ReplaceAll(s, "hush", "(sensitive)") }
+	defs := []SeriesDef{
+		{Ref: 1, Family: 3, Labels: sdk.NewLabels("__name__", "a", "password", "hush", "z", "1")},
+		{Ref: 7, Labels: sdk.NewLabels("__name__", "b", "hush", "x")},
+	}
+	raw, _ := AppendDefs(nil, 5, defs)
+	raw = AppendFamilies(raw, 5, []FamilyDef{{ID: 3, Family: sdk.Family{Name: "a", Help: "the hush", Type: sdk.GaugeType}}})
+	for r := Read(raw); r.Next(); {
+		frames, err := r.Concealed(clean)
+		if err != nil || bytes.Contains(frames, []byte("hush")) {
+			t.Errorf("%v %q", err, frames)
+		}
+		again := Read(frames)
+		if !again.Next() || again.Stream != 5 || again.Kind != r.Kind || again.Flags != r.Flags || again.N != r.N {
+			t.Fatalf("%+v, %v", again.Header, again.Err)
+		}
+		if r.Kind == Defs {
+			got, err := again.Series()
+			if err != nil || len(got) != 2 || got[0].Ref != 1 || got[0].Family != 3 || got[0].Labels.Get("password") != "(sensitive)" || got[0].Labels.Get("z") != "1" || got[1].Labels.Get("(sensitive)") != "x" {
+				t.Errorf("%v, %v", got, err)
+			}
+		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/magpie-monitoring/magpie/daemon/internal/api"
 	"github.com/magpie-monitoring/magpie/daemon/internal/engine"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 // stopWithin is how long the daemon has to stop; what is not delivered by then is after the next start.
@@ -28,10 +29,11 @@ func run(ctx context.Context, o *options, _ []string) int {
 	if o.Colour {
 		colour = hclog.ForceColor
 	}
-	log := hclog.New(&hclog.LoggerOptions{Name: "magpie", Level: level, Output: o.Err, JSONFormat: o.logFormat == "json", Color: colour, ColorHeaderOnly: true})
+	mask := &language.Mask{}
+	log := hclog.New(&hclog.LoggerOptions{Name: "magpie", Level: level, Output: mask.Writer(o.Err), JSONFormat: o.logFormat == "json", Color: colour, ColorHeaderOnly: true})
 	e, err := engine.Open(ctx, engine.Options{
 		Version: Version, Read: o.read, PluginDirs: o.pluginDirs,
-		DataDir: o.dataDir, Listen: o.listen, Log: log,
+		DataDir: o.dataDir, Listen: o.listen, Log: log, Mask: mask,
 	})
 	debug.SetGCPercent(50) // samples pass through buffers that are used again: what is collected is small, and memory counts
 	var invalid *engine.InvalidError

@@ -20,6 +20,19 @@ type Built struct {
 	plugins map[string]client.Plugin // by name
 }
 
+// build understands a configuration for the daemon: nothing that is said from now on holds its secrets.
+func (e *Engine) build(ctx context.Context, sources []language.Source) (*Built, error) {
+	b, err := Build(ctx, e.catalogue, sources, e.hmacKey, false)
+	if err == nil {
+		e.mu.Lock()
+		running := e.desired.Secrets
+		e.mu.Unlock()
+		e.o.Mask.Keep(running) // never among those that are forgotten
+		e.o.Mask.Keep(b.Desired.Secrets)
+	}
+	return b, err
+}
+
 // Build understands a configuration with the plugins that there are. Nothing is opened; offline, no secret is read.
 func Build(ctx context.Context, catalogue *client.Catalogue, sources []language.Source, hmacKey []byte, offline bool) (*Built, error) {
 	plugins, err := catalogue.Plugins(ctx)
@@ -42,7 +55,7 @@ func Build(ctx context.Context, catalogue *client.Catalogue, sources []language.
 	b.Config, diags = language.Parse(sources)
 	b.Diags = append(b.Diags, diags...)
 	b.Desired, diags = plan.Build(b.Config, offers, plan.Env{
-		Getenv: os.LookupEnv, ReadFile: os.ReadFile, Offline: offline, HMACKey: hmacKey, PluginDirs: catalogue.Dirs,
+		Getenv: os.LookupEnv, ReadFile: os.ReadFile, Ask: language.Ask, Offline: offline, HMACKey: hmacKey, PluginDirs: catalogue.Dirs,
 	})
 	b.Diags = append(b.Diags, diags...)
 	return b, nil

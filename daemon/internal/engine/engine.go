@@ -44,6 +44,7 @@ type Options struct {
 	DataDir    string // "": as the configuration says
 	Listen     string // "": as the configuration says
 	Log        hclog.Logger
+	Mask       *language.Mask // knows the secrets of what is read: Log is to write through it
 }
 
 // Engine is a running daemon but for its HTTP.
@@ -194,6 +195,7 @@ func (e *Engine) open(b plan.Buffer) (err error) {
 		return err
 	}
 	e.ingest = pipeline.NewIngest()
+	e.ingest.Secrets = pipeline.Secrets{In: e.o.Mask.Holds, Clean: e.o.Mask.Clean}
 	e.letters = pipeline.NewLetters(filepath.Join(e.dataDir, "letters"))
 	e.log, err = buffer.Open(filepath.Join(e.dataDir, "buffer"), buffer.Options{
 		Sync: b.Fsync, SegmentBytes: b.SegmentSize, MaxBytes: b.MaxSize, ReserveBytes: b.Reserve, Carry: e.ingest.Carry, Lost: e.countLost,
@@ -212,7 +214,7 @@ func (e *Engine) open(b plan.Buffer) (err error) {
 	e.ingest.Start(e.log)
 	e.running.Go(func() { e.ingest.Watch(e.life) })
 	e.supervisor = supervisor.New(supervisor.Options{
-		Run: run, Env: pluginEnv(), Guard: e.guard, Log: log, Number: e.numbers.take,
+		Run: run, Env: pluginEnv(), Guard: e.guard, Log: log, Clean: e.o.Mask.Clean, Number: e.numbers.take,
 		Opening: func(number uint32, s *supervisor.Spec) []byte {
 			return e.ingest.Open(number, s.Address, s.Source.LimitSeries, graceOf(s))
 		},
@@ -278,6 +280,8 @@ func (e *Engine) answer(ctx context.Context, address string, call *wire.HostCall
 		r.Found = r.Value != nil
 	case call.GetPut() != nil && len(call.GetPut().Value) > 1<<20:
 		err = errors.New("a value of a component's state is at most 1 MiB")
+	case call.GetPut() != nil && e.o.Mask.Holds(call.GetPut().Value):
+		err = errors.New("the value holds a secret of the configuration, which is not kept")
 	case call.GetPut() != nil:
 		err = e.state.Put("component "+address, call.GetPut().Key, call.GetPut().Value)
 	case call.GetQuery() != nil:

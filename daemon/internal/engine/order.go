@@ -120,7 +120,7 @@ func (e *Engine) try(ctx context.Context, o Order, r *Result) error {
 	if err != nil {
 		return err
 	}
-	if r.Built, err = Build(ctx, e.catalogue, sources, e.hmacKey, false); err != nil {
+	if r.Built, err = e.build(ctx, sources); err != nil {
 		return err
 	}
 	if r.Diags.HasErrors() {
@@ -214,7 +214,7 @@ func (e *Engine) Confirm(who string) (uint64, error) {
 
 // Plan says what applying files would change; Number is what runs.
 func (e *Engine) Plan(ctx context.Context, sources []language.Source) (Result, error) {
-	built, err := Build(ctx, e.catalogue, sources, e.hmacKey, false)
+	built, err := e.build(ctx, sources)
 	if err != nil {
 		return Result{}, err
 	}
@@ -247,20 +247,20 @@ func (e *Engine) choose(ctx context.Context, files []language.Source) (*Built, e
 			first = nil // the files
 		}
 		if first != nil && !slices.EqualFunc(first, files, func(a, b language.Source) bool { return a.Name == b.Name && bytes.Equal(a.Bytes, b.Bytes) }) {
-			if built, err := Build(ctx, e.catalogue, first, e.hmacKey, false); err == nil && !built.Diags.HasErrors() {
+			if built, err := e.build(ctx, first); err == nil && !built.Diags.HasErrors() {
 				e.o.Log.Info("the files are not what runs: they are as they were when another configuration was applied. Change or reload them to take them")
 				return built, nil
 			}
 		}
 	}
-	built, err := Build(ctx, e.catalogue, files, e.hmacKey, false)
+	built, err := e.build(ctx, files)
 	if err != nil || !built.Diags.HasErrors() {
 		return built, err
 	}
 	if last == nil {
 		return nil, &InvalidError{built}
 	}
-	again, err := Build(ctx, e.catalogue, last.Sources, e.hmacKey, false)
+	again, err := e.build(ctx, last.Sources)
 	if err != nil || again.Diags.HasErrors() {
 		return nil, &InvalidError{built}
 	}
@@ -305,7 +305,7 @@ func (e *Engine) began() {
 	r := Record{Number: e.nextNumber(), Time: time.Now(), Who: "start", How: how, Outcome: "applied", Applied: true, Files: e.origin.Files}
 	running := &plan.Desired{}
 	if last != nil {
-		if before, err := Build(e.life, e.catalogue, last.Sources, e.hmacKey, false); err == nil && !before.Diags.HasErrors() {
+		if before, err := e.build(e.life, last.Sources); err == nil && !before.Diags.HasErrors() {
 			running = before.Desired
 		}
 	}

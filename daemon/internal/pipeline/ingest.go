@@ -32,9 +32,16 @@ const (
 	maxFuture    = 10 * time.Minute // samples later than this are refused: they would poison a store's head
 )
 
+// Secrets find what no definition may hold, and take it out.
+type Secrets struct {
+	In    func(text []byte) bool // nil: there are none
+	Clean func(text string) string
+}
+
 // Ingest is the door: it knows every open stream.
 type Ingest struct {
-	log *buffer.Log
+	log     *buffer.Log
+	Secrets Secrets // to be set before the first stream
 
 	mu      sync.Mutex
 	moved   map[string]string // addresses that are called otherwise now
@@ -381,6 +388,9 @@ func (c *checked) frame(f *wire.Frame) error {
 	switch f.Kind {
 	case wire.Families, wire.Defs, wire.Layout:
 		c.defines = true
+		if f.Kind != wire.Layout && in.Secrets.In != nil && in.Secrets.In(f.Body) {
+			return c.conceal(f, s)
+		}
 		if err := s.define(f); err != nil {
 			return err
 		}
@@ -424,12 +434,36 @@ func (c *checked) frame(f *wire.Frame) error {
 	return nil
 }
 
-// refuse leaves a frame out and counts its samples.
-func (c *checked) refuse(f *wire.Frame, reason string) error {
+// conceal takes a frame's definitions without the secrets that the plugin put into them.
+func (c *checked) conceal(f *wire.Frame, s *stream) error {
+	frames, err := f.Concealed(c.in.Secrets.Clean)
+	if err != nil {
+		return err
+	}
+	r := wire.Read(frames)
+	for r.Next() {
+		if err := s.define(&r.Frame); err != nil {
+			return err
+		}
+	}
+	if c.leaveOut(f); f.Flags&wire.FlagCycle != 0 {
+		c.cycled = append(c.cycled, s)
+	}
+	c.kept = append(c.kept, frames...)
+	return r.Err
+}
+
+// leaveOut goes on behind a frame that is not kept as it came.
+func (c *checked) leaveOut(f *wire.Frame) {
 	if !c.refused {
 		c.refused, c.kept = true, append([]byte(nil), c.packet[:c.at]...)
 	}
 	c.at += len(f.Raw)
+}
+
+// refuse leaves a frame out and counts its samples.
+func (c *checked) refuse(f *wire.Frame, reason string) error {
+	c.leaveOut(f)
 	c.in.mu.Lock()
 	defer c.in.mu.Unlock()
 	if f.Kind == wire.Exemplars { // they are no samples

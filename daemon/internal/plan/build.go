@@ -23,9 +23,10 @@ type Offer struct {
 type Env struct {
 	Getenv     func(name string) (string, bool)
 	ReadFile   func(path string) ([]byte, error)
-	Offline    bool     // secrets are not read: their values are unknown
-	HMACKey    []byte   // of the sums of secrets; without one, a changed secret is not seen
-	PluginDirs []string // where plugins are looked for, to say so
+	Ask        func(command string) (string, error) // runs a program for a secret
+	Offline    bool                                 // secrets are not read: their values are unknown
+	HMACKey    []byte                               // of the sums of secrets; without one, a changed secret is not seen
+	PluginDirs []string                             // where plugins are looked for, to say so
 }
 
 type builder struct {
@@ -49,7 +50,7 @@ type offer struct {
 // Build decodes a configuration by the schemas of the types, and resolves its references. If the diagnostics hold errors,
 // the result is what could be read: good for more checks, never to be applied.
 func Build(cfg *language.Config, types []Offer, env Env) (*Desired, hcl.Diagnostics) {
-	scope := language.NewScope(cfg, language.Env{Getenv: env.Getenv, ReadFile: env.ReadFile, Offline: env.Offline})
+	scope := language.NewScope(cfg, language.Env{Getenv: env.Getenv, ReadFile: env.ReadFile, Ask: env.Ask, Offline: env.Offline})
 	b := &builder{
 		Decoder: language.NewDecoder(scope), cfg: cfg, env: env, offers: map[string][]*offer{}, desired: &Desired{}, ruleFile: map[string]hcl.Range{},
 	}
@@ -75,6 +76,7 @@ func Build(cfg *language.Config, types []Offer, env Env) (*Desired, hcl.Diagnost
 		b.unconnected()
 	}
 	b.Scrub()
+	b.desired.Secrets = b.Secrets()
 	return b.desired, b.Diags
 }
 

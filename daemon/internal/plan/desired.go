@@ -35,6 +35,7 @@ type Desired struct {
 	Moved      language.Moves
 	Tests      []*Test // of rules; a daemon does nothing with them
 	Dashboards []*language.Dashboard
+	Secrets    []string // that it handed to anybody, in clear: never to be printed
 
 	blocks []*language.Body // but components, for show and diff
 }

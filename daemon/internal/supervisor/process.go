@@ -115,7 +115,7 @@ func (p *process) keep(ctx context.Context, before, done chan struct{}) {
 		p.set("starting")
 		began := time.Now()
 		running, err := client.Launch(ctx, client.Options{
-			Path: p.plugin.Path, Env: p.o.Env, SocketDir: p.o.Run, Log: p.logEntry, Started: p.o.Guard.Add, Ended: p.o.Guard.Remove,
+			Path: p.plugin.Path, Env: p.o.Env, SocketDir: p.o.Run, Log: p.logEntry, Clean: p.o.Clean, Started: p.o.Guard.Add, Ended: p.o.Guard.Remove,
 		})
 		if err == nil {
 			err = p.watch(ctx, running)

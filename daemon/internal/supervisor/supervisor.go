@@ -26,6 +26,7 @@ type Options struct {
 	Env   []string // of plugins: nothing else is inherited
 	Guard *client.Guard
 	Log   hclog.Logger
+	Clean func(string) string // takes secrets out of what plugins say
 
 	Number  func() (uint32, error)                           // a component number that was never used
 	Opening func(number uint32, s *Spec) (checkpoint []byte) // before a source is opened: what it goes on with
@@ -97,7 +98,7 @@ func (s *Supervisor) Validate(ctx context.Context, spec Spec) ([]sdk.Diag, error
 			return running.Validate(ctx, cfg)
 		}
 	}
-	process, err := client.Launch(ctx, client.Options{Path: spec.Plugin.Path, Env: s.o.Env, SocketDir: s.o.Run, Started: s.o.Guard.Add, Ended: s.o.Guard.Remove})
+	process, err := client.Launch(ctx, client.Options{Path: spec.Plugin.Path, Env: s.o.Env, SocketDir: s.o.Run, Clean: s.o.Clean, Started: s.o.Guard.Add, Ended: s.o.Guard.Remove})
 	if err != nil {
 		return nil, err
 	}
