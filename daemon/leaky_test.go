@@ -53,7 +53,7 @@ func (c *leakyConfig) secrets() (all []string) {
 	}
 	for _, s := range plain {
 		if len(s) > 3 {
-			all = append(all, s, fmt.Sprintf("%q", s), url.QueryEscape(s), base64.StdEncoding.EncodeToString([]byte("user:"+s)), base64.URLEncoding.EncodeToString([]byte(s)), hex.EncodeToString([]byte(s)))
+			all = append(all, strings.Join([]string{s, fmt.Sprintf("%q", s), url.QueryEscape(s), base64.StdEncoding.EncodeToString([]byte("user:" + s)), base64.URLEncoding.EncodeToString([]byte(s)), hex.EncodeToString([]byte(s))}, " "))
 		}
 	}
 	return all

@@ -62,6 +62,9 @@ func (d *Decoder) Attribute(x *Body, a *sdk.Attribute, written *hcl.Attribute) *
 	var value any
 	if ok {
 		value = r.convert(v, d.typeOf(a), nil, a.Sensitive)
+		if _, known := value.(secret); v.IsMarked() && !known && value != nil { // with the keys of a map
+			value = secret{value}
+		}
 	}
 	if x.Broken = x.Broken || !ok || r.bad; !ok || r.bad || reveal(value) == nil { // nil without a mistake: unknown offline
 		return nil
