@@ -33,7 +33,7 @@ var doors = map[string][]string{
 	"plugins/internal": {"sdk"},
 
 	"daemon":                                     {"daemon/internal/cli"},
-	"daemon/internal/cli":                        {"daemon/internal/api", "daemon/internal/api/...", "daemon/internal/engine", "daemon/internal/buffer", "daemon/internal/rule", "sdk/language", "sdk/report", "sdk/client", "sdk/verify", "sdk/wire", "sdk"},
+	"daemon/internal/cli":                        {"daemon/internal/api", "daemon/internal/api/...", "daemon/internal/engine", "daemon/internal/buffer", "daemon/internal/rule", "daemon/internal/notify", "sdk/clock", "sdk/language", "sdk/report", "sdk/client", "sdk/verify", "sdk/wire", "sdk"},
 	"daemon/internal/api":                        {"daemon/internal/api/...", "daemon/internal/engine", "daemon/internal/supervisor", "daemon/internal/telemetry", "daemon/internal/rule", "sdk", "sdk/language", "sdk/report"},
 	"daemon/internal/api/control":                {},
 	"daemon/internal/api/control/controlconnect": {"daemon/internal/api/control"},

@@ -40,6 +40,13 @@ func TestTestsOfRulesSayWhatHolds(t *testing.T) {
 					t.Errorf("%s: exit %d", f.Name, code)
 				}
 			}
+			if filepath.Base(path) == "notifications.txtar" { // what was sent is in what programs read, too
+				stdout, _, _ := command(t, dir, "test", "-json", "-junit", "junit.xml", "good.hcl")
+				junit, _ := os.ReadFile(filepath.Join(dir, "junit.xml"))
+				if !strings.Contains(stdout, `"at": "3m30s"`) || !bytes.Contains(junit, []byte("<system-out>")) || !bytes.Contains(junit, []byte("notifier.log.db at 30s: firing")) {
+					t.Errorf("%s\n%s", stdout, junit)
+				}
+			}
 			got := txtar.Format(a)
 			if *update {
 				if err := os.WriteFile(path, got, 0o644); err != nil {

@@ -110,12 +110,40 @@ type TestBlock struct {
 	Expect   []ExpectBlock `hcl:"expect,block" doc:"What is so at a time."`
 }
 
-// ExpectBlock is a block expect in test. Of firing and pending, what is not written is not looked at.
+// ExpectBlock is a block expect in test. Of firing, pending and notified, what is not written is not looked at.
 type ExpectBlock struct {
-	At      string             `hcl:"at,label" doc:"The time since the beginning, such as 4m."`
-	Firing  []string           `hcl:"firing,optional" doc:"Names of all alerts that fire."`
-	Pending []string           `hcl:"pending,optional" doc:"Names of all alerts that are pending."`
-	Alerts  []ExpectAlertBlock `hcl:"alert,block" doc:"An alert that is there."`
+	At            string              `hcl:"at,label" doc:"The time since the beginning, such as 4m."`
+	Firing        []string            `hcl:"firing,optional" doc:"Names of all alerts that fire."`
+	Pending       []string            `hcl:"pending,optional" doc:"Names of all alerts that are pending."`
+	Notified      []string            `hcl:"notified,optional" doc:"All notifiers that were told something since the expect before that looks at notifications; []: nobody was."`
+	Alerts        []ExpectAlertBlock  `hcl:"alert,block" doc:"An alert that is there."`
+	Notifications []NotificationBlock `hcl:"notification,block" doc:"A notification that was sent since the expect before that looks at notifications."`
+	Queries       []QueryBlock        `hcl:"query,block" doc:"What an expression gives."`
+}
+
+// NotificationBlock is a block notification in expect. What is not written is not looked at, but for the status.
+type NotificationBlock struct {
+	Notifier []string             `hcl:"notifier" doc:"Who was told."`
+	At       string               `hcl:"at,optional" doc:"When, since the beginning, such as 2m30s."`
+	Status   string               `hcl:"status,optional" default:"firing" check:"oneof=firing resolved" doc:"resolved: all of its alerts have."`
+	Group    map[string]string    `hcl:"group,optional" doc:"All labels that its alerts are grouped by."`
+	Firing   []string             `hcl:"firing,optional" doc:"Names of all of its alerts that fire."`
+	Resolved []string             `hcl:"resolved,optional" doc:"Names of all of its alerts that have resolved."`
+	Alerts   []NotifiedAlertBlock `hcl:"alert,block" doc:"An alert that is in it."`
+}
+
+// NotifiedAlertBlock is a block alert in notification: one alert of the name has at least these labels and annotations.
+type NotifiedAlertBlock struct {
+	Name        string            `hcl:"name,label" doc:"The alertname."`
+	Status      string            `hcl:"status,optional" default:"firing" check:"oneof=firing resolved" doc:"How it is."`
+	Labels      map[string]string `hcl:"labels,optional" doc:"Labels that it has, among others, external ones too."`
+	Annotations map[string]string `hcl:"annotations,optional" doc:"Annotations that it has, among others."`
+}
+
+// QueryBlock is a block query in expect.
+type QueryBlock struct {
+	Expr    string   `hcl:"expr" doc:"PromQL."`
+	Samples []string `hcl:"samples" doc:"All that it gives, each as its labels and its value: \"job:up:sum{job='a'} 1\"; []: nothing."`
 }
 
 // ExpectAlertBlock is a block alert in expect: one alert of the name has at least these labels and annotations.
@@ -200,7 +228,7 @@ type QueueBlock struct {
 
 // referenceKinds are the kinds that the attributes take that hold addresses.
 var referenceKinds = map[string][]string{
-	"from": {"source"}, "through": {"processor"}, "to": {"store", "sink"}, "notify": {"notifier"}, "discover": {"discovery"}, "store": {"store"}, "diagnose": {"diagnoser"},
+	"from": {"source"}, "through": {"processor"}, "to": {"store", "sink"}, "notify": {"notifier"}, "discover": {"discovery"}, "store": {"store"}, "diagnose": {"diagnoser"}, "notifier": {"notifier"}, "notified": {"notifier"},
 }
 
 var coreSchema = func() sdk.Schema {
@@ -221,6 +249,11 @@ var Core = func() map[string]*sdk.Schema {
 		m[all.Blocks[i].Name] = s
 		for j := range s.Blocks {
 			m[s.Blocks[j].Name] = &s.Blocks[j].Body // alert and record, in rules and by themselves; queue
+		}
+	}
+	for i := range m["expect"].Blocks {
+		if b := &m["expect"].Blocks[i]; b.Name == "notification" {
+			m[b.Name] = &b.Body
 		}
 	}
 	for _, s := range m {

@@ -17,7 +17,8 @@ const testHelp = `run the tests of the rules: test blocks, and promtool's test f
 
 PATH is a configuration, whose test blocks are run, or a test file of promtool (*.yml, *.yaml). The rules are evaluated by the
 daemon's own code, on a clock of their own, against the store plugin "tsdb", started in a temporary directory: no daemon needs
-to run, and nothing is sent anywhere.
+to run, and nothing is sent anywhere. What notifiers would be sent goes through the daemon's routes, groups and inhibitions, not silences;
+-json and -junit tell all of it.
 Native histograms in tests, start_timestamp and fuzzy_compare are refused.
 It exits with 1 if a test fails. -junit FILE writes the results for CI too`
 
@@ -33,6 +34,8 @@ type testResult struct {
 	Place    string    `json:"place"`
 	Failures []failure `json:"failures,omitempty"`
 	Seconds  float64   `json:"seconds"`
+
+	Notifications []sentNotification `json:"notifications,omitempty"` // all that were sent, in their order
 }
 
 // failure is an expectation that was not met.
@@ -81,7 +84,7 @@ func test(ctx context.Context, o *options, _ []string) int {
 	for _, c := range cases {
 		began := time.Now()
 		r := testResult{Name: c.name, Place: c.place, Failures: c.run(ctx, store)}
-		r.Seconds = time.Since(began).Seconds()
+		r.Seconds, r.Notifications = time.Since(began).Seconds(), c.sent
 		if len(r.Failures) > 0 {
 			failed++
 		}
@@ -126,6 +129,7 @@ func writeJUnit(path string, results []testResult) error {
 		Class   string   `xml:"classname,attr"`
 		Seconds float64  `xml:"time,attr"`
 		Failure []string `xml:"failure"`
+		Out     string   `xml:"system-out,omitempty"`
 	}
 	suite := struct {
 		XMLName  xml.Name   `xml:"testsuite"`
@@ -138,6 +142,9 @@ func writeJUnit(path string, results []testResult) error {
 		c := testcase{Name: r.Name, Class: r.Place, Seconds: r.Seconds}
 		for _, f := range r.Failures {
 			c.Failure = append(c.Failure, f.Place+": "+f.Text)
+		}
+		for _, n := range r.Notifications {
+			c.Out += n.text(true) + "\n"
 		}
 		if len(c.Failure) > 0 {
 			suite.Failures++

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/magpie-monitoring/magpie/daemon/internal/engine"
+	"github.com/magpie-monitoring/magpie/daemon/internal/notify"
 	"github.com/magpie-monitoring/magpie/daemon/internal/rule"
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/client"
@@ -32,6 +33,10 @@ type ruleCase struct {
 	url         string
 	alerts      []alertCheck
 	exprs       []exprCheck
+
+	route       *notify.Route // of what notifiers are told
+	inhibitions []notify.Inhibition
+	sent        []sentNotification // what they were told when it ran
 }
 
 type inputSeries struct {
@@ -39,10 +44,11 @@ type inputSeries struct {
 	values []parser.SequenceValue
 }
 
-// alertCheck looks at the alerts after the last evaluation up to a time.
+// alertCheck looks at the alerts after the last evaluation up to a time, and at what was sent until then.
 type alertCheck struct {
 	at    time.Duration
-	check func(active []rule.ActiveAlert) []failure
+	looks bool // at what was sent since the last check that did
+	check func(active []rule.ActiveAlert, since []sentNotification) []failure
 }
 
 // exprCheck looks at what an expression gives after all evaluations.
@@ -113,16 +119,42 @@ func casesOf(ctx context.Context, catalogue *client.Catalogue, b *engine.Built) 
 			}
 			c.series = append(c.series, s)
 		}
+		c.route, c.inhibitions = b.Route()
 		for i, e := range t.Expect {
-			at, err := time.ParseDuration(e.At)
-			if err != nil {
+			if err := c.expect(language.Place(t.Expects[i]), e); err != nil {
 				return nil, err
 			}
-			c.alerts = append(c.alerts, alertCheck{at, func(active []rule.ActiveAlert) []failure { return expected(language.Place(t.Expects[i]), e, active) }})
 		}
 		cases = append(cases, c)
 	}
 	return cases, nil
+}
+
+// expect adds what an expect block wants.
+func (c *ruleCase) expect(place string, e language.ExpectBlock) error {
+	at, err := time.ParseDuration(e.At)
+	if err != nil {
+		return err
+	}
+	c.alerts = append(c.alerts, alertCheck{at, e.Notified != nil || e.Notifications != nil, func(active []rule.ActiveAlert, since []sentNotification) []failure {
+		return append(expected(place, e, active), expectedSent(place, e, since)...)
+	}})
+	for _, q := range e.Queries {
+		check := exprCheck{at: at, place: place, expr: q.Expr}
+		for _, text := range q.Samples {
+			s, err := readSeries(text)
+			if err == nil && (len(s.values) != 1 || s.values[0].Omitted) {
+				err = fmt.Errorf("it is not one value behind its labels: write job:up:sum{job='a'} 1")
+			}
+			if err != nil {
+				return fmt.Errorf("%s: the sample %s: %w", place, text, err)
+			}
+			check.want = append(check.want, sampleLine(s.labels, s.values[0].Value))
+		}
+		slices.Sort(check.want)
+		c.exprs = append(c.exprs, check)
+	}
+	return nil
 }
 
 // groupsFor are the rules that a test sees: all, or those of the pack that it is in.
@@ -219,13 +251,24 @@ func (c *ruleCase) run(ctx context.Context, store *testStore) []failure {
 		return broken(err)
 	}
 	defer d.close()
+	told, err := c.tell()
+	if err != nil {
+		return broken(err)
+	}
+	defer told.stop()
+	groups := slices.Clone(c.groups)
+	for i := range groups {
+		groups[i].Interval = c.every // how long what is told of an alert holds
+	}
 	s := rule.Simulate(ctx, rule.Options{
+		Notify: told.put,
 		Query: func(ctx context.Context, _, expr string, at time.Time) (*sdk.Result, error) {
 			return d.query(ctx, expr, at)
 		},
 		Write:          func(ctx context.Context, _ string, samples []rule.Sample) error { return d.write(ctx, samples) },
 		ExternalLabels: c.labels, ExternalURL: c.url,
-	}, c.groups, c.begin)
+	}, groups, c.begin)
+	slices.SortStableFunc(c.alerts, func(a, b alertCheck) int { return cmp.Compare(a.at, b.at) })
 	end := time.Duration(0)
 	for _, a := range c.alerts {
 		end = max(end, a.at)
@@ -240,6 +283,7 @@ func (c *ruleCase) run(ctx context.Context, store *testStore) []failure {
 		if next, err = c.load(ctx, d, next, at); err != nil {
 			return broken(err)
 		}
+		told.clock.MoveTo(c.begin.Add(at))
 		var active []rule.ActiveAlert
 		for _, g := range s.Eval(c.begin.Add(at)) {
 			for _, r := range g.States {
@@ -252,10 +296,15 @@ func (c *ruleCase) run(ctx context.Context, store *testStore) []failure {
 		}
 		for _, a := range c.alerts {
 			if at <= a.at && a.at < at+c.every {
-				all = append(all, a.check(active)...)
+				var since []sentNotification
+				if a.looks {
+					since = told.since(a.at)
+				}
+				all = append(all, a.check(active, since)...)
 			}
 		}
 	}
+	c.sent = told.sent
 	if _, err = c.load(ctx, d, next, end); err != nil {
 		return broken(err)
 	}

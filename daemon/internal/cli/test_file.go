@@ -152,7 +152,9 @@ func (f *testFile) caseOf(path string, i int, t placed[fileTest]) (*ruleCase, er
 		if a.value.Name == "" {
 			return nil, fmt.Errorf("%s: alertname is missing", at(a.line, a.column))
 		}
-		c.alerts = append(c.alerts, alertCheck{time.Duration(a.value.At), func(active []rule.ActiveAlert) []failure { return a.value.check(at(a.line, a.column), active) }})
+		c.alerts = append(c.alerts, alertCheck{time.Duration(a.value.At), false, func(active []rule.ActiveAlert, _ []sentNotification) []failure {
+			return a.value.check(at(a.line, a.column), active)
+		}})
 	}
 	for _, e := range t.value.Exprs {
 		check := exprCheck{at: time.Duration(e.value.At), place: at(e.line, e.column), expr: e.value.Expr}

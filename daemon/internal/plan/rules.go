@@ -181,11 +181,21 @@ func (b *builder) tests() {
 		t := &Test{TestBlock: language.Fill[language.TestBlock](x), Pack: x.Pack.Prefix(), Range: x.Header}
 		for _, y := range x.Nested() {
 			t.Expects = append(t.Expects, y.Header)
-			if _, err := time.ParseDuration(y.Labels[0]); err != nil {
-				b.Error(y.Header, "Invalid time", "An expectation is of a time since the beginning, such as \"4m\", and %q is none.", y.Labels[0])
+			b.checkTime(y.Header, y.Labels[0])
+			for _, z := range y.Nested() {
+				b.checkExpr(z.Field("expr"))
+				if f := z.Field("at"); f != nil {
+					b.checkTime(f.At, fmt.Sprint(f.Value))
+				}
 			}
 		}
 		b.desired.Tests = append(b.desired.Tests, t)
+	}
+}
+
+func (b *builder) checkTime(at hcl.Range, text string) {
+	if d, err := time.ParseDuration(text); err != nil || d < 0 {
+		b.Error(at, "Invalid time", "An expectation is of a time since the beginning, such as \"4m\", and %q is none.", text)
 	}
 }
 

@@ -12,9 +12,9 @@ import (
 // Simulation is groups that are evaluated when their owner says so: what is tested is what runs.
 type Simulation struct{ groups []*group }
 
-// Simulate makes a simulation. Notify, Ready, Load and Save are not called.
+// Simulate makes a simulation. Ready, Load and Save are not called.
 func Simulate(ctx context.Context, o Options, groups []Group, start time.Time) *Simulation {
-	o.Log, o.Notify = hclog.NewNullLogger(), func([]Alert) {}
+	o.Log = hclog.NewNullLogger()
 	r := &Rules{o: o, clock: &clock{wall: time.Now, start: start}, groups: map[string]*group{}}
 	s := &Simulation{}
 	for _, spec := range groups {
