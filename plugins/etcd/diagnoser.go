@@ -19,8 +19,9 @@ import (
 type DiagnoserConfig struct {
 	Access
 	MemberTimeout      time.Duration `hcl:"member_timeout,optional" default:"5s" check:"min=100ms,max=30s" doc:"How long to wait for each answer of a member."`
-	WatchFor           time.Duration `hcl:"watch_for,optional" default:"3s" check:"min=0s max=30s" doc:"Time between the two readings of each member that rates and changes are seen from."`
-	CompareHashes      bool          `hcl:"compare_hashes,optional" default:"true" doc:"Compare the members' data by HashKV. Each member reads its whole database for it."`
+	WatchFor           time.Duration `hcl:"watch_for,optional" default:"3s" check:"min=0s,max=30s" doc:"Time between the two readings of each member that rates and changes are seen from."`
+	CompareHashes      bool          `hcl:"compare_hashes,optional" default:"true" doc:"Compare the members' data by HashKV. Each member reads its whole database for it, and its writes wait meanwhile."`
+	HashUpTo           sdk.Bytes     `hcl:"hash_up_to,optional" default:"512MiB" doc:"Do not compare the data of larger databases: their writes would wait for long."`
 	CertificateWarning time.Duration `hcl:"certificate_warning,optional" default:"30d" check:"min=0s" doc:"Certificates that expire within this time are a finding."`
 	DataDir            string        `hcl:"data_dir,optional" doc:"Data directory of the member that runs on this machine (etcd's --data-dir), to be looked at: owner, permissions, mount, space and inodes."`
 }
@@ -45,9 +46,10 @@ type exam struct {
 	http    *http.Client
 	roster  *roster
 
-	members []*seen
-	data    comparison
-	watched time.Duration // from the first reading to the last
+	members  []*seen
+	data     comparison
+	tooLarge *seen         // why data were not compared
+	watched  time.Duration // from the first reading to the last
 }
 
 // seen is what one member showed.
@@ -209,6 +211,10 @@ func (c *clients) read(ctx context.Context, url string, options ...clientv3.OpOp
 func (x *exam) compareData(ctx context.Context) {
 	var members []*member
 	for _, m := range x.members {
+		if m.status != nil && m.status.DbSize > int64(x.HashUpTo) {
+			x.tooLarge = m
+			return
+		}
 		if m.status != nil && (!m.status.IsLearner || len(x.lagging(m)) == 0) {
 			members = append(members, m.member)
 		}

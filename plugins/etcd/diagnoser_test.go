@@ -146,6 +146,7 @@ func rows(t *testing.T, c *cluster) {
 }
 
 func nothing(t *testing.T, c *cluster, _ *clientv3.Client) {
+	collected(t, c)
 	d := c.diagnose(t, nil)
 	others(t, d, sdk.Warning)
 	for check, want := range map[string]string{
@@ -247,8 +248,12 @@ func corruptMember(t *testing.T, c *cluster, _ *clientv3.Client) {
 	f := finding(t, d, sdk.Critical, "the data of m1 ("+c.host(1)+") differ from those of the majority")
 	says(t, f, c.host(0)+": hash: ", c.host(1)+": hash: ", c.host(2)+": hash: ", "member remove "+hex(c.id(t, 1)), "member add m1 --peer-urls="+c.configs[1].AdvertisePeerUrls[0].String(), "snapshot save")
 	others(t, d, sdk.Warning, f.Title)
+	differing(t, c, 1)
 	tool := map[bool]string{true: "etcdctl snapshot status", false: "etcdutl snapshot status"}[c.binary != ""]
 	says(t, f, tool)
+	if said := checked(c.diagnose(t, plugintest.Config{"hash_up_to": sdk.Bytes(1 << 10)}), "hashes of the data"); !strings.Contains(said, `more than hash_up_to = "1KiB"`) {
+		t.Errorf("of a database that is too large: %s", said)
+	}
 	c.rot(t, 1)
 	if said := checked(c.diagnose(t, nil), "hashes of the data"); !strings.Contains(said, "all equal") {
 		t.Errorf("after repair: %s", said)
@@ -394,6 +399,7 @@ func userWithoutRole(t *testing.T, c *cluster, _ *clientv3.Client) {
 	if strings.Contains(text(d), "s3cret") {
 		t.Error("the password is in the report")
 	}
+	limited(t, c)
 }
 
 func TestCertificatesThatExpireAreFound(t *testing.T) {

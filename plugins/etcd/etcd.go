@@ -6,7 +6,30 @@
 //   - the metrics page, /metrics. Its series are passed through under etcd's own names, so that the rules and dashboards
 //     of etcd-mixin work unchanged. The metric up says whether this page was read.
 //   - the maintenance status, over gRPC: what etcdctl endpoint status prints. These are the metrics etcd_status_*.
-//   - /health: the metric etcd_health.
+//   - /health: the metric etcd_health. Beside it, where etcd has them (3.5.11 and later), /livez and /readyz check by check:
+//     etcd_health_check.
+//
+// Every five minutes it looks when the certificates of https:// URLs expire, those of clients and, where this machine reaches
+// them, those of peers: etcd_certificate_expiry_timestamp_seconds.
+//
+// # Data that differ
+//
+// With hash_interval the members' data are compared by their hashes (HashKV): all at one revision, only where the compacted
+// revision is the same, and a second time before it is said that they differ. It runs beside the cycles, for it takes as long
+// as reading the database, during which a member's writes wait. The user needs the role root; learners are left out.
+//
+// # Acting as a client
+//
+// With probe { } the source reads at every member, with and without the quorum, and at one member in turn puts a key, waits for
+// the event of a watch and deletes the key. It costs the cluster two writes an interval and a lease, which is kept alive and
+// given back at the end; what is left behind by a kill goes when the lease ends, after a minute or four intervals. The times
+// are the histogram etcd_probe_duration_seconds by operation (linearizable_read, serializable_read, put, watch, delete),
+// failures are etcd_probe_success 0.
+//
+// # What it costs a member
+//
+// An interval: four GET requests (page, /health, /livez, /readyz; the second and the last make a read that the quorum agrees
+// to), one Status call, and for one member the list. With the probe two reads more, and for one member the writes.
 //
 // # Members
 //
@@ -74,8 +97,8 @@
 //
 // # How it is tested
 //
-// The source: against real etcd 3.7 servers, clusters of one and of three members, with TLS and with users. The diagnoser:
-// against clusters of three members of etcd 3.7 and of Debian's 3.4.23, which are broken in one way after another: clients
+// The source: against real etcd 3.7 servers, clusters of one and of three members, with TLS and with users; and, beside the
+// diagnoser, against 3.4. The diagnoser: against clusters of three members of etcd 3.7 and of Debian's 3.4.23, which are broken in one way after another: clients
 // behind a compaction, a wrong peer URL, a learner that never starts, a bit changed in a member's database, a member stopped,
 // the quorum lost, the database full, a user without a role, a leader whose process is stopped by a signal (3.4 only: the
 // other runs in the test's own process), certificates that expire (3.7 only).
@@ -84,7 +107,7 @@
 //
 // access.go holds the attributes, members.go who the members are, clients.go the connections, member.go what is asked of one
 // member, page.go its metrics page, metrics.go the metrics that are not etcd's own, hash.go the comparison of data. Of the
-// diagnoser: diagnoser.go asks, reading.go reads a page for it, notes.go says what was looked at, playbook_*.go and
+// source also kept.go, what is kept from cycle to cycle, and probe.go. Of the diagnoser: diagnoser.go asks, reading.go reads a page for it, notes.go says what was looked at, playbook_*.go and
 // directory.go what follows, steps.go what to do.
 package main
 
@@ -104,6 +127,16 @@ import (
 // Config is the block of the source.
 type Config struct {
 	Access
+	HashInterval time.Duration `hcl:"hash_interval,optional" default:"0s" check:"min=0s" doc:"How often to compare the members' data by their hashes (HashKV); 0s: never. Each member reads its whole database for it, and its writes wait meanwhile. The user needs the role root."`
+	Probe        *ProbeConfig  `hcl:"probe,block" doc:"Acts as a client: reads at every member, and two writes an interval under a lease at one of them, in turn."`
+}
+
+// Validate checks what no tag can say.
+func (c *Config) Validate(d *sdk.Diags) {
+	c.Access.Validate(d)
+	if c.Probe != nil {
+		c.Probe.checkPrefix(d)
+	}
 }
 
 // source is an open component. Its fields belong to Collect, but for the clients.
@@ -113,7 +146,9 @@ type source struct {
 	timeout time.Duration // of one Collect
 	http    *http.Client
 	*roster
-	pages map[string]*page // by instance
+	kept  map[string]*kept // by instance
+	probe *probe           // nil: none
+	data  *watching
 }
 
 func open(_ context.Context, cfg *Config, host sdk.Host) (*source, error) {
@@ -123,6 +158,8 @@ func open(_ context.Context, cfg *Config, host sdk.Host) (*source, error) {
 		return nil, err
 	}
 	clients, err := newClients(&cfg.Access)
+	s.probe = newProbe(cfg.Probe, clients, host.Source().Interval)
+	s.data = newWatching(clients, cfg.HashInterval)
 	s.roster = &roster{access: &cfg.Access, clients: clients, wait: s.timeout / 8}
 	return s, err
 }
@@ -131,14 +168,16 @@ func open(_ context.Context, cfg *Config, host sdk.Host) (*source, error) {
 // that what was found is sent before the timeout strikes.
 func (s *source) Collect(ctx context.Context, out *sdk.Batch) error {
 	members, err := s.members(ctx)
-	s.pages = pagesOf(members, s.pages)
+	s.kept = keptOf(members, s.kept)
+	writer := s.probe.writer(members)
+	s.data.start(members)
 	answers := make([]answer, len(members))
 	var asked sync.WaitGroup
 	for i, m := range members {
 		asked.Go(func() {
 			out.Target(m.instance, func(t *sdk.Batch) error {
 				answers[i].failed = fmt.Errorf("%s: the plugin has a bug", m.instance) // stands if ask panics
-				answers[i] = s.ask(ctx, m, t)
+				answers[i] = s.ask(ctx, m, writer, t)
 				return answers[i].failed
 			})
 		})
@@ -154,15 +193,15 @@ func (s *source) Collect(ctx context.Context, out *sdk.Batch) error {
 	return err
 }
 
-// pagesOf keeps the pages of the members that are still there. The refs of the others died with their target.
-func pagesOf(members []*member, old map[string]*page) map[string]*page {
-	pages := make(map[string]*page, len(members))
+// keptOf keeps what is known of the members that are still there. The refs of the others died with their target.
+func keptOf(members []*member, old map[string]*kept) map[string]*kept {
+	all := make(map[string]*kept, len(members))
 	for _, m := range members {
-		if pages[m.instance] = old[m.instance]; pages[m.instance] == nil {
-			pages[m.instance] = &page{}
+		if all[m.instance] = old[m.instance]; all[m.instance] == nil {
+			all[m.instance] = &kept{}
 		}
 	}
-	return pages
+	return all
 }
 
 // unknown finds metrics_endpoints that are no member's.
@@ -211,8 +250,10 @@ func (s *source) Probe(ctx context.Context) error {
 	return join(errs...)
 }
 
-// Close ends the connections.
-func (s *source) Close(context.Context) error {
+// Close gives the probe's lease back and ends the connections.
+func (s *source) Close(ctx context.Context) error {
+	s.data.stop()
+	s.probe.end(ctx)
 	s.clients.keep(nil)
 	s.http.CloseIdleConnections()
 	return nil

@@ -3,6 +3,16 @@ source "etcd" "main" {
   endpoints = ["http://10.0.0.1:2379", "http://10.0.0.2:2379", "http://10.0.0.3:2379"]
 }
 
+# The same with all that is opt-in: data compared every six hours, and a probe that acts as a client.
+source "etcd" "watched" {
+  endpoints     = ["http://10.0.0.1:2379"]
+  hash_interval = "6h"
+
+  probe {
+    prefix = "magpie/probe/"
+  }
+}
+
 # The same behind TLS with client certificates and etcd's own users.
 source "etcd" "secure" {
   endpoints = ["https://etcd-1.example:2379", "https://etcd-2.example:2379"]

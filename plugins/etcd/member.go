@@ -22,15 +22,15 @@ type answer struct {
 }
 
 // ask collects one member. The page decides up, as a scrape would; the status and the health are asked meanwhile.
-func (s *source) ask(ctx context.Context, m *member, t *sdk.Batch) (a answer) {
+func (s *source) ask(ctx context.Context, m *member, writer string, t *sdk.Batch) (a answer) {
 	if m.listed {
 		t.Set(memberInfo, 1, clip(m.name), hex(m.id))
 		t.Set(memberStarted, number(m.started))
 		t.Set(memberLearner, number(m.learner))
 	}
-	p := s.pages[m.instance]
+	k := s.kept[m.instance]
 	if m.problem != nil {
-		p.forget(t)
+		k.page.forget(t)
 		return answer{failed: fmt.Errorf("%s: %w", m.instance, m.problem)}
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout/2)
@@ -41,6 +41,8 @@ func (s *source) ask(ctx context.Context, m *member, t *sdk.Batch) (a answer) {
 		statusErr         error
 		healthy           bool
 		sick, healthError error
+		passed            []check
+		probeErr          error
 	)
 	place := s.cfg.metricsURL(m)
 	meanwhile.Go(func() {
@@ -55,7 +57,24 @@ func (s *source) ask(ctx context.Context, m *member, t *sdk.Batch) (a answer) {
 			return err
 		})
 	})
-	pageErr := p.collect(ctx, s.http, place, t)
+	meanwhile.Go(func() {
+		sdk.Recover("the health checks", func() error { passed = checks(ctx, s.http, place); return nil })
+	})
+	meanwhile.Go(func() {
+		sdk.Recover("the certificates", func() error { k.look(ctx, s.clients, m); return nil })
+	})
+	if s.probe != nil {
+		meanwhile.Go(func() {
+			probeErr = sdk.Recover("the probe", func() error {
+				err := s.probe.read(ctx, m, &k.probed)
+				if err == nil && m.url == writer {
+					err = s.probe.write(ctx, m, &k.probed)
+				}
+				return err
+			})
+		})
+	}
+	pageErr := k.page.collect(ctx, s.http, place, t)
 	meanwhile.Wait()
 	t.Set(statusSuccess, number(statusErr == nil))
 	if statusErr == nil {
@@ -64,6 +83,16 @@ func (s *source) ask(ctx context.Context, m *member, t *sdk.Batch) (a answer) {
 	if healthError == nil {
 		t.Set(health, number(healthy))
 	}
+	for _, c := range passed {
+		t.Set(healthCheck, number(c.well), c.path, c.name)
+	}
+	for _, kind := range []string{"client", "peer"} {
+		if at, ok := k.expiry[kind]; ok {
+			t.Set(expires, float64(at.Unix()), kind)
+		}
+	}
+	k.probed.set(t)
+	hashErr := s.data.set(t, m.instance)
 	if pageErr != nil {
 		return answer{failed: fmt.Errorf("%s: %w", m.instance, pageErr)}
 	}
@@ -72,6 +101,12 @@ func (s *source) ask(ctx context.Context, m *member, t *sdk.Batch) (a answer) {
 	}
 	if healthError != nil {
 		a.incomplete = join(a.incomplete, fmt.Errorf("%s: health: %w", m.instance, healthError))
+	}
+	if probeErr != nil {
+		a.incomplete = join(a.incomplete, fmt.Errorf("%s: %w", m.instance, probeErr))
+	}
+	if isDenied(hashErr) {
+		a.incomplete = join(a.incomplete, sdk.Fix(sdk.At(&s.cfg.HashInterval, fmt.Errorf("%s: hashes: %w: HashKV needs the role root", m.instance, hashErr)), "Give the user the role root, or leave hash_interval out."))
 	}
 	if sick != nil {
 		a.sick = fmt.Errorf("%s: health: %w", m.instance, sick)

@@ -39,6 +39,15 @@ var (
 // health is 0 for what an alarm, a missing leader or a failing read makes unhealthy, and for no answer in time.
 var health = sdk.Gauge("etcd_health", "1 if the member's /health says that it is healthy, 0 if it says no or nothing.")
 
+// What is looked at beyond what a member says by itself.
+var (
+	healthCheck  = sdk.Gauge("etcd_health_check", "1 if a check of the member's /livez or /readyz passes, 0 if it fails (etcd 3.5.11 and later).", "path", "check")
+	expires      = sdk.Gauge("etcd_certificate_expiry_timestamp_seconds", "When the certificate expires that is shown at the member's client URL or peer URL: the first, if it has several.", "url")
+	hashDiffers  = sdk.Gauge("etcd_hash_differs", "1 if the member's data differed from those of the majority at the last comparison of hashes, twice; where there is no majority, 1 for all of them. Absent while it could not be compared.")
+	hashTime     = sdk.Gauge("etcd_hash_compared_timestamp_seconds", "When the hashes were last compared.")
+	probeSuccess = sdk.Gauge("etcd_probe_success", "1 if the probe's last operation of this kind at the member succeeded, 0 if not.", "operation")
+)
+
 // setStatus writes the answer to a Status call.
 func setStatus(t *sdk.Batch, r *etcdserverpb.StatusResponse) {
 	id := r.GetHeader().GetMemberId()

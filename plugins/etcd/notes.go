@@ -60,6 +60,8 @@ func (x *exam) noteData() {
 	switch c := x.data; {
 	case !x.CompareHashes:
 		x.report.Checked("hashes of the data", "not compared: compare_hashes = false", nil)
+	case x.tooLarge != nil:
+		x.report.Checked("hashes of the data", fmt.Sprintf("not compared: the database of %s has %s, more than hash_up_to = %q", x.tooLarge.title(), size(float64(x.tooLarge.status.DbSize)), x.HashUpTo), nil)
 	case len(c.all) == 0:
 		x.report.Checked("hashes of the data", "not compared: fewer than two members answer", nil)
 	case c.compared == 0 && c.incomparable() != nil:
