@@ -106,9 +106,9 @@
 // # Files
 //
 // access.go holds the attributes, members.go who the members are, clients.go the connections, member.go what is asked of one
-// member, page.go its metrics page, metrics.go the metrics that are not etcd's own, hash.go the comparison of data. Of the
-// source also kept.go, what is kept from cycle to cycle, and probe.go. Of the diagnoser: diagnoser.go asks, reading.go reads a page for it, notes.go says what was looked at, playbook_*.go and
-// directory.go what follows, steps.go what to do.
+// member, page.go its metrics page, metrics.go the metrics that are not etcd's own, hash.go the comparison of data, kept.go what
+// the source keeps from cycle to cycle, probe.go how it acts as a client. Of the diagnoser, diagnoser.go asks, reading.go reads
+// a page for it, notes.go says what was looked at, playbook_*.go and directory.go what follows from it, and steps.go what to do.
 package main
 
 import (

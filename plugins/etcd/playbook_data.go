@@ -218,8 +218,8 @@ func (x *exam) forecast() {
 	for _, m := range x.answering() {
 		bytes, ok := grew(m.page, m.after, "etcd_debugging_mvcc_total_put_size_in_bytes")
 		took := m.after
-		if !ok || took == nil {
-			continue
+		if !ok || took == nil || took.at.Sub(m.page.at) < time.Second {
+			continue // of less time a single write makes a trend
 		}
 		room, rate := m.quotaOf()-float64(m.last().DbSizeInUse), bytes/took.at.Sub(m.page.at).Seconds()
 		if rate <= 0 || room <= 0 || room/rate > 4*3600 {
