@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,6 +31,17 @@ func TestEveryExampleIsValid(t *testing.T) {
 			if code != 0 || stderr != "" || !strings.Contains(stdout, "is valid") {
 				t.Errorf("exit %d\n%s%s", code, stdout, stderr)
 			}
+			packs, _ := filepath.Glob(filepath.Join(absolute, "packs/*"))
+			for _, alone := range packs {
+				if stdout, stderr, code := command(t, t.TempDir(), "check", alone); code != 0 || stderr != "" || !strings.Contains(stdout, "is valid as a pack") {
+					t.Errorf("exit %d\n%s%s", code, stdout, stderr)
+				}
+				for _, with := range []string{absolute, alone} {
+					if stdout, stderr, code := command(t, t.TempDir(), "test", with); code != 0 {
+						t.Errorf("test %s: exit %d\n%s%s", with, code, stdout, stderr)
+					}
+				}
+			}
 			if _, err := os.Stat(filepath.Join(path, "README.md")); err != nil && filepath.Base(path) != "config.hcl" {
 				t.Error("an example says what one should see: ", err)
 			}
@@ -57,20 +69,28 @@ func TestTheFirstExampleIsTheConfigurationAtTheTopAndAnEtcd(t *testing.T) {
 func runCopy(t *testing.T, path string, oldnew ...string) *magpie {
 	t.Helper()
 	m := &magpie{TB: t, dir: t.TempDir(), args: []string{"."}}
-	files := []string{path}
+	under := filepath.Dir(path)
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		files, _ = filepath.Glob(filepath.Join(path, "*.hcl"))
+		under = path
 	}
 	listen := freeURL(t)
 	replacer := strings.NewReplacer(append(oldnew, "127.0.0.1:9470", listen.Host)...)
-	for _, file := range files {
+	err := filepath.WalkDir(path, func(file string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
 		text, err := os.ReadFile(file)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(m.dir, filepath.Base(file)), []byte(replacer.Replace(string(text))), 0o600)
-		}
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
+		to := filepath.Join(m.dir, strings.TrimPrefix(file, under))
+		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+			return err
+		}
+		return os.WriteFile(to, []byte(replacer.Replace(string(text))), 0o600)
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	m.run()
 	t.Cleanup(func() {
@@ -149,5 +169,32 @@ func TestTheFirstExampleWatchesAnEtcd(t *testing.T) {
 	m.eventually("the lost member is pending", func() bool { return m.alert("etcdMembersDown", c.instance(2)) == "pending" })
 	if got := m.query("ALERTS{alertname=~'etcdInsufficientMembers|etcdNoLeader'}"); len(got) != 0 {
 		t.Errorf("two of three members are a quorum: %v", got)
+	}
+}
+
+func TestTheSecondExampleWatchesItselfByAPack(t *testing.T) {
+	t.Parallel()
+	m := runCopy(t, "../examples/02-pack")
+	m.value(`up{job="magpie", place="here"} == 1`)
+	m.value(`magpie_component_up{component="pack.magpie.source.prometheus.daemons[\"here\"]"} == 1`)
+	m.quiet([]string{"MagpieDown", "MagpieComponentDown", "MagpiePipelineStuck", "MagpieSamplesLost"})
+	var list struct {
+		Dashboards []struct{ Name, Title string }
+	}
+	json.Unmarshal(m.get("/api/magpie/v1/dashboards"), &list)
+	if len(list.Dashboards) != 1 || list.Dashboards[0].Name != "pack.magpie.magpie" || list.Dashboards[0].Title != "Magpie" {
+		t.Errorf("%+v", list)
+	}
+	// Each of the dashboard's queries is of series that there are.
+	file, err := os.ReadFile("../examples/02-pack/packs/magpie/dashboards/magpie.json")
+	if got := m.get("/api/magpie/v1/dashboards/pack.magpie.magpie"); err != nil || string(got) != string(file) {
+		t.Errorf("%v: %.200s", err, got)
+	}
+	for _, selector := range []string{"magpie_source_samples_total", "magpie_pipeline_lag_seconds", "magpie_plugin_proportional_memory_bytes", "magpie_component_up"} {
+		m.eventually("there is "+selector, func() bool { return len(m.query(selector+`{place=~"here"}`)) > 0 })
+	}
+	out, stderr, code := m.cli("show", "pack.magpie")
+	if code != 0 || !strings.Contains(out, "# pack.magpie[\"here\"]") && !strings.Contains(out, "# overridden at config.hcl:42:14") {
+		t.Errorf("exit %d\n%s%s", code, out, stderr)
 	}
 }

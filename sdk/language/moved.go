@@ -15,6 +15,9 @@ var movedBody = &hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "from"}
 // Moves reads the moved blocks, each resolved to an address that is declared: of a → b and b → c it gives a → c and b → c. A block with a
 // for_each moves with all its keys.
 func (d *Decoder) Moves() (moves Moves) {
+	if len(d.moved) == 0 {
+		return nil
+	}
 	next, at := map[string]string{}, map[string]hcl.Range{}
 	var order []string
 	for _, block := range d.moved {
@@ -44,6 +47,10 @@ func (d *Decoder) Moves() (moves Moves) {
 			order = append(order, from)
 		}
 	}
+	addresses := make([]string, len(d.blocks))
+	for i, y := range d.blocks {
+		addresses[i] = Address(y)
+	}
 	for _, from := range order {
 		to := from
 		for range len(next) + 1 {
@@ -58,16 +65,16 @@ func (d *Decoder) Moves() (moves Moves) {
 		case x == nil && !d.cfg.Partial:
 			d.Error(at[from], "Undeclared reference", "There is no %s, to which %s is moved.%s", to, from, DidYouMean(to, Sorted(d.declared)))
 		case x != nil && x.block.Type == "pack" && !(x.each && strings.HasSuffix(from, "]")): // with all that is in it
-			for _, y := range d.blocks {
-				rest, inside := strings.CutPrefix(Address(y), to)
+			for i, y := range d.blocks {
+				rest, inside := strings.CutPrefix(addresses[i], to)
 				if inside && rest != "" && (rest[0] == '.' || rest[0] == '[') && namesOfMovable(y.Type) > 0 && y.Type != "pack" {
 					moves = append(moves, Move{from + rest, to + rest})
 				}
 			}
 		case x != nil && x.each && !strings.HasSuffix(from, "]"):
-			for _, y := range d.blocks {
-				if address := Address(y); strings.HasPrefix(address, to+"[") {
-					moves = append(moves, Move{from + Key(y), address})
+			for i, y := range d.blocks {
+				if strings.HasPrefix(addresses[i], to+"[") {
+					moves = append(moves, Move{from + Key(y), addresses[i]})
 				}
 			}
 		case x != nil && x.each:

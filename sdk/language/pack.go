@@ -103,6 +103,17 @@ func (d *Decoder) openPack(block *hcl.Block) {
 		return
 	}
 	p := &Pack{Name: block.Labels[0], Key: Key(block), Header: Header(block), Place: at.name, Around: packOf(in), locals: map[string]*local{}}
+	depth := 1
+	for q := p.Around; q != nil; q = q.Around {
+		if depth++; q.Place == p.Place {
+			d.Error(at.at, "Cycle", "The pack brings itself in: %s is of the same files.", q.Address())
+			return
+		}
+	}
+	if depth > maxPacks {
+		d.Error(at.at, "Packs in packs", "Packs are at most %d deep in each other.", maxPacks)
+		return
+	}
 	text := d.cfg.packs[at.name]
 	if problem := d.cfg.problems[at.name]; at.name == d.cfg.own && !IsArchive(at.name) {
 		d.Error(at.at, "Cycle", "This is the directory of the configuration itself: a pack has one of its own.")
@@ -116,17 +127,6 @@ func (d *Decoder) openPack(block *hcl.Block) {
 		if !d.cfg.opened[at.name] || !d.cfg.Partial {
 			d.Error(at.at, "No such pack", "There is no *.hcl file in %s.", at.name)
 		}
-		return
-	}
-	depth := 1
-	for q := p.Around; q != nil; q = q.Around {
-		if depth++; q.Place == p.Place {
-			d.Error(at.at, "Cycle", "The pack brings itself in: %s is of the same files.", q.Address())
-			return
-		}
-	}
-	if depth > maxPacks {
-		d.Error(at.at, "Packs in packs", "Packs are at most %d deep in each other.", maxPacks)
 		return
 	}
 	if d.made += text.weight; d.made > maxMade {

@@ -106,7 +106,11 @@ func casesOf(ctx context.Context, catalogue *client.Catalogue, b *engine.Built) 
 		if len(t.Expect) == 0 {
 			continue
 		}
-		c := &ruleCase{name: t.Pack + t.Name, place: language.Place(t.Range), groups: groupsFor(b, t.Pack), begin: time.Unix(0, 0).UTC(), every: t.Interval, spacing: t.Interval,
+		name := t.Name
+		if t.Pack != "" {
+			name = strings.TrimSuffix(t.Pack, ".") + ": " + name
+		}
+		c := &ruleCase{name: name, place: language.Place(t.Range), groups: groupsFor(b, t.Pack), begin: time.Unix(0, 0).UTC(), every: t.Interval, spacing: t.Interval,
 			labels: b.Desired.Settings.ExternalLabels, url: b.Desired.Settings.ExternalURL}
 		for line := range strings.Lines(t.Series) {
 			line = strings.TrimSpace(line)

@@ -335,17 +335,18 @@ func (e *Engine) Component(address string) *supervisor.Component {
 }
 
 // Mounted finds the component that serves a path beside /plugins/: that which asked for the longest prefix of it, the
-// first by address. nil if none did.
+// first by address, those outside of packs before those in them. nil if none did.
 func (e *Engine) Mounted(path string) (c *supervisor.Component, prefix string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	packed := false
 	for _, x := range e.desired.Components {
 		m := x.Offers.Mount
-		if !x.Offers.HTTP || m == "" || len(m) <= len(prefix) || e.components[x.Address] == nil {
+		if !x.Offers.HTTP || m == "" || len(m) < len(prefix) || len(m) == len(prefix) && (x.Pack != nil || !packed) || e.components[x.Address] == nil {
 			continue
 		}
 		if m == "/" || path == m || strings.HasPrefix(path, m+"/") {
-			c, prefix = e.components[x.Address], m
+			c, prefix, packed = e.components[x.Address], m, x.Pack != nil
 		}
 	}
 	return c, prefix
