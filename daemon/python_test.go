@@ -6,8 +6,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/magpie-monitoring/magpie/sdk/verify"
 )
 
 // Plugins in Python, made outside of the tree (examples/plugins): packed as their authors do it, found and run by a daemon as
@@ -127,4 +130,32 @@ func TestTheSmallestPluginInPythonHasTwentyLines(t *testing.T) {
 	if n > 20 {
 		t.Errorf("it has %d lines", n)
 	}
+}
+
+func TestTheExamplesInPythonKeepTheContract(t *testing.T) {
+	t.Parallel()
+	plugins := t.TempDir()
+	var running sync.WaitGroup
+	for _, name := range []string{"sqlite", "inventory"} {
+		from := filepath.Join("../examples/plugins", name)
+		inPython(t, from, "-m", "magpie", "pack", "-o", filepath.Join(plugins, name))
+		f, err := verify.Find(from, "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		running.Go(func() {
+			r, err := verify.Run(t.Context(), verify.Options{Binary: filepath.Join(plugins, name), Example: f.Example, Shown: f.Shown, Patience: 10})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for _, x := range r.Results {
+				if x.State == verify.Failed {
+					t.Errorf("%s: %s: %s: %s\n%s", name, x.Of, x.Check, x.About, x.Text)
+				}
+			}
+			t.Logf("%s: %s", name, r.Summary())
+		})
+	}
+	running.Wait()
 }

@@ -165,6 +165,11 @@ func digest(message []byte) string {
 	for _, s := range batch.Samples() {
 		n++
 		addSeries(h, s.Labels, s.Family, s.Time.UnixMilli())
+		if r := s.Record; r != nil {
+			fmt.Fprintf(h, "%d %d %s %s", r.Level, r.Time.Nanosecond()%1e6, r.Name, r.Text)
+			addSeries(h, r.Attributes, nil, 0)
+			continue
+		}
 		if s.Histogram == nil {
 			binary.Write(h, binary.LittleEndian, s.Value)
 			continue

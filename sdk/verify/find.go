@@ -28,6 +28,7 @@ type sources struct {
 // languages are tried in this order.
 var languages = []sources{
 	{func(dir string) bool { return has(dir, "*.go") }, buildGo},
+	{func(dir string) bool { return has(dir, "*.py") }, buildPython},
 }
 
 // Find finds the plugin that a person named: a binary, a directory of sources, or the name of one in the plugin directories.
@@ -63,7 +64,7 @@ func Find(path, example string, dirs []string) (*Found, error) {
 			}
 		}
 		if f.build == nil {
-			return nil, fmt.Errorf("%s holds no sources of a plugin: it needs Go files, with package main", path)
+			return nil, fmt.Errorf("%s holds no sources of a plugin: it needs Go files, with package main, or a module in Python called as the directory", path)
 		}
 	}
 	if f.Shown, err = readExample(filepath.Join(beside, "example.hcl")); err != nil {

@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -46,7 +47,7 @@ type cycle struct {
 	Do    []operation `json:"do,omitempty"`
 }
 
-// operation is one call on a batch: Op is put, define, histogram, exemplar, stale, retire, checkpoint or many.
+// operation is one call on a batch: Op is put, define, histogram, exemplar, log, stale, retire, checkpoint or many.
 type operation struct {
 	Op        string            `json:"op"`
 	Labels    map[string]string `json:"labels,omitempty"`
@@ -55,6 +56,7 @@ type operation struct {
 	At        *int64            `json:"at_ms,omitempty"`
 	Histogram *histogram        `json:"histogram,omitempty"`
 	Exemplar  map[string]string `json:"exemplar,omitempty"`
+	Record    *record           `json:"record,omitempty"`
 	Hex       string            `json:"hex,omitempty"`  // checkpoint, repeated N times
 	Name      string            `json:"name,omitempty"` // many: N series NAME{i="0"} … with the value i
 	N         int               `json:"n,omitempty"`
@@ -77,6 +79,24 @@ type sampleRead struct {
 	Value     number             `json:"value,omitempty"`
 	Histogram *histogram         `json:"histogram,omitempty"`
 	Exemplar  *map[string]string `json:"exemplar,omitempty"`
+	Record    *record            `json:"record,omitempty"`
+}
+
+// record is an sdk.Record; TimeNs null: the batch's.
+type record struct {
+	TimeNs     *int64            `json:"time_ns,omitempty"`
+	Level      uint8             `json:"level,omitempty"`
+	Name       string            `json:"name,omitempty"`
+	Text       string            `json:"text"`
+	Attributes map[string]string `json:"attributes,omitempty"`
+}
+
+func labelsOf(m map[string]string) (ls sdk.Labels) {
+	for name, value := range m {
+		ls = append(ls, sdk.Label{Name: name, Value: value})
+	}
+	slices.SortFunc(ls, func(a, b sdk.Label) int { return strings.Compare(a.Name, b.Name) })
+	return ls
 }
 
 // number is a float as text: decimal, or its bits as 0x… where it is a NaN.
@@ -197,6 +217,12 @@ func (o *operation) do(t *testing.T, b *sdk.Batch) {
 			e.Time = time.UnixMilli(*o.At)
 		}
 		b.PutExemplar(series(), e)
+	case "log":
+		r := sdk.Record{Level: sdk.Level(o.Record.Level), Name: o.Record.Name, Text: o.Record.Text, Attributes: labelsOf(o.Record.Attributes)}
+		if o.Record.TimeNs != nil {
+			r.Time = time.Unix(0, *o.Record.TimeNs)
+		}
+		b.Log(series(), r)
 	case "stale":
 		b.Stale(series())
 	case "retire":
@@ -272,9 +298,13 @@ func (r *reading) packet(message []byte) (p packet) {
 	batch := sdk.ReadBatch(view.LastSeq, runs)
 	for _, s := range batch.Samples() {
 		one := sampleRead{Labels: s.Labels.Map(), Family: s.Family, Time: s.Time.UnixMilli()}
-		if s.Histogram != nil {
+		switch {
+		case s.Histogram != nil:
 			one.Histogram = fromHistogram(s.Histogram)
-		} else {
+		case s.Record != nil:
+			ns := s.Record.Time.UnixNano()
+			one.Record = &record{&ns, uint8(s.Record.Level), s.Record.Name, s.Record.Text, s.Record.Attributes.Map()}
+		default:
 			one.Value = toNumber(s.Value)
 		}
 		p.Read = append(p.Read, one)
@@ -428,7 +458,8 @@ func TestVectorsOfFramesAreReadAsTheseSamples(t *testing.T) {
 	add("FAMILIES: number 0", join(open, raw(Families, Header{Stream: 1, N: 1}, 0, 1, 1, 'a', 0, 0)))
 	add("FAMILIES: a text beyond the frame", join(open, raw(Families, Header{Stream: 1, N: 1}, 1, 1, 100, 'a', 0, 0)))
 	h := &sdk.Histogram{Schema: 1, Count: 3, Sum: 4, PositiveSpans: []sdk.Span{{Offset: -2, Length: 2}}, Positive: []float64{1, 2}}
-	signal := func(kind FrameKind, entry []byte) []byte {
+	signal := func(kind FrameKind, parts ...[]byte) []byte {
+		entry := join(parts...)
 		return join(known, raw(kind, Header{Stream: 1, N: 1, Base: 1000}, join(u32(0), []byte{byte(len(entry))}, entry)...))
 	}
 	entry := appendHistogram(nil, h)
@@ -444,6 +475,12 @@ func TestVectorsOfFramesAreReadAsTheseSamples(t *testing.T) {
 	add("EXEMPLARS: one", signal(Exemplars, example))
 	add("EXEMPLARS: labels that are not sorted", signal(Exemplars, appendExemplar(nil, &sdk.Exemplar{Labels: sdk.Labels{{Name: "b", Value: "1"}, {Name: "a", Value: "1"}}})))
 	add("EXEMPLARS: bytes too many", signal(Exemplars, append(example, 0)))
+	line := appendRecord(nil, &sdk.Record{Text: "x", Level: 9, Time: time.Unix(0, 999_999), Attributes: sdk.NewLabels("a", "1")})
+	add("RECORDS: one", signal(Records, line))
+	add("RECORDS: a level that is none", signal(Records, join([]byte{25}, line[1:])))
+	add("RECORDS: a whole millisecond beyond the milliseconds", signal(Records, appendRecord(nil, &sdk.Record{Text: "x"})[:1], []byte{0xc0, 0x84, 0x3d}, []byte{0, 0, 0}))
+	add("RECORDS: bytes too many", signal(Records, append(line, 0)))
+	add("RECORDS: a text that is not UTF-8", signal(Records, appendRecord(nil, &sdk.Record{Text: "\xff"})))
 
 	golden(t, "testdata/frames.json", all, func(v *framed) {
 		r := reading{t, NewDecoder()}

@@ -55,13 +55,14 @@ from .kinds import DEGRADED, FAILED, OK, Discovered, Emitter, Finder, discovery,
 from .process import main
 from .notification import Alert, Notification
 from .received import Received, Sample
+from .record import LEVELS, Record
 from .series import Family, Metric, counter, gauge, untyped
-from .server import VERSION as __version__
 from .units import Bytes, Duration, Secret
+from .version import VERSION as __version__
 
 __all__ = [
     "Alert", "Batch", "Bytes", "CUSTOM_BUCKETS", "DEGRADED", "Discovered", "Duration", "Emitter", "Exemplar", "FAILED", "Family",
-    "Finder", "Full", "Histogram", "Host", "Metric", "Mistake", "NO_REF", "Notification", "OK", "Problem", "Received", "Remarks",
+    "Finder", "Full", "LEVELS", "Histogram", "Host", "Metric", "Mistake", "NO_REF", "Notification", "OK", "Problem", "Received", "Record", "Remarks",
     "STALE_NAN", "Sample", "Secret", "SourceSettings", "__version__", "at", "attr", "block", "counter", "discovery", "fix", "gauge",
     "label", "main", "notifier", "permanent", "processor", "retry_after", "sink", "source", "stream_source", "target", "untyped",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 from .errors import Panic, Problem, as_problem, is_bug, recover
 from .histogram import Exemplar, Histogram
+from .record import Record, Wire
 from .series import DURATION, NAME, SCRAPED, UP, Family, Labels, Metric, sorted_labels, valid
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ class Batch:
         self.times: list[int | None] | None = None
         self.histograms: list[tuple[int, Histogram, int | None]] = []
         self.exemplars: list[tuple[int, float, Labels, int | None]] = []
+        self.records: list[tuple[int, Wire, int | None]] = []
         self.stales: list[int] = []
         self.retired: list[int] = []
         self.kept: bytes | None = None
@@ -251,6 +253,18 @@ class Batch:
             return
         self.exemplars.append((ref, e.value, labels, None if e.time is None else _ms(e.time)))
 
+    def log(self, ref: int, r: Record) -> None:
+        """Adds a line of a log, or an event, to a series. Records count as samples do; they never go stale. One whose attributes
+        break the rules is counted as dropped."""
+        if ref >= _BAD_REF:
+            self._refuse(ref)
+            return
+        wire = r.wire()
+        if wire is None:
+            self._scope.drop("invalid_record")
+            return
+        self.records.append((ref, wire, r.time_ns))
+
     def _refuse(self, ref: int) -> None:
         self._scope.drop("limit_series" if ref == NO_REF else "invalid_labels")
 
@@ -279,7 +293,7 @@ class Batch:
         self._scope.drop(reason, n)
 
     def __len__(self) -> int:
-        return len(self.refs) + len(self.histograms)
+        return len(self.refs) + len(self.histograms) + len(self.records)
 
     # ---- Targets
 

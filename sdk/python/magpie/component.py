@@ -15,6 +15,7 @@ from .errors import CONFIG, Full, Panic, Problem, Remarks, as_problem, recover
 from .config import fill
 from .host import Host
 from .kinds import DEGRADED, FAILED, OK, Capability
+from .work import Work, install
 
 if TYPE_CHECKING:
     from .server import Server
@@ -76,6 +77,7 @@ class Component:
         s = host.source
         self.scope = Scope(s.job, s.labels, instance, s.limit_series, capability.own_labels)
         host._component = self
+        install()
         self.config = valid_config(capability, config)
         self.impl = recover("open", capability.cls, self.config, host)
 
@@ -100,7 +102,7 @@ class Component:
             start = time.perf_counter()
             batch.time = at
             batch.deadline = time.monotonic() + s.timeout
-            error = batch.attempt("collect", lambda: self.impl.collect(batch))
+            error = batch.attempt("collect", lambda: self.work(self.impl.collect, batch))
             if self.stop.is_set():
                 return  # what a collection says that was told to end is not the target's state
             if error is not None:
@@ -132,7 +134,7 @@ class Component:
     # ---- A source with a rhythm of its own
 
     def _stream(self) -> None:
-        self.keep_running("stream", lambda: self.impl.stream(_Emitter(self)))
+        self.keep_running("stream", lambda: self.work(self.impl.stream, _Emitter(self)))
 
     def keep_running(self, what: str, run: Callable[[], object]) -> None:
         """Calls run again, after a pause, whenever it returns before it is told to."""
@@ -152,6 +154,28 @@ class Component:
 
     # ---- The end
 
+    def work(self, call: Callable[..., Any], *args: Any) -> Any:
+        """Calls the plugin's code so that it can be given up when the component is closed."""
+        with Work() as work:
+            self.on_stop(work.give_up)
+            try:
+                return call(*args)
+            finally:
+                with self._lock:
+                    self._on_stop.remove(work.give_up)
+
+    def work_for(self, context: Any, call: Callable[..., Any], *args: Any) -> Any:
+        """The same, and when the call of the daemon that it is for has ended."""
+        with Work() as work:
+            self.on_stop(work.give_up)
+            if not context.add_callback(work.give_up):
+                work.give_up()
+            try:
+                return call(*args)
+            finally:
+                with self._lock:
+                    self._on_stop.remove(work.give_up)
+
     def on_stop(self, call: Callable[[], None]) -> None:
         """Has something called when the component is told to end."""
         with self._lock:
@@ -160,12 +184,15 @@ class Component:
             call()
 
     def close(self, timeout: float) -> None:
-        """Ends the component's work, then the component. A thread cannot be ended from outside: one that waits for somebody
-        else's answer is left to its time-out after a moment, what it says then is nobody's, and the component is closed behind
-        it. Not so where only one may hold something: that is waited for as long as the daemon does."""
+        """Ends the component's work, then the component. What waits for somebody else's answer is given up. A thread cannot be
+        ended from outside: one that is busy with something else is left to itself after a moment, what it says then is
+        nobody's, and the component is closed behind it. Not so where only one may hold something: that is waited for as long
+        as the daemon does."""
         self.stop.set()
         self.server.packer.wake()
-        for call in self._on_stop:
+        with self._lock:
+            calls = list(self._on_stop)
+        for call in calls:
             call()
         if self._thread is None or not self._thread.is_alive():
             self.close_impl()

@@ -12,6 +12,7 @@ from .codec.frame import parse_packet
 from .component import Backoff, Component
 from .errors import as_problem, recover
 from .received import Received
+from .work import Work
 
 
 class Inbox:
@@ -21,6 +22,7 @@ class Inbox:
         self._changed = threading.Condition()
         self._packets: deque[bytes] = deque()
         self._ended = self._closed = False
+        self.work: Work | None = None  # the write that runs
 
     def read(self, packets: Iterator[bytes]) -> None:
         """Takes what comes, in a thread of its own."""
@@ -41,10 +43,13 @@ class Inbox:
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Ends it at once, whatever is in it."""
+        """Ends it at once, whatever is in it, and gives up what is being written."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+            work = self.work
+        if work is not None:
+            work.give_up()
 
     def next(self) -> bytes | None:
         """Waits for a packet; None: no more are to be taken."""
@@ -102,11 +107,13 @@ class Feed:
         self._pending.position = packet.last_seq
 
     def _taken(self, runs: list[Run]) -> list[Run]:
-        """Leaves out what the sink did not say that it takes, and counts the histograms."""
+        """Leaves out what the sink did not say that it takes, and counts the histograms and records."""
         offer, kept = self._component.capability, []
         for run in runs:
             if run.histograms is not None and not offer.histograms:
                 self._count(len(run.refs), {"histograms": len(run.refs)})
+            elif run.records is not None and not offer.logs:
+                self._count(len(run.refs), {"logs": len(run.refs)})
             elif run.exemplars is None or offer.exemplars:
                 kept.append(run)
         return kept
@@ -117,9 +124,18 @@ class Feed:
         while True:
             error = None
             try:
-                recover("write", self._component.impl.write, batch)
+                with Work() as work:
+                    self._inbox.work = work
+                    if self._inbox.closed_within(0):
+                        raise Ended
+                    recover("write", self._component.impl.write, batch)
+            except Ended:
+                raise
             except Exception as e:
                 error = as_problem(e)
+                if self._inbox.closed_within(0):
+                    raise Ended from e  # it was given up; what was not acknowledged comes again
+            self._inbox.work = None
             dropped = batch.take_dropped()
             if error is None or error.permanent:
                 if error is not None:

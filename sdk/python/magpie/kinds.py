@@ -41,6 +41,7 @@ class Capability:
     late: bool = False
     histograms: bool = False
     exemplars: bool = False
+    logs: bool = False
     schema: Schema | None = None
 
     def ready(self) -> Schema:
@@ -100,15 +101,15 @@ def processor(config: type | None = None, *, name: str = "", doc: str = "") -> C
 
 
 def sink(
-    config: type | None = None, *, name: str = "", doc: str = "", out_of_order: bool = False, histograms: bool = False, exemplars: bool = False
+    config: type | None = None, *, name: str = "", doc: str = "", out_of_order: bool = False, histograms: bool = False, exemplars: bool = False, logs: bool = False
 ) -> Callable[[T], T]:
     """A sink: ``write(self, batch: Received)``. When it returns, the batch is acknowledged but for the samples that were
     dropped with ``batch.drop(i, reason)``. A permanent Problem drops the whole batch, counted; after any other exception it
     is called again with the same batch (same ``batch.id``) after a pause. The batch is valid only during the call.
 
-    ``histograms`` and ``exemplars``: it takes them; otherwise they are not given to it, and histograms are counted as
-    dropped. ``out_of_order``: it takes samples older than the newest it has; ``write`` is then called by two threads."""
-    return _kind("sink", "write", config, dict(name=name, doc=doc, late=out_of_order, histograms=histograms, exemplars=exemplars))
+    ``histograms``, ``exemplars`` and ``logs`` (lines and events): it takes them; otherwise they are not given to it, and
+    histograms and records are counted as dropped. ``out_of_order``: it takes samples older than the newest it has; ``write`` is then called by two threads."""
+    return _kind("sink", "write", config, dict(name=name, doc=doc, late=out_of_order, histograms=histograms, exemplars=exemplars, logs=logs))
 
 
 def notifier(config: type | None = None, *, name: str = "", doc: str = "") -> Callable[[T], T]:

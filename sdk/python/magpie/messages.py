@@ -1,29 +1,38 @@
-"""The messages of the contract (sdk/wire/magpie.proto), made from its descriptor when the module is loaded: no generated
+"""The messages of the contract (sdk/wire/magpie.proto), made from its descriptor when they are first used: no generated
 classes, and any protobuf from 3.21 on. They have a pool of their own, so that an author's own messages cannot clash."""
 
 from __future__ import annotations
 
 import base64
+import functools
 from typing import Any
-
-from google.protobuf import descriptor_pool, message_factory
 
 from ._descriptor import DESCRIPTOR
 from . import config, errors  # their classes have the names of messages
 from .series import DECLARED, TYPES
 
-_pool = descriptor_pool.DescriptorPool()
-_pool.AddSerializedFile(base64.b64decode(DESCRIPTOR))
+
+@functools.cache
+def _pool() -> Any:
+    from google.protobuf import descriptor_pool  # not before it is needed: it takes longer than all the rest
+
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(base64.b64decode(DESCRIPTOR))
+    return pool
 
 
-def _message(name: str) -> Any:
-    descriptor = _pool.FindMessageTypeByName("magpie.v1." + name)
+@functools.cache
+def _factory() -> Any:
+    from google.protobuf import message_factory
+
     if hasattr(message_factory, "GetMessageClass"):  # since 4.22
-        return message_factory.GetMessageClass(descriptor)
-    return _factory.GetPrototype(descriptor)
+        return message_factory.GetMessageClass
+    return message_factory.MessageFactory(_pool()).GetPrototype
 
 
-_factory = None if hasattr(message_factory, "GetMessageClass") else message_factory.MessageFactory(_pool)
+@functools.cache
+def _message(name: str) -> Any:
+    return _factory()(_pool().FindMessageTypeByName("magpie.v1." + name))
 
 
 def __getattr__(name: str) -> Any:
@@ -40,7 +49,7 @@ def __getattr__(name: str) -> Any:
 
 def methods() -> list[Any]:
     """What the service offers: descriptors with name, input_type and output_type."""
-    return list(_pool.FindServiceByName("magpie.v1.Plugin").methods)
+    return list(_pool().FindServiceByName("magpie.v1.Plugin").methods)
 
 
 def of(descriptor: Any) -> Any:

@@ -10,15 +10,15 @@ import sys
 import tempfile
 import threading
 from concurrent import futures
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+from . import log, messages
+from .config import Mistake
 
-import grpc  # noqa: E402
+if TYPE_CHECKING:
+    import grpc
 
-from . import log, messages  # noqa: E402
-from .config import Mistake  # noqa: E402
-from .server import Server  # noqa: E402
+    from .server import Server
 
 CORE_PROTOCOL, PROTOCOL = 1, 1  # go-plugin's, and the major version of the contract
 _COOKIE = ("MAGPIE_PLUGIN", "喜鹊")
@@ -32,6 +32,9 @@ def main(name: str, version: str, *offers: Any) -> NoReturn:
     if os.environ.get(_COOKIE[0]) != _COOKIE[1]:
         _explain(name, version, offers)
     log.install()
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # gRPC's own log is not the daemon's
+    from .server import Server  # with gRPC, which whoever starts it by hand need not wait for
+
     try:
         server = Server(name, version, *offers)
     except Mistake as e:
@@ -69,6 +72,8 @@ def _greet(server: Server) -> None:
 
 def serve(server: Server, address: str, stop: threading.Event) -> grpc.Server:
     """Starts a gRPC server for the contract and for go-plugin's services."""
+    import grpc
+
     options = [("grpc.max_receive_message_length", _MAX_MESSAGE), ("grpc.max_send_message_length", _MAX_MESSAGE), ("grpc.so_reuseport", 0)]
     g = grpc.server(futures.ThreadPoolExecutor(max_workers=1000, thread_name_prefix="call"), options=options)  # streams hold theirs
 
@@ -89,6 +94,8 @@ def serve(server: Server, address: str, stop: threading.Event) -> grpc.Server:
 
 
 def _handlers(server: Server) -> dict[str, Any]:
+    import grpc
+
     handlers = {}
     for method in messages.methods():
         call = getattr(server, method.name, None)

@@ -6,17 +6,19 @@ from typing import Iterator, NamedTuple
 
 from .codec.decoder import Run, Series
 from .histogram import Exemplar, Histogram
+from .record import Record
 from .series import Family
 
 
 class Sample(NamedTuple):
-    """One sample; its time is in Unix seconds. With a histogram, the sample is that and not the value."""
+    """One sample; its time is in Unix seconds. With a histogram or a record, the sample is that and not the value."""
 
     labels: dict[str, str]
     value: float
     time: float
     histogram: Histogram | None
     family: Family | None
+    record: Record | None = None
 
     @property
     def name(self) -> str:
@@ -47,7 +49,10 @@ class Received:
                 s: Series = series[ref]
                 t = (run.base if run.times is None else run.times[k]) / 1000
                 h = None if run.histograms is None else run.histograms[k]
-                yield i, Sample(s.labels, 0.0 if run.values is None else run.values[k], t, h, s.family)
+                r = None if run.records is None else run.records[k]
+                if r is not None:
+                    t = (r.time_ns or 0) / 1e9
+                yield i, Sample(s.labels, 0.0 if run.values is None else run.values[k], t, h, s.family, r)
                 i += 1
 
     def exemplars(self) -> Iterator[tuple[Series, Exemplar]]:

@@ -15,13 +15,13 @@ from .codec.frame import Malformed
 from .codec.packer import Packer
 from .component import Component, configured, valid_config
 from .config import Mistake
+from .consume import Ended, Feed, Inbox
 from .errors import Problem, as_problem, recover
 from .host import Host, HostCalls, SourceSettings
 from .kinds import Capability, Discovered
 from .notification import Notification
-from .consume import Ended, Feed, Inbox
+from .version import VERSION
 
-VERSION = "0.1.0"
 LINGER = 0.1  # seconds that a packet waits for more
 INITIAL_WINDOW = 8 << 20  # until the daemon says otherwise
 
@@ -70,7 +70,7 @@ class Server:
             d.types.add(
                 kind=c.kind, name=c.name, doc=c.doc, config=m.schema(c.ready()), job=c.job, own_labels=c.own_labels, streams=c.streams,
                 discovers=c.discovers, late=c.late, live=c.live, validates=c.validates, histograms=c.histograms, exemplars=c.exemplars,
-                probes=c.probes,
+                probes=c.probes, logs=c.logs,
             )  # fmt: skip
         return d
 
@@ -92,7 +92,7 @@ class Server:
             c = Component(self, capability, 0, request.address, request.config, Host(self._host, 0, request.address), "")
             try:
                 if hasattr(c.impl, "probe"):
-                    recover("probe", c.impl.probe)
+                    recover("probe", c.work_for, context, c.impl.probe)
             finally:
                 c.close_impl()
 
@@ -251,7 +251,7 @@ class Server:
 
         def notify() -> None:
             c = self._component(request.component, "notify")
-            out.receipt = m.clean(str(recover("notify", c.impl.notify, Notification.parse(request.notification)) or ""))
+            out.receipt = m.clean(str(recover("notify", c.work_for, context, c.impl.notify, Notification.parse(request.notification)) or ""))
 
         problem = _problem_of(notify)
         if problem is not None:
@@ -270,7 +270,7 @@ class Server:
         c.on_stop(out.end)
 
         def run() -> None:
-            problem = _problem_of(lambda: recover("discover", c.impl.discover, out))
+            problem = _problem_of(lambda: recover("discover", c.work_for, context, c.impl.discover, out))
             if problem is not None and not out.stopping:
                 out.lists.put(m.Targets(problem=problem))
             out.lists.put(None)

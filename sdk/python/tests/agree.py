@@ -23,8 +23,12 @@ def digest(message: bytes) -> str:
     batch, h, n = Received(packet.last_seq, runs), hashlib.sha256(), 0
     for _, s in batch.samples():
         n += 1
-        add(h, s.labels, s.family, round(s.time * 1000))
-        if s.histogram is None:
+        add(h, s.labels, s.family, round(s.time * 1000) if s.record is None else s.record.time_ns // 10**6)
+        if s.record is not None:
+            r = s.record
+            h.update(f"{r.level} {r.time_ns % 10**6} {r.name} {r.text}".encode())
+            add(h, r.attributes, None, 0)
+        elif s.histogram is None:
             h.update(struct.pack("<d", s.value))
         else:
             g = s.histogram

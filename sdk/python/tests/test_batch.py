@@ -128,6 +128,22 @@ class TestBatch(unittest.TestCase):
             self.assertIn("a checkpoint of 2097152 bytes", str(c.error))
 
 
+class TestRecords(unittest.TestCase):
+    def test_lines_come_to_a_sink_as_they_were_but_for_what_is_too_long_or_no_utf8(self):
+        def collect(out):
+            ref = out.define({"__name__": "log", "filename": "x"})
+            out.log(ref, magpie.Record("line", "warn", {"pid": "7"}, time_ns=1_700_000_000_123_456_789))
+            out.log(ref, magpie.Record("a\udcffb" + "ü" * 200_000))
+            out.log(ref, magpie.Record("x", "loud"))
+
+        with opened(source(collect)) as c:
+            lines = [s.record for s in c.collect(at=5.0).find("log")]
+            self.assertEqual(magpie.Record("line", 13, {"pid": "7"}, "", 1_700_000_000_123_456_789), lines[0])
+            self.assertEqual(("a\ufffdb", 5 * 10**9), (lines[1].text[:3], lines[1].time_ns))
+            self.assertTrue((256 << 10) - 2 < len(lines[1].text.encode()) <= 256 << 10)
+            self.assertEqual({"invalid_record": 1}, c.dropped)
+
+
 class TestReceived(unittest.TestCase):
     def test_a_sink_drops_by_number(self):
         batch = received(({"__name__": "a"}, 1), ({"__name__": "b"}, 2), at=5.0)

@@ -15,6 +15,7 @@ from magpie.codec.frame import STREAM, Header, Malformed, frame, parse_packet
 from magpie.codec.packer import Packer
 from magpie.histogram import Exemplar, Histogram
 from magpie.received import Received
+from magpie.record import Record
 from magpie.series import Family
 
 TESTDATA = pathlib.Path(__file__).parents[2] / "wire" / "testdata"
@@ -45,6 +46,10 @@ def histogram(m):
     )
 
 
+def record(m):
+    return Record(m["text"], m.get("level", 0), m.get("attributes") or {}, m.get("name", ""), m.get("time_ns"))
+
+
 def do(o, b):
     """Carries an operation on a batch out."""
     op, at = o["op"], o.get("at_ms")
@@ -60,6 +65,8 @@ def do(o, b):
         b.put_histogram(series(), histogram(o["histogram"]), at)
     elif op == "exemplar":
         b.put_exemplar(series(), Exemplar(o.get("exemplar", {}), number(o.get("value", "")), at))
+    elif op == "log":
+        b.log(series(), record(o["record"]))
     elif op == "stale":
         b.stale(series())
     elif op == "retire":
@@ -96,8 +103,9 @@ def read(decoder, message):
     runs, forgotten = decoder.decode(packet.frames)
     batch, out = Received(packet.last_seq, runs), []
     for _, s in batch.samples():
-        value = s.histogram if s.histogram is not None else bits(s.value)
-        out.append((s.labels, s.family, round(s.time * 1000), plain(value), None))
+        value = s.histogram if s.histogram is not None else s.record if s.record is not None else bits(s.value)
+        time = round(s.time * 1000) if s.record is None else s.record.time_ns // 10**6
+        out.append((s.labels, s.family, time, plain(value), None))
     for series, e in batch.exemplars():
         out.append((series.labels, series.family, round(e.time * 1000), bits(e.value), e.labels))
     gone = [None if f.refs is None else f.refs for f in forgotten]
@@ -114,6 +122,8 @@ def plain(v):
 
 
 def wanted(m):
+    if "record" in m:
+        return (m["labels"], family(m.get("family")), m["time_ms"], record(m["record"]), None)
     value = plain(histogram(m["histogram"])) if "histogram" in m else bits(number(m.get("value", "")))
     return (m["labels"], family(m.get("family")), m["time_ms"], value, m.get("exemplar"))
 

@@ -1,4 +1,4 @@
-"""Bodies made of numbers and texts: definitions, families, histograms, exemplars, checkpoints."""
+"""Bodies made of numbers and texts: definitions, families, histograms, exemplars, records, checkpoints."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import struct
 from typing import Iterable, NamedTuple
 
 from ..histogram import MAX_BUCKETS, MAX_COUNT, MAX_EXEMPLAR, Exemplar, Histogram
+from ..record import MAX_ATTRIBUTES, MAX_LEVEL, MAX_TEXT, Record, Wire
 from ..series import MAX_LABELS, MAX_NAME, MAX_VALUE, TYPES, Family, Labels
 from .frame import CHECKPOINT, DEFS, FAMILIES, MAX_FRAME, Frame, Header, Malformed, frame, uvarint
 
-AIM = 256 << 10  # bytes of definitions, histograms or exemplars in one frame
+AIM = 256 << 10  # bytes of definitions, histograms, exemplars or records in one frame
 MAX_CHECKPOINT = 8 << 20
 _MAX_PART = 512 << 10
 _F64 = struct.Struct("<d")
@@ -166,7 +167,7 @@ def read_families(f: Frame) -> list[tuple[int, Family]]:
     return out
 
 
-# ---- Histograms and exemplars
+# ---- Histograms, exemplars and records
 
 
 def histogram_bytes(h: Histogram) -> bytes:
@@ -240,30 +241,61 @@ def _counts(c: Cursor, n: int) -> list[float]:
 
 def exemplar_bytes(value: float, labels: Labels) -> bytes:
     """The bytes of an entry of EXEMPLARS; its time stands beside it."""
-    return _F64.pack(value) + uvarint(len(labels)) + b"".join(text(n) + text(v) for n, v in labels)
+    return _F64.pack(value) + _labels(labels)
 
 
 def read_exemplar(entry: memoryview) -> Exemplar:
     """Reads an entry; its time is the caller's."""
     c = Cursor(entry)
-    value, n = c.f64(), c.uvarint(MAX_LABELS)
-    if n > (len(entry) - c.pos) // 2:
-        raise Malformed(f"{n} labels of an exemplar do not fit")
-    labels: dict[str, str] = {}
-    last = ""
-    for _ in range(n):
-        name, v = c.text(MAX_NAME), c.text(MAX_EXEMPLAR)
-        if name <= last:
-            raise Malformed("the labels of an exemplar are not sorted, or one is empty")
-        labels[name] = v
-        last = name
+    value = c.f64()
+    labels = _read_labels(c, c.uvarint(MAX_LABELS), MAX_EXEMPLAR)
     if c.pos != len(entry) or len(entry) > 2 * MAX_EXEMPLAR:
         raise Malformed(f"an exemplar has {len(entry)} bytes, and {c.pos} are read")
     return Exemplar(labels, value)
 
 
+def record_bytes(nanoseconds: int, r: Wire) -> bytes:
+    """The bytes of an entry of RECORDS; the milliseconds of its time stand beside it."""
+    level, name, line, attributes = r
+    return bytes((level,)) + uvarint(nanoseconds) + text(name) + text(line) + _labels(attributes)
+
+
+def read_record(entry: memoryview) -> Record:
+    """Reads an entry; its time is what is beyond the milliseconds."""
+    c = Cursor(entry)
+    level, nanoseconds, name, line = c.byte(), c.uvarint(999_999), c.text(MAX_NAME), c.text(MAX_TEXT)
+    n = c.uvarint(MAX_LABELS)
+    if level > MAX_LEVEL:
+        raise Malformed(f"a record has the level {level}")
+    r = Record(line, level, _read_labels(c, n, MAX_ATTRIBUTES), name, nanoseconds)
+    if c.pos != len(entry):
+        raise Malformed(f"a record has {len(entry)} bytes, and {c.pos} are read")
+    return r
+
+
+def _labels(labels: Labels) -> bytes:
+    return uvarint(len(labels)) + b"".join(text(n) + text(v) for n, v in labels)
+
+
+def _read_labels(c: Cursor, n: int, most: int) -> dict[str, str]:
+    """Labels that are sorted, without empty names, of at most so many bytes."""
+    if n > (len(c.b) - c.pos) // 2:
+        raise Malformed(f"{n} labels do not fit")
+    labels: dict[str, str] = {}
+    last, start = "", c.pos
+    for _ in range(n):
+        name, value = c.text(MAX_NAME), c.text(most)
+        if name <= last:
+            raise Malformed("labels are not sorted, or one is empty")
+        labels[name] = value
+        last = name
+    if c.pos - start > most + 6 * n:
+        raise Malformed(f"labels of {c.pos - start} bytes, and the most is {most}")
+    return labels
+
+
 def read_entries(c: Cursor, n: int) -> Iterable[memoryview]:
-    """The n entries of a HISTOGRAMS or EXEMPLARS frame."""
+    """The n entries of a HISTOGRAMS, EXEMPLARS or RECORDS frame."""
     for _ in range(n):
         yield c.bytes(MAX_FRAME)
 

@@ -6,10 +6,11 @@ from array import array
 from typing import Iterator, NamedTuple
 
 from ..histogram import Exemplar, Histogram
+from ..record import Record
 from ..series import MAX_VALUE, Family
-from .bodies import Cursor, read_defs, read_entries, read_exemplar, read_families, read_histogram
+from .bodies import Cursor, read_defs, read_entries, read_exemplar, read_families, read_histogram, read_record
 from .frame import (
-    ABSENT, COLUMNS, DEFS, END, EXEMPLARS, FAMILIES, HISTOGRAMS, LAYOUT, RETIRE, STALE, STALE_NAN, STREAM, TIMES, VALUES,
+    ABSENT, COLUMNS, DEFS, END, EXEMPLARS, FAMILIES, HISTOGRAMS, LAYOUT, RECORDS, RETIRE, STALE, STALE_NAN, STREAM, TIMES, VALUES,
     Frame, Malformed, f64s, pad8, read_frames, u32s,
 )  # fmt: skip
 
@@ -38,8 +39,8 @@ class Origin:
 
 
 class Run(NamedTuple):
-    """A stretch of samples of one component, as columns: sample i is values[i], or histograms[i], of series refs[i]. A run of
-    exemplars has no samples. Times are Unix milliseconds, None: all at base."""
+    """A stretch of samples of one component, as columns: sample i is values[i], or histograms[i], or records[i], of series
+    refs[i]. A run of exemplars has no samples. Times are Unix milliseconds, None: all at base."""
 
     origin: Origin
     base: int
@@ -48,6 +49,7 @@ class Run(NamedTuple):
     times: list[int] | None = None
     histograms: list[Histogram] | None = None
     exemplars: list[tuple[int, Exemplar]] | None = None
+    records: list[Record] | None = None
 
 
 class Forgotten(NamedTuple):
@@ -89,7 +91,7 @@ class Decoder:
                 o.layouts[f.header.layout] = (len(refs), *_known(o, refs))
             elif kind in (VALUES, COLUMNS, STALE):
                 runs += _floats(o, f)
-            elif kind in (HISTOGRAMS, EXEMPLARS):
+            elif kind in (HISTOGRAMS, EXEMPLARS, RECORDS):
                 runs += _entries(o, f)
             elif kind == RETIRE:
                 forgotten.append(Forgotten(o, list(u32s(f.body[: 4 * f.header.n]))))
@@ -160,6 +162,14 @@ def _entries(o: Origin, f: Frame) -> Iterator[Run]:
         keep = [i for i in range(n) if refs[i] in o.series]
         if keep:
             yield Run(o, h.base, array("I", (refs[i] for i in keep)), None, None if times is None else [at[i] for i in keep], [all[i] for i in keep])
+        return
+    if h.kind == RECORDS:
+        records = [read_record(e) for e in entries]
+        for r, ms in zip(records, at):
+            r.time_ns = ms * 10**6 + (r.time_ns or 0)
+        keep = [i for i in range(n) if refs[i] in o.series]
+        if keep:
+            yield Run(o, h.base, array("I", (refs[i] for i in keep)), None, [at[i] for i in keep], None, None, [records[i] for i in keep])
         return
     exemplars = []
     for i, e in enumerate(map(read_exemplar, entries)):

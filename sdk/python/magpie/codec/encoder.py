@@ -7,8 +7,8 @@ from typing import Callable, Iterable
 
 from ..batch import Batch
 from ..series import MAX_NAME, Family
-from .bodies import AIM, SeriesDef, checkpoint_frames, defs_frames, exemplar_bytes, families_frame, histogram_bytes
-from .frame import ABSENT, EXEMPLARS, HISTOGRAMS, LAYOUT, RETIRE, STALE, TIMES, VALUES, Header, column, frame, pad8, uvarint
+from .bodies import AIM, SeriesDef, checkpoint_frames, defs_frames, exemplar_bytes, families_frame, histogram_bytes, record_bytes
+from .frame import ABSENT, EXEMPLARS, HISTOGRAMS, LAYOUT, RECORDS, RETIRE, STALE, TIMES, VALUES, Header, column, frame, pad8, uvarint
 from .packer import Packer
 
 _MAX_RUN = 16384  # samples in one frame
@@ -46,6 +46,10 @@ class Encoder:
         if b.exemplars:
             entries = [(ref, base if t is None else t, exemplar_bytes(v, labels)) for ref, v, labels, t in b.exemplars]
             self._entries(p, EXEMPLARS, entries)
+        if b.records:
+            times = [base * 10**6 if t is None else t for _, _, t in b.records]
+            entries = [(ref, t // 10**6, record_bytes(t % 10**6, r)) for (ref, r, _), t in zip(b.records, times)]
+            self._entries(p, RECORDS, entries)
         self._refs(p, Header(STALE, stream=self._stream, base=base), b.stales)
         self._refs(p, Header(RETIRE, stream=self._stream), b.retired)
         if b.kept is not None:
@@ -134,7 +138,7 @@ class Encoder:
             if hi > lo:
                 head += column("I", (t - lo for _, t, _ in part)) + gap
             h = Header(kind, TIMES if hi > lo else 0, self._stream, 0, n, hi - lo, lo)
-            p.add(frame(h, head, body), n if kind == HISTOGRAMS else 0)
+            p.add(frame(h, head, body), 0 if kind == EXEMPLARS else n)
             at = end
 
 

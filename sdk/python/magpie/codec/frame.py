@@ -12,7 +12,7 @@ PACKET_HEADER = 32  # what stands before the frames in a packet
 MAX_PACKET = 1 << 20
 MAX_FRAME = MAX_PACKET - PACKET_HEADER
 
-(DEFS, LAYOUT, VALUES, COLUMNS, STALE, RETIRE, CHECKPOINT, FAMILIES, STREAM, END, HISTOGRAMS, EXEMPLARS, LOGS, EVENTS) = range(1, 15)
+(DEFS, LAYOUT, VALUES, COLUMNS, STALE, RETIRE, CHECKPOINT, FAMILIES, STREAM, END, HISTOGRAMS, EXEMPLARS, RECORDS) = range(1, 14)
 
 ABSENT, TIMES, CYCLE = 0x01, 0x02, 0x80
 """Flags: a bitmap precedes the values; times follow them; the last frame of a whole cycle."""
@@ -23,8 +23,8 @@ STALE_NAN = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
 
 _HEADER = struct.Struct("<IBBHIIIIq")
 
-# The least bytes of a histogram without buckets, and of an exemplar without labels, their lengths included.
-_LEAST_HISTOGRAM, _LEAST_EXEMPLAR = 22, 10
+# The least bytes of a histogram without buckets, an exemplar without labels and an empty record, their lengths included.
+_LEAST = {HISTOGRAMS: 22, EXEMPLARS: 10, RECORDS: 6}
 
 
 class Malformed(ValueError):
@@ -96,10 +96,8 @@ def body_size(kind: int, flags: int, n: int) -> int:
         size = 8 * n + ((n + 63) // 64 * 8 if flags & ABSENT else 0)
     elif kind == COLUMNS:
         size = refs + 8 * n
-    elif kind == HISTOGRAMS:
-        size = refs + _LEAST_HISTOGRAM * n
-    elif kind == EXEMPLARS:
-        size = refs + _LEAST_EXEMPLAR * n
+    elif kind in _LEAST:
+        size = refs + _LEAST[kind] * n
     else:
         return 0
     return size + (refs if flags & TIMES else 0)
