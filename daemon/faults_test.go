@@ -494,23 +494,40 @@ func TestReloadsUnderLoadLoseNothing(t *testing.T) {
 	t.Parallel()
 	f := fault(t, "rate = 100000", "", "")
 	f.flows()
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(f.args[1], "leaky"), append(self, "leaky"...), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	began := time.Now()
-	reloads, failed := atLength(14, 1000), 0
+	reloads, failed := atLength(14, 1000), map[string]int{}
 	for i := range reloads {
 		note := func(who int) string { return fmt.Sprintf("note = \"%d\"", (i+who)/2) } // the source in one, the sink in the next
-		source, sink := "rate = 100000\n"+note(0), note(1)
-		bad := true
-		switch i % 7 {
-		case 3:
-			source += "\n nonsense = 1"
-		case 4: // the sink would open, and the source does not
-			source = fmt.Sprintf("rate = 100000\n note = %q", broken)
-		case 5:
-			sink = fmt.Sprintf("note = %q", broken)
-		default:
-			bad = false
+		source, sink, more := "rate = 100000\n"+note(0), note(1), ""
+		kind := ""
+		switch i % 14 {
+		case 1:
+			kind, source = "an argument that is not known", source+"\n nonsense = 1"
+		case 3: // the sink would open, and the source does not
+			kind, source = "a source that does not open", fmt.Sprintf("rate = 100000\n note = %q", broken)
+		case 4:
+			kind, sink = "a sink that does not open", fmt.Sprintf("note = %q", broken)
+		case 6:
+			kind, more = "a plugin that dies in opening", "source \"leaky\" \"x\" { how = \"exit\" }\n"
+		case 8:
+			kind, more = "a plugin that starts and does not open", "source \"leaky\" \"x\" { how = \"open\" }\n"
+		case 9:
+			kind, more = "a plugin that finds it invalid", "source \"leaky\" \"x\" { how = \"validate\" }\n"
+		case 11:
+			kind, more = "a file with a mistake of syntax", "source \"leaky\" {{\n"
+		case 12:
+			kind, more = "a secret that is not there", "source \"leaky\" \"x\" { password = secret(\"file:/nowhere\") }\n"
 		}
-		f.write(f.config(source, sink, ""))
+		bad := kind != ""
+		f.write(f.config(source, sink, more))
+		f.eventually("the source has told its series", func() bool { return f.metric("magpie_source_series") == slots })
 		ran := f.running()
 		before, refused := f.metric("magpie_config_reloads_total"), f.refused()
 		f.cmd.Process.Signal(syscall.SIGHUP)
@@ -519,13 +536,13 @@ func TestReloadsUnderLoadLoseNothing(t *testing.T) {
 			t.Errorf("reload %d: refused %v, wanted %v", i, got, bad)
 		}
 		if bad {
-			failed++
+			failed[kind]++
 			if now := f.running(); now != ran {
 				t.Errorf("reload %d failed, and changed what runs:\n%s\nand now:\n%s", i, ran, now)
 			}
 		}
 	}
-	t.Logf("%d reloads, %d of them with mistakes or with what does not open, took %s each", reloads, failed, (time.Since(began) / time.Duration(reloads)).Round(time.Millisecond))
+	t.Logf("%d reloads took %s each; among them those that change nothing: %v", reloads, (time.Since(began) / time.Duration(reloads)).Round(time.Millisecond), failed)
 	f.flows()
 	f.complete()
 	f.balanced(account{})
@@ -550,7 +567,7 @@ func (f *faulty) running() string {
 		fmt.Fprintln(&b, p.Plugin, p.Pid, p.Restarts)
 	}
 	for _, c := range s.Components {
-		fmt.Fprintln(&b, c.Address, c.State, c.SinceUnixMs)
+		fmt.Fprintln(&b, c.Address, c.State, c.SinceUnixMs, c.Series)
 	}
 	b.Write(f.get("/api/magpie/v1/Show"))
 	return b.String()

@@ -19,7 +19,7 @@ import (
 
 type leakyConfig struct {
 	Dir       string            `hcl:"dir,optional" doc:"Where it looks for the files panic, die and print."`
-	How       string            `hcl:"how,optional" doc:"open: it does not open and says why. validate: it says why it is invalid."`
+	How       string            `hcl:"how,optional" doc:"open: it does not open and says why. exit: its process ends. validate: it says why it is invalid."`
 	Plain     string            `hcl:"plain,optional" doc:"A secret that is declared as none."`
 	List      []string          `hcl:"list,optional" doc:"Some more."`
 	Count     int               `hcl:"count,optional" doc:"A number."`
@@ -82,6 +82,9 @@ func openLeaky(ctx context.Context, cfg *leakyConfig, host sdk.Host) (*leaky, er
 	}
 	l.print()
 	told := strings.Join(cfg.secrets(), " ")
+	if cfg.How == "exit" {
+		os.Exit(3)
+	}
 	if cfg.How == "open" {
 		return nil, sdk.Fix(sdk.At(&cfg.Password, errors.New("leaked opening "+told)), "say %s", told)
 	}

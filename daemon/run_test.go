@@ -264,7 +264,7 @@ func (m *magpie) value(expr string) (v string) {
 
 // status asks the control API.
 func (m *magpie) status() (s struct {
-	Components []struct{ Address, State, Text, SinceUnixMs string }
+	Components []struct{ Address, State, Text, SinceUnixMs, Series string }
 	Processes  []struct {
 		Plugin   string
 		Pid      int

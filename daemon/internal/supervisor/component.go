@@ -207,6 +207,15 @@ func (c *Component) processDied(was *client.Process) {
 	}
 }
 
+// diedOpening ends the wait for a first opening that the process has not survived: the next one may fare the same.
+func (c *Component) diedOpening(err error) {
+	c.change(func() {
+		if c.handle == nil && !c.tried {
+			c.tried, c.err = true, err
+		}
+	})
+}
+
 // Reconfigure hands a changed configuration to the component in place; a restart of its process uses it too.
 func (c *Component) Reconfigure(ctx context.Context, config []byte) error {
 	h, err := c.Use(ctx)

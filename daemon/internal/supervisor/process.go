@@ -133,6 +133,12 @@ func (p *process) keep(ctx context.Context, before, done chan struct{}) {
 			wait = circuitTime
 		}
 		p.set("backoff")
+		p.mu.Lock()
+		components := slices.Clone(p.components)
+		p.mu.Unlock()
+		for _, c := range components {
+			c.diedOpening(err)
+		}
 		p.log.Error("the plugin's process ended: it is started again", "components", p.addresses(), "in", wait.Round(time.Millisecond), "error", err)
 		select {
 		case <-time.After(wait):
