@@ -26,9 +26,9 @@ type HTTPClient struct {
 
 // TLS is the tls block: files in PEM. The certificate to show is read again at every handshake.
 type TLS struct {
-	CAFile             string `hcl:"ca_file,optional" doc:"Certificates that the other side's must descend from; default: the system's."`
-	CertFile           string `hcl:"cert_file,optional" doc:"Certificate to show, with key_file."`
-	KeyFile            string `hcl:"key_file,optional" doc:"Key of cert_file."`
+	CAFile             string `hcl:"ca_file,optional" check:"file" doc:"Certificates that the other side's must descend from; default: the system's."`
+	CertFile           string `hcl:"cert_file,optional" check:"file" doc:"Certificate to show, with key_file."`
+	KeyFile            string `hcl:"key_file,optional" check:"file" doc:"Key of cert_file."`
 	ServerName         string `hcl:"server_name,optional" doc:"Name that the other side's certificate must have; default: the host of the address."`
 	InsecureSkipVerify bool   `hcl:"insecure_skip_verify,optional" doc:"Accept any certificate. Anyone on the way can read and change what is sent."`
 }
@@ -153,30 +153,56 @@ func (w *watched) read(path string) (string, error) {
 	defer w.mu.Unlock()
 	info, err := os.Stat(path)
 	if err != nil {
-		return "", err
+		return w.content, ifEmpty(w.content, err)
 	}
 	if w.size == info.Size() && w.at.Equal(info.ModTime()) {
 		return w.content, nil
 	}
 	b, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
+	text := strings.TrimSpace(string(b))
+	if err != nil || text == "" && w.content != "" { // what was good goes on
+		return w.content, ifEmpty(w.content, err)
 	}
-	w.at, w.size, w.content = info.ModTime(), info.Size(), strings.TrimSpace(string(b))
+	w.at, w.size, w.content = info.ModTime(), info.Size(), text
 	return w.content, nil
+}
+
+func ifEmpty(content string, err error) error {
+	if content != "" {
+		return nil
+	}
+	return err
+}
+
+// KeyPair is a certificate with its key, in files that may change while they are used.
+type KeyPair struct {
+	CertFile, KeyFile string
+	mu                sync.Mutex
+	last              *tls.Certificate
+}
+
+// Load reads the files again. What can be read no more, or does not fit together, leaves the pair that did.
+func (k *KeyPair) Load() (*tls.Certificate, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	pair, err := tls.LoadX509KeyPair(k.CertFile, k.KeyFile)
+	if err == nil {
+		k.last = &pair
+	} else if k.last == nil {
+		return nil, err
+	}
+	return k.last, nil
 }
 
 // Config makes a crypto/tls configuration for a client.
 func (t *TLS) Config() (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName, InsecureSkipVerify: t.InsecureSkipVerify}
 	if t.CertFile != "" {
-		if _, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile); err != nil {
+		pair := &KeyPair{CertFile: t.CertFile, KeyFile: t.KeyFile}
+		if _, err := pair.Load(); err != nil {
 			return nil, At(&t.CertFile, err)
 		}
-		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-			pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-			return &pair, err
-		}
+		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return pair.Load() }
 	}
 	if t.CAFile == "" {
 		return c, nil

@@ -291,7 +291,7 @@ func parseChecks(tag string) (checks []string, err error) {
 	}
 	for _, c := range strings.Split(tag, ",") {
 		switch name, _, _ := strings.Cut(c, "="); name {
-		case "url", "hostport", "regexp", "oneof", "min", "max":
+		case "url", "hostport", "regexp", "oneof", "min", "max", "file":
 			checks = append(checks, c)
 		default:
 			return nil, fmt.Errorf("unknown check %q", c)

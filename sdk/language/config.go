@@ -33,6 +33,7 @@
 //	references.go what from, to, notify and their like name
 //	value.go      one attribute: type, unit, secrets
 //	mask.go       secrets are taken out of texts
+//	watch.go      files whose content counts
 //	exec.go       programs are asked for secrets
 //	check.go      one attribute: url, hostport, regexp, oneof, min, max
 //	manual.go     what the manual says of all these blocks

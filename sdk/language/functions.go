@@ -139,6 +139,7 @@ func (s *Scope) secret(place string) (string, error) {
 		s.asked[where] = answer{text, err}
 		return text, err
 	}
+	s.watch[where] = signOf(where)
 	b, err := s.env.ReadFile(where)
 	if err != nil {
 		return "", fmt.Errorf("the secret cannot be read: %w", err)

@@ -27,6 +27,7 @@ type Scope struct {
 	budget   budget
 	secrets  map[string]bool   // that no message may repeat
 	asked    map[string]answer // what programs gave
+	watch    Signs             // of files whose content counts
 	warned   map[string]bool   // variables
 }
 
@@ -60,7 +61,7 @@ type local struct {
 
 // NewScope makes the scope of a configuration and evaluates its variables and locals.
 func NewScope(c *Config, env Env) *Scope {
-	s := &Scope{cfg: c, env: env, locals: map[string]*local{}, secrets: map[string]bool{}, asked: map[string]answer{}, warned: map[string]bool{}}
+	s := &Scope{cfg: c, env: env, locals: map[string]*local{}, secrets: map[string]bool{}, asked: map[string]answer{}, watch: Signs{}, warned: map[string]bool{}}
 	s.budget.allow(c.files)
 	s.funcs = s.functions()
 	s.plain = &hcl.EvalContext{Functions: s.funcs}

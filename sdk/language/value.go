@@ -90,6 +90,9 @@ func (d *Decoder) NewField(a *sdk.Attribute, expr hcl.Expression, at hcl.Range, 
 		sum.Write(secrets)
 		f.Sum = hex.EncodeToString(sum.Sum(nil))
 	}
+	if path, isText := value.(string); isText && slices.Contains(a.Checks, "file") {
+		f.Sum = d.contentSum(path)
+	}
 	return f
 }
 

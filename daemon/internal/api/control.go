@@ -160,7 +160,7 @@ func (c *controls) Status(context.Context, *connect.Request[control.StatusReques
 	s := c.engine.Status()
 	m := &control.StatusResponse{
 		Version: s.Version, StartedUnixMs: s.Started.UnixMilli(), Hostname: s.Hostname,
-		Config: &control.Config{State: "current", Problem: s.Config.Problem, AppliedUnixMs: s.Config.AppliedAt.UnixMilli(), Files: s.Config.Files, Number: s.Config.Number},
+		Config: &control.Config{State: "current", Problem: strings.TrimSpace(s.Config.Problem + "\n" + s.Config.Stale), AppliedUnixMs: s.Config.AppliedAt.UnixMilli(), Files: s.Config.Files, Number: s.Config.Number},
 		Buffer: &control.Buffer{Bytes: uint64(s.Buffer.Bytes), Records: s.Buffer.Records, Segments: uint32(s.Buffer.Segments)},
 	}
 	if p := s.Config.Pending; p != nil {

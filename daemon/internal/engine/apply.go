@@ -269,7 +269,7 @@ func (c *change) commit() {
 		}
 	}
 	booting := !e.booted
-	e.booted, e.desired = true, c.built.Desired
+	e.booted, e.desired, e.sources = true, c.built.Desired, c.built.Sources
 	e.origin.AppliedAt = time.Now()
 	e.origin.Files = nil
 	for _, s := range c.built.Sources {

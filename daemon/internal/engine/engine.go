@@ -4,6 +4,7 @@
 //	build.go     files → what is desired
 //	apply.go     what is desired → steps → what runs
 //	order.go     who wants what applied; confirmation
+//	watch.go     what is read again by itself
 //	history.go   what was applied when, and for whom
 //	flow.go      deliveries from the log to sinks; discoveries to sources
 //	alerting.go  rules to the store and to notifiers
@@ -77,6 +78,7 @@ type Engine struct {
 	mu         sync.Mutex
 	booted     bool
 	desired    *plan.Desired
+	sources    []language.Source // that it was made of
 	components map[string]*supervisor.Component
 	deliveries map[string]*delivery
 	finders    map[string]*finder
@@ -91,6 +93,7 @@ type ConfigState struct {
 	Pending     *Pending
 	LastApplied bool   // the files are invalid: what was applied last runs
 	Problem     string // why the files were not applied
+	Stale       string // why files of secrets or certificates that changed are not in effect
 	AppliedAt   time.Time
 	Files       []string
 }
@@ -130,6 +133,7 @@ func (e *Engine) Boot(ctx context.Context) error {
 		return err
 	}
 	e.began()
+	e.running.Go(e.watch)
 	return nil
 }
 

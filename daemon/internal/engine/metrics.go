@@ -12,6 +12,7 @@ func (e *Engine) Metrics() []telemetry.Metric {
 	m.gauge("magpie_build_info", "1, with the version as label.", 1, "version", s.Version)
 	m.gauge("magpie_config_last_reload_successful", "1 if the configuration files were applied when they were last read.", truth(s.Config.Problem == ""))
 	m.gauge("magpie_config_last_reload_success_timestamp_seconds", "When a configuration was last applied.", float64(s.Config.AppliedAt.UnixMilli())/1000)
+	m.gauge("magpie_watched_files_stale", "1 while files of secrets or certificates have changed and what they hold now is not in effect.", truth(s.Config.Stale != ""))
 	m.counter("magpie_config_reloads_total", "Reloads by result.", float64(s.Reloads[0]), "result", "applied")
 	m.counter("magpie_config_reloads_total", "Reloads by result.", float64(s.Reloads[1]), "result", "refused")
 	m.gauge("magpie_buffer_bytes", "Size of the log on disk.", float64(s.Buffer.Bytes))

@@ -76,7 +76,7 @@ func Build(cfg *language.Config, types []Offer, env Env) (*Desired, hcl.Diagnost
 		b.unconnected()
 	}
 	b.Scrub()
-	b.desired.Secrets = b.Secrets()
+	b.desired.Secrets, b.desired.Files = b.Secrets(), b.Watched()
 	return b.desired, b.Diags
 }
 

@@ -35,7 +35,8 @@ type Desired struct {
 	Moved      language.Moves
 	Tests      []*Test // of rules; a daemon does nothing with them
 	Dashboards []*language.Dashboard
-	Secrets    []string // that it handed to anybody, in clear: never to be printed
+	Files      language.Signs // whose content counts, as they were read
+	Secrets    []string       // that it handed to anybody, in clear: never to be printed
 
 	blocks []*language.Body // but components, for show and diff
 }

@@ -12,9 +12,9 @@ import (
 
 // TLS is the tls block of a receiver: files in PEM. The certificate is read again at every handshake.
 type TLS struct {
-	CertFile     string `hcl:"cert_file" doc:"Certificate to show."`
-	KeyFile      string `hcl:"key_file" doc:"Key of cert_file."`
-	ClientCAFile string `hcl:"client_ca_file,optional" doc:"Certificates that a sender's must descend from; without it, senders need none."`
+	CertFile     string `hcl:"cert_file" check:"file" doc:"Certificate to show."`
+	KeyFile      string `hcl:"key_file" check:"file" doc:"Key of cert_file."`
+	ClientCAFile string `hcl:"client_ca_file,optional" check:"file" doc:"Certificates that a sender's must descend from; without it, senders need none."`
 }
 
 // Listen binds to an address, given by pointer to its field, and encrypts what comes and goes there, unless there is no tls
@@ -38,13 +38,11 @@ func (t *TLS) config(protocols []string) (*tls.Config, error) {
 	if t == nil {
 		return nil, nil
 	}
-	if _, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile); err != nil {
+	pair := &sdk.KeyPair{CertFile: t.CertFile, KeyFile: t.KeyFile}
+	if _, err := pair.Load(); err != nil {
 		return nil, sdk.At(&t.CertFile, err)
 	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: protocols, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		return &pair, err
-	}}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: protocols, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return pair.Load() }}
 	if t.ClientCAFile == "" {
 		return c, nil
 	}
