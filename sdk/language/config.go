@@ -67,6 +67,10 @@
 // alerts, records and packs; what moves are components, pipelines, rules and packs. A reference to a block with for_each means all that it makes, one with a
 // key only that.
 //
+// A secret comes from secret("file:/path"), secret("env:NAME") or secret("exec:/usr/bin/program arguments"), which is run without a shell and prints it.
+// Files of secrets, and those of certificates and keys, are watched: what they hold anew is applied by itself a few seconds later, and what does not work
+// leaves what was and is said. The environment and programs are asked when a configuration is read, and then only.
+//
 // Functions are Terraform's, but for those that read files, ask the network or know the time; env and secret are Magpie's own.
 //
 // # Packs
