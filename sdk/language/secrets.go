@@ -74,8 +74,8 @@ func SoundsSecret(name string) bool { return secretName.MatchString(name) }
 // secret, and the words of the line have to do.
 func (c *Config) hiddenIn(file string, line []byte, at int) []hcl.Range {
 	hidden := slices.DeleteFunc(slices.Clone(c.hidden[file]), func(h hcl.Range) bool { return h.End.Byte <= at || h.Start.Byte >= at+len(line) })
-	for _, call := range callsSensitive.FindAllIndex(line, -1) {
-		hidden = append(hidden, hcl.Range{Start: hcl.Pos{Byte: at + call[1]}, End: hcl.Pos{Byte: at + call[1] + argumentsEnd(line[call[1]:])}})
+	for _, call := range sensitiveCalls(line) {
+		hidden = append(hidden, hcl.Range{Start: hcl.Pos{Byte: at + call[0]}, End: hcl.Pos{Byte: at + call[1]}})
 	}
 	if !c.broken[file] {
 		return hidden
@@ -94,8 +94,30 @@ func (c *Config) hiddenIn(file string, line []byte, at int) []hcl.Range {
 	return append(hidden, hcl.Range{Start: hcl.Pos{Byte: at + value[1]}, End: hcl.Pos{Byte: at + len(line)}})
 }
 
-// callsSensitive is where the function is called that makes a secret of what is written.
-var callsSensitive = regexp.MustCompile(`\bsensitive\s*\(`)
+// sensitiveCalls are the arguments of calls of the function that makes a secret of what is written; a call within another is in it. The line
+// is read once: it may be a megabyte long.
+func sensitiveCalls(line []byte) (calls [][2]int) {
+	const name = "sensitive"
+	for from := 0; ; {
+		i := bytes.Index(line[from:], []byte(name))
+		if i < 0 {
+			return calls
+		}
+		begin := from + i
+		from = begin + len(name)
+		behind := bytes.TrimLeft(line[from:], " \t\r\f")
+		if begin > 0 && wordChar(line[begin-1]) || !bytes.HasPrefix(behind, []byte("(")) {
+			continue
+		}
+		first := len(line) - len(behind) + 1
+		from = first + argumentsEnd(line[first:])
+		calls = append(calls, [2]int{first, from})
+	}
+}
+
+func wordChar(c byte) bool {
+	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
 
 // argumentsEnd finds the parenthesis that ends a call, or the end of the line.
 func argumentsEnd(line []byte) int {
