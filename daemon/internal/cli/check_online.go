@@ -48,6 +48,7 @@ func (o *options) checkOnline(ctx context.Context, catalogue *client.Catalogue, 
 	p := &prober{built: b, runs: o.running(ctx), within: o.check.timeout, processes: map[string]*started{}, run: catalogue.Run, plugins: plugins}
 	defer p.stop()
 	d := b.Desired
+	p.mask.Keep(d.Secrets)
 	all := make([]*probe, len(d.Components), len(d.Components)+2)
 	few := make(chan struct{}, 32)
 	var asking sync.WaitGroup
@@ -84,6 +85,7 @@ type prober struct {
 	run     string
 	runs    map[string]bool
 	within  time.Duration
+	mask    language.Mask
 
 	mu        sync.Mutex
 	processes map[string]*started // by plugin
@@ -121,7 +123,7 @@ func (p *prober) ask(ctx context.Context, address string, question func(context.
 	return x
 }
 
-func (p *prober) component(ctx context.Context, i int, x *probe) (err error) {
+func (p *prober) component(ctx context.Context, i int, x *probe) error {
 	c := p.built.Desired.Components[i]
 	if !c.Offers.Probes && !c.Offers.Validates {
 		x.State = probeNone
@@ -131,7 +133,6 @@ func (p *prober) component(ctx context.Context, i int, x *probe) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = x.clean(secretsOf(c.Offers.Config, c.Config), err) }()
 	cfg := client.Config{Kind: c.Kind, Type: c.Type, Address: c.Address, JSON: c.Config}
 	remarks, err := process.Validate(ctx, cfg)
 	for _, r := range remarks {
@@ -163,7 +164,7 @@ func (p *prober) process(ctx context.Context, name string) (*client.Process, err
 	p.mu.Unlock()
 	s.once.Do(func() {
 		i := slices.IndexFunc(p.plugins, func(x client.Plugin) bool { return x.Name == name })
-		s.process, s.err = client.Launch(context.WithoutCancel(ctx), client.Options{Path: p.plugins[i].Path, Env: engine.PluginEnv(), SocketDir: p.run})
+		s.process, s.err = client.Launch(context.WithoutCancel(ctx), client.Options{Path: p.plugins[i].Path, Env: engine.PluginEnv(), SocketDir: p.run, Clean: p.mask.Clean})
 	})
 	return s.process, s.err
 }
