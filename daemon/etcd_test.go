@@ -27,7 +27,7 @@ type cluster struct {
 	members []*embed.Etcd
 }
 
-func startCluster(t *testing.T) *cluster {
+func startCluster(t *testing.T, change ...func(*embed.Config)) *cluster {
 	c := &cluster{T: t}
 	var initial []string
 	for i := range 3 {
@@ -37,6 +37,9 @@ func startCluster(t *testing.T) *cluster {
 		peer, client := freeURL(t), freeURL(t)
 		cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
 		cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
+		for _, f := range change {
+			f(cfg)
+		}
 		initial = append(initial, cfg.Name+"="+peer.String())
 		c.configs = append(c.configs, cfg)
 	}
