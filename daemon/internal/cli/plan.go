@@ -15,7 +15,12 @@ const planHelp = `show what applying a configuration would change in the running
 
 Each line is a component, and what would become of it: + created, ~ updated in place, ± replaced or restarted (with a gap only
 if it says so), > moved, - removed; below it what changes, attribute by attribute. Nothing is changed.
-It exits with 0 if there is nothing to change, with 2 if there is, and with 1 if the configuration has errors`
+It exits with 0 if there is nothing to change, with 2 if there is, and with 1 if the configuration has errors.
+
+-json gives an object with the list steps, one for each component, and settings, pipelines, groups, route and dashboards where those change. A step has
+address, action (create, update, replace, restart, move, remove; keep), from (of a move), and attributes: each with path, old, new and change (live,
+replace, exclusive: what it costs); secrets are (sensitive). With errors it is the list of diagnostics, as of check -json: severity, summary,
+detail, file, line, column, end_line, end_column`
 
 func planCommand(ctx context.Context, o *options, _ []string) int {
 	r, err := o.wanted()
@@ -65,7 +70,7 @@ func (o *options) printPlan(m *control.PlanResponse) {
 const showHelp = `show the configuration that runs, with every default; with pack.NAME, what that pack of the files becomes
 
 PATH is that of the configuration whose daemon is asked. pack.NAME, or pack.NAME["key"], is read from the files of -config, whatever runs: each block has
-the place where it is written, and what the pack block overrides has that one. Secrets are masked`
+the place where it is written, and what the pack block overrides has that one. Secrets are masked. -json gives an object with that text, hcl`
 
 func show(ctx context.Context, o *options, args []string) int {
 	if len(args) == 1 && strings.HasPrefix(args[0], "pack.") {
