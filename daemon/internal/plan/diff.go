@@ -41,6 +41,7 @@ type Step struct {
 	Address string       `json:"address"`        // of anything but a component, its name
 	From    string       `json:"from,omitempty"` // of what is moved: what it was called
 	Action  Action       `json:"action"`
+	Gap     string       `json:"gap,omitempty"`        // while it is replaced, restarted or moved: what does not happen meanwhile
 	Attrs   []AttrChange `json:"attributes,omitempty"` // of what was there and stays
 }
 
@@ -116,7 +117,29 @@ func step(old, c *Component) Step {
 	case len(s.Attrs) > 0:
 		s.Action = Update
 	}
+	s.Gap = gapOf(s.Action, c)
 	return s
+}
+
+// gapOf says what does not happen while a component changes.
+func gapOf(a Action, c *Component) string {
+	switch {
+	case a == Replace && c.Kind == sdk.KindSource && c.Offers.Streams:
+		return "none: the new one is open, its addresses bound if it has any, before the old one closes"
+	case a == Replace && (c.Kind == sdk.KindSink || c.Kind == sdk.KindStore || c.Kind == sdk.KindProcessor):
+		return "none: what arrives between the two waits in the log"
+	case a == Replace:
+		return "none: the new one is open before the old one closes"
+	case a != Restart && a != Move:
+		return ""
+	case c.Kind == sdk.KindStore:
+		return "no queries and no rules until it is open again; samples wait in the log"
+	case c.Kind == sdk.KindSink || c.Kind == sdk.KindProcessor:
+		return "nothing goes through it until it is open again; samples wait in the log"
+	case c.Kind == sdk.KindSource:
+		return "it collects and receives nothing until it is open again"
+	}
+	return "it does nothing until it is open again"
 }
 
 func attrChanges(old, now []language.Attr) (list []AttrChange) {

@@ -35,6 +35,9 @@ func (p *Plan) Print(w io.Writer, colour bool) error {
 			line = "\x1b[" + a[1] + "m" + line + "\x1b[0m"
 		}
 		fmt.Fprintf(&b, "  %s\n", line)
+		if s.Gap != "" {
+			fmt.Fprintf(&b, "      gap: %s\n", s.Gap)
+		}
 		s.printAttrs(&b)
 	}
 	if b.WriteString("\n"); p.Empty() {
