@@ -1,0 +1,127 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// pusher sends numbered samples, each with a time of its own, to the first of two addresses that takes it.
+type pusher struct {
+	name  string // of the metric
+	ports [2]string
+	post  func(to string, n int64) error
+	taken int64 // how many were acknowledged
+	gaps  int   // how often nobody took one
+}
+
+func (p *pusher) push(began time.Time) {
+	at := began.Add(time.Duration(p.taken) * time.Millisecond).UnixNano()
+	for range 3 { // a connection that is closed under a request is no refusal
+		for _, to := range p.ports {
+			if p.post(to, at) == nil {
+				p.taken++
+				return
+			}
+		}
+	}
+	p.gaps++
+}
+
+func freePort(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func posting(url, kind, body string) error {
+	r, err := patient.Post(url, kind, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	defer r.Body.Close()
+	if r.StatusCode/100 != 2 {
+		return fmt.Errorf("%s", r.Status)
+	}
+	return nil
+}
+
+// A receiver whose port changes, and a store whose retention changes: the plan says that there is no gap, and there is none.
+func TestAChangeHasNoOtherGapThanThePlanSays(t *testing.T) {
+	t.Parallel()
+	influx := &pusher{name: "pushed_influx_v", ports: [2]string{freePort(t), freePort(t)}, post: func(to string, at int64) error {
+		return posting("http://"+to+"/write?db=x", "text/plain", fmt.Sprintf("pushed_influx v=1 %d\n", at))
+	}}
+	otlp := &pusher{name: "pushed_otlp", ports: [2]string{freePort(t), freePort(t)}, post: func(to string, at int64) error {
+		return posting("http://"+to+"/v1/metrics", "application/json", fmt.Sprintf(`{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"pushed_otlp","gauge":{"dataPoints":[{"timeUnixNano":"%d","asDouble":1}]}}]}]}]}`, at))
+	}}
+	config := func(i int, retention string) string {
+		return fmt.Sprintf("source \"influx\" \"i\" { http_listen = %q }\nsource \"otlp\" \"o\" {\n  http_listen = %q\n  grpc_listen = \"\"\n}\nstore \"tsdb\" \"main\" { retention = %q }\n", influx.ports[i], otlp.ports[i], retention)
+	}
+	f := fault(t, "rate = 1000", "", config(0, "30d"), "influx", "otlp", "tsdb")
+	began := time.Now().Add(-time.Hour).Truncate(time.Second)
+	for _, p := range []*pusher{influx, otlp} {
+		f.eventually(p.name+" is taken", func() bool { p.push(began); return p.taken > 0 })
+		p.gaps = 0
+	}
+	store := f.pids()["tsdb"]
+	stop := make(chan struct{})
+	var pushing sync.WaitGroup
+	unanswered := 0
+	for _, p := range []*pusher{influx, otlp} {
+		pushing.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					p.push(began)
+				}
+			}
+		})
+	}
+	pushing.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(10 * time.Millisecond):
+				if r, err := http.Get(f.url + "/api/v1/query?query=1"); err != nil || r.StatusCode != 200 {
+					unanswered++
+				} else {
+					r.Body.Close()
+				}
+			}
+		}
+	})
+	f.write(f.config("rate = 1000", "", config(1, "40d")))
+	plan := f.says(2, `(?s)± source.influx.i +replace, the new one first\n +gap: none: .*± source.otlp.o +replace, the new one first\n +gap: none: .*~ store.tsdb.main +update in place`, "plan")
+	for i := range atLength(3, 100) {
+		f.write(f.config("rate = 1000", "", config((i+1)%2, []string{"40d", "30d"}[i%2])))
+		f.says(0, "Applied", "apply", "-yes")
+		time.Sleep(50 * time.Millisecond)
+	}
+	close(stop)
+	pushing.Wait()
+	if now := f.pids()["tsdb"]; now != store || unanswered > 0 {
+		t.Errorf("the store's process was %d and is %d; %d queries had no answer, and the plan says of it that it goes on:\n%s", store, now, unanswered, plan)
+	}
+	for _, p := range []*pusher{influx, otlp} {
+		query := fmt.Sprintf("sum(count_over_time({__name__=%q}[2h]))", p.name)
+		f.eventually(fmt.Sprintf("all %d of %s are stored", p.taken, p.name), func() bool {
+			s := f.query(query)
+			return len(s) == 1 && s[0].Value[1] == fmt.Sprint(p.taken)
+		})
+		if p.gaps > 0 || p.taken < 10 {
+			t.Errorf("%s: nobody took %d of %d, and the plan says that there is no gap", p.name, p.gaps, p.taken+int64(p.gaps))
+		}
+		t.Logf("%s: %d samples were acknowledged and stored, on changing ports; refused by both: %d", p.name, p.taken, p.gaps)
+	}
+}
