@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -138,7 +139,14 @@ func Main(args []string, to IO) int {
 	return exitErrors
 }
 
+// shortMemory is where commands but run begin to collect garbage as programs usually do.
+const shortMemory = 192 << 20
+
 func start(c command, args []string, to IO) int {
+	if c.name != "run" { // it ends soon: while there is room, a good part of its time would go into collecting garbage
+		debug.SetGCPercent(400)
+		debug.SetMemoryLimit(shortMemory)
+	}
 	o := &options{IO: to}
 	f := flag.NewFlagSet("magpie "+c.name, flag.ContinueOnError)
 	f.SetOutput(to.Err)
