@@ -53,7 +53,14 @@ func (s surroundings) env() language.Env {
 	}
 }
 
-// block is one block of a type: what a component is opened with.
+// Block is one block of a type: what a component is opened with.
+type Block struct {
+	Title  string // as people write it: source "etcd" "main"
+	Config []byte
+	Source sdk.SourceSettings // of a source; an Interval of 0 was not written
+}
+
+// block is a block of an example.
 type block struct {
 	title   string
 	config  []byte
@@ -61,10 +68,28 @@ type block struct {
 	secrets []string // sensitive attributes that have a value, now the canary
 }
 
-// blocks reads all blocks of a type, as the daemon would.
+// blocks reads all blocks of a type, with the canary in the place of secrets.
 func (e *Example) blocks(t sdk.Type, s surroundings) (found []block, err error) {
+	read, err := e.Blocks(t, s.env())
+	for _, b := range read {
+		x := block{title: b.Title, source: b.Source}
+		var values map[string]any
+		if err := json.Unmarshal(b.Config, &values); err != nil {
+			return nil, err
+		}
+		x.secrets = plant(values, t.Config, s.canary, "")
+		if x.config, err = json.Marshal(values); err != nil {
+			return nil, err
+		}
+		found = append(found, x)
+	}
+	return found, err
+}
+
+// Blocks reads all blocks of a type, as the daemon would; the error has line and caret.
+func (e *Example) Blocks(t sdk.Type, env language.Env) (found []Block, err error) {
 	parsed, diags := language.Parse([]language.Source{{Name: e.Name, Bytes: e.Text}})
-	d := language.NewDecoder(language.NewScope(parsed, s.env()))
+	d := language.NewDecoder(language.NewScope(parsed, env))
 	core := CoreOf(t.Kind)
 	whole := &sdk.Schema{Attributes: slices.Concat(core.Attributes, t.Config.Attributes), Blocks: slices.Concat(core.Blocks, t.Config.Blocks)}
 	d.Declare()
@@ -78,26 +103,17 @@ func (e *Example) blocks(t sdk.Type, s surroundings) (found []block, err error) 
 		return nil, errors.New(diagnosed(parsed, diags))
 	}
 	for _, x := range bodies {
-		b := block{title: x.Title, source: sdk.SourceSettings{Job: "verify", LimitSeries: 100_000}}
+		b := Block{Title: x.Title, Source: sdk.SourceSettings{Job: "verify", LimitSeries: 100_000}}
 		if t.Kind == sdk.KindSource {
 			said := language.Fill[language.SourceCore](x)
-			b.source.Labels, b.source.LimitSeries = said.Labels, said.LimitSeries
-			if b.source.Job = t.Job; said.Job != "" {
-				b.source.Job = said.Job
+			b.Source.Labels, b.Source.LimitSeries, b.Source.Interval, b.Source.Timeout = said.Labels, said.LimitSeries, said.Interval, said.Timeout
+			if b.Source.Job = t.Job; said.Job != "" {
+				b.Source.Job = said.Job
 			} else if t.Job == "" && len(x.Labels) > 1 {
-				b.source.Job = x.Labels[1]
+				b.Source.Job = x.Labels[1]
 			}
 		}
-		raw, err := json.Marshal(x.Values(core))
-		if err != nil {
-			return nil, err
-		}
-		var values map[string]any
-		if err := json.Unmarshal(raw, &values); err != nil {
-			return nil, err
-		}
-		b.secrets = plant(values, t.Config, s.canary, "")
-		if b.config, err = json.Marshal(values); err != nil {
+		if b.Config, err = json.Marshal(x.Values(core)); err != nil {
 			return nil, err
 		}
 		found = append(found, b)

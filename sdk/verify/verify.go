@@ -25,7 +25,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,7 +42,7 @@ type Options struct {
 	Binary   string
 	Example  *Example // to open components with; nil: there is none
 	Shown    *Example // the plugin's example.hcl, which must be valid; nil: Example is it
-	Patience float64  // times are allowed so much longer; 0: 1
+	Patience float64  // times are allowed so much longer; 0: as busy as the machine is, at least 1
 	Side     int      // groups at the same time; 0: 4
 	Only     []string // beginnings of names: no other checks are made; none: all are
 	Progress func(done, total int, what string)
@@ -54,7 +56,7 @@ func (o *Options) wants(name string) bool {
 // Run verifies a plugin. The error is of the verification: what is wrong with the plugin is in the report.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	if o.Patience == 0 {
-		o.Patience = 1
+		o.Patience = crowd()
 	}
 	if o.Side == 0 {
 		o.Side = 4
@@ -75,6 +77,17 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	k.run()
 	k.report.Took = time.Since(began)
 	return &k.report, ctx.Err()
+}
+
+// crowd is how many times over the machine is busy already.
+func crowd() float64 {
+	b, err := os.ReadFile("/proc/loadavg")
+	first, _, _ := strings.Cut(string(b), " ")
+	load, bad := strconv.ParseFloat(first, 64)
+	if err != nil || bad != nil {
+		return 1
+	}
+	return min(20, max(1, load/float64(runtime.NumCPU())))
 }
 
 // skip says why a check does not apply.

@@ -78,7 +78,6 @@ type options struct {
 	apply      applyFlags
 	test       testFlags
 	fmt        fmtFlags
-	check      checkFlags
 	graph      graphFlags
 	diagnose   diagnoseFlags
 	plugin     pluginFlags
@@ -92,7 +91,7 @@ func (l *list) Set(v string) error { *l = append(*l, v); return nil }
 func commands() []command {
 	return []command{
 		{"run", "[PATH]", "run the daemon with a configuration", nil, run},
-		{"check", "[PATH]", checkHelp, checkFlagsOf, check},
+		{"check", "[PATH]", "check a configuration without a daemon", nil, check},
 		{"fmt", "[FILE | DIRECTORY | -]...", fmtHelp, fmtFlagsOf, format},
 		{"plan", "[PATH]", planHelp, nil, planCommand},
 		{"test", "[PATH]", testHelp, testFlagsOf, test},
@@ -107,7 +106,7 @@ func commands() []command {
 		{"diagnose", "[ADDRESS]", diagnoseHelp, diagnoseFlagsOf, diagnose},
 		{"query", "EXPR", "ask the running daemon with PromQL", queryFlagsOf, query},
 		{"docs", "[WHAT]", docsHelp, nil, docs},
-		{"plugin", "list | describe NAME | verify PATH", pluginHelp, pluginFlagsOf, plugin},
+		{"plugin", "list | describe NAME | verify PATH | new NAME | run PATH", pluginHelp, pluginFlagsOf, plugin},
 		{"buffer", "inspect | verify | repair [DIR]", bufferHelp, nil, bufferCommand},
 		{"version", "", "print the version", nil, version},
 	}

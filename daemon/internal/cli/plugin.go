@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/magpie-monitoring/magpie/sdk/client"
 	"github.com/magpie-monitoring/magpie/sdk/language"
@@ -18,17 +19,31 @@ const pluginHelp = `show the plugins that there are and what they offer, and try
   describe NAME    what the blocks of a plugin take
   verify PATH      try whether a plugin keeps the contract: PATH is a binary, a directory of sources,
                    or the name of a plugin. Components are opened with the blocks of -example, else of
-                   testdata/verify.hcl or example.hcl beside the sources: name servers of tests there`
+                   testdata/verify.hcl or example.hcl beside the sources: name servers of tests there
+  new NAME         write a plugin of -kind in -lang, which passes verify as it is, into a new directory
+  run PATH [FILE]  open the component of a block in FILE, - or the example, without a daemon: what a source collects
+                   and what a discovery finds is shown until Ctrl-C; processors are asked about the series on
+                   standard input; sinks are sent a few samples, and notifiers a notification`
 
 // pluginFlags are the flags of magpie plugin.
 type pluginFlags struct {
 	example, junit string
 	all            bool
+	snippet        string        // run: what to open
+	every          time.Duration // run
+
+	kind, lang, dir, module, replace string
 }
 
 func pluginFlagsOf(f *flag.FlagSet, o *options) {
 	f.StringVar(&o.plugin.example, "example", "", "verify: file of blocks to open the plugin's components with")
 	f.StringVar(&o.plugin.junit, "junit", "", "verify: file to write the report to as JUnit has it")
+	f.StringVar(&o.plugin.kind, "kind", "source", "new: "+strings.Join(newKinds(), ", "))
+	f.StringVar(&o.plugin.lang, "lang", "go", "new: "+strings.Join(newLanguages(), ", "))
+	f.StringVar(&o.plugin.dir, "dir", "", "new: directory to write into; default: NAME")
+	f.StringVar(&o.plugin.module, "module", "", "new: path of the Go module; default: NAME")
+	f.StringVar(&o.plugin.replace, "replace", "", "new: directory of the SDK, instead of the published one; default: that of the checkout that magpie was built in")
+	f.DurationVar(&o.plugin.every, "every", 5*time.Second, "run: how often a source collects whose block does not say it")
 	f.BoolVar(&o.plugin.all, "all", false, "verify: list the checks that do not apply, too")
 }
 
@@ -39,6 +54,8 @@ var authoring = []struct {
 }{
 	{"describe", "NAME", describePlugin},
 	{"verify", "PATH", verifyPlugin},
+	{"new", "NAME", newPlugin},
+	{"run", "PATH [SNIPPET.hcl | -]", runPlugin},
 }
 
 func plugin(ctx context.Context, o *options, args []string) int {
@@ -48,6 +65,10 @@ func plugin(ctx context.Context, o *options, args []string) int {
 	words := []string{"list"}
 	for _, c := range authoring {
 		if len(args) > 0 && args[0] == c.name {
+			o.plugin.snippet = ""
+			if c.name == "run" && len(args) == 3 {
+				o.plugin.snippet, args = args[2], args[:2]
+			}
 			if len(args) != 2 {
 				return o.fail(fmt.Errorf("say magpie plugin %s %s", c.name, c.arg))
 			}
