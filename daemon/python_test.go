@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -143,19 +145,62 @@ func TestTheExamplesInPythonKeepTheContract(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		running.Go(func() {
-			r, err := verify.Run(t.Context(), verify.Options{Binary: filepath.Join(plugins, name), Example: f.Example, Shown: f.Shown, Patience: 10})
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			for _, x := range r.Results {
-				if x.State == verify.Failed {
-					t.Errorf("%s: %s: %s: %s\n%s", name, x.Of, x.Check, x.About, x.Text)
-				}
-			}
-			t.Logf("%s: %s", name, r.Summary())
-		})
+		running.Go(func() { keepsTheContract(t, name, filepath.Join(plugins, name), f) })
 	}
 	running.Wait()
+}
+
+// keepsTheContract makes the checks of magpie plugin verify.
+func keepsTheContract(t *testing.T, name, binary string, f *verify.Found) {
+	r, err := verify.Run(t.Context(), verify.Options{Binary: binary, Example: f.Example, Shown: f.Shown, Patience: 10})
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	for _, x := range r.Results {
+		if x.State == verify.Failed {
+			t.Errorf("%s: %s: %s: %s\n%s", name, x.Of, x.Check, x.About, x.Text)
+		}
+	}
+	t.Logf("%s: %s", name, r.Summary())
+}
+
+// What `magpie plugin new` writes is a plugin as it is: it keeps the contract, and a daemon runs it.
+func TestANewPluginInPythonKeepsTheContractAndRuns(t *testing.T) {
+	if os.Getenv("MAGPIE_SOAK") == "" {
+		t.Skip("it makes a virtual environment: make soak does; what new writes is tried in daemon/internal/cli")
+	}
+	t.Parallel()
+	sdk, err := filepath.Abs("../sdk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	work := t.TempDir()
+	stdout, stderr, code := command(t, work, "plugin", "new", "-lang", "python", "-kind", "source", "-replace", sdk, "demo")
+	if code != 0 || !strings.Contains(stdout, "magpie plugin verify .") {
+		t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	if _, stderr, code := command(t, work, "plugin", "new", "-lang", "python", "demo"); code != 1 || !strings.Contains(stderr, "nothing is written over") {
+		t.Errorf("a second time: exit %d\n%s", code, stderr)
+	}
+	dir := filepath.Join(work, "demo")
+	f, err := verify.Find(dir, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plugins := t.TempDir()
+	if err := f.Build(t.Context(), plugins); err != nil { // makes the virtual environment
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), filepath.Join(dir, ".venv", "bin", "python"), "-m", "unittest")
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("its own tests: %v\n%s", err, out)
+	}
+	keepsTheContract(t, "demo", filepath.Join(plugins, "demo"), f)
+	ours := filepath.Join(filepath.Dir(magpieBinary(t)), "plugins")
+	page := httptest.NewServer(http.NotFoundHandler())
+	defer page.Close()
+	m := start(t, fmt.Sprintf("store \"tsdb\" \"main\" {}\nsource \"demo\" \"here\" { url = %q }\n", page.URL), "-plugin-dir", ours, "-plugin-dir", plugins)
+	m.value(`up{job="here"}`)
 }

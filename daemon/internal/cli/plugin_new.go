@@ -58,7 +58,7 @@ func newLanguages() (names []string) {
 }
 
 // prepare has a language add what its templates need to know, and says what to do next; made finishes what was written.
-var prepare = map[string]func(o *options, facts *newPluginFacts) error{"go": prepareGo}
+var prepare = map[string]func(o *options, facts *newPluginFacts) error{"go": prepareGo, "python": preparePython}
 
 var (
 	made = map[string]func(ctx context.Context, dir string, facts *newPluginFacts) error{"go": madeGo}
@@ -76,6 +76,8 @@ func newPlugin(ctx context.Context, o *options, name string) int {
 		return o.fail(fmt.Errorf("there is no kind %q.%s It can be %s", flags.kind, language.DidYouMean(flags.kind, newKinds()), strings.Join(newKinds(), ", ")))
 	case !slices.Contains(newLanguages(), flags.lang):
 		return o.fail(fmt.Errorf("there are no templates in %q: -lang can be %s", flags.lang, strings.Join(newLanguages(), ", ")))
+	case !slices.Contains(kindsIn(flags.lang), flags.kind):
+		return o.fail(fmt.Errorf("there is no template of a %s in %s, but of a %s", flags.kind, flags.lang, strings.Join(kindsIn(flags.lang), ", ")))
 	}
 	dir := cmp.Or(flags.dir, name)
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
@@ -124,7 +126,7 @@ func writeNew(lang, dir string, facts *newPluginFacts) (written []string, err er
 				return err
 			}
 			name := strings.TrimSuffix(strings.TrimPrefix(file, root+"/"), ".tmpl")
-			base := strings.Replace(path.Base(name), "dot.", ".", 1)
+			base := strings.NewReplacer("dot.", ".", "test_name.", "test_"+facts.Name+".").Replace(path.Base(name))
 			if rest, ok := strings.CutPrefix(base, "name"); ok && (strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, "_")) {
 				base = facts.Name + rest
 			}
