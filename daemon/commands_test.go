@@ -125,6 +125,18 @@ func TestTheGraphShowsWhatFeedsWhatAndNoSecret(t *testing.T) {
 	}
 }
 
+func TestWhatIsNotThereIsToldAtItsAttribute(t *testing.T) {
+	t.Parallel()
+	tellCommands(t, "testdata/cli/online.txtar")
+	text, err := os.ReadFile("testdata/cli/online.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(text, []byte("canary")); n != 2 { // in the configuration
+		t.Errorf("the secret is written %d times", n)
+	}
+}
+
 // What people copy from is in the usual layout.
 func TestEveryConfigurationOfTheRepositoryIsFormatted(t *testing.T) {
 	t.Parallel()

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,10 +78,50 @@ func TestAKilledPluginIsBackWithinASecondAndTheOthersGoOn(t *testing.T) {
 			}
 		}
 	}
+	m.explains()
 	time.Sleep(4 * time.Second) // the series that are looked at must have gone on for a while
 	for _, expr := range []string{`load_series{i="7",instance="two"}`, "node_load1"} {
 		// An interval is 1 s: one may be missed when its own plugin is killed.
 		within(t, "the next sample of "+expr+" came at the latest", m.longestGap(expr+"[1m]"), 2200*time.Millisecond)
+	}
+}
+
+// explains asks how a source and the store are whose plugins were killed, and what is asked online while the daemon holds its addresses.
+func (m *magpie) explains() {
+	m.Helper()
+	var source, store struct {
+		Live struct {
+			State, Since string
+			Samples      uint64
+			PerSecond    float64 `json:"samples_per_second"`
+			Process      struct {
+				Pid, Restarts int
+				LastDeath     string `json:"last_death"`
+			}
+			Pipelines []struct {
+				To     string
+				Stored uint64
+			}
+		}
+	}
+	ask := func(address string, into any) bool {
+		out, _, code := command(m, m.dir, "explain", "-json", address)
+		return code == 0 && json.Unmarshal([]byte(out), into) == nil
+	}
+	m.eventually("explain says how a source is", func() bool {
+		l := &source.Live
+		return ask("source.host.this", &source) && l.State == "running" && l.Samples > 0 && l.PerSecond > 0 && l.Process.Restarts == 1 &&
+			l.Process.Pid == m.pids()["host"] && strings.Contains(l.Process.LastDeath, "killed") && len(l.Pipelines) == 1 && l.Pipelines[0].Stored > 0
+	})
+	m.eventually("explain says how the store is", func() bool {
+		return ask("store.tsdb.main", &store) && len(store.Live.Pipelines) == 1 && store.Live.Pipelines[0].To == "store.tsdb.main"
+	})
+	out, _, _ := command(m, m.dir, "explain", "source.host.this")
+	if !regexp.MustCompile(`(?m)^  state       running for \d+\S*\n(  last error .*\n)?  samples     \d+ in \d+ series, about \S+ a second\n(  .*\n)?  process     \d+, running, 1 restart; the last death: .*\n  lag         pipeline.all → store.tsdb.main: `).MatchString(out) {
+		m.Errorf("explain says\n%s", out)
+	}
+	if out, stderr, code := command(m, m.dir, "check", "-online", "-listen", strings.TrimRight(strings.TrimPrefix(m.url, "http://"), "/")); code != 0 || !regexp.MustCompile(`(?m)^ok +http +the address is in use by the daemon that runs$`).MatchString(out) {
+		m.Errorf("check -online: exit %d\n%s%s", code, out, stderr)
 	}
 }
 

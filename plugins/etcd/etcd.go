@@ -118,6 +118,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -241,7 +242,11 @@ func (s *source) Probe(ctx context.Context) error {
 	var asked sync.WaitGroup
 	for i, url := range urls {
 		asked.Go(func() {
-			if _, err := s.clients.status(ctx, url); err != nil {
+			_, err := s.clients.status(ctx, url)
+			if err == nil && strings.HasPrefix(url, "https://") {
+				err = sdk.ProbeTLS(ctx, hostOf(url), s.cfg.TLS)
+			}
+			if err != nil {
 				errs[i] = sdk.At(&s.cfg.Endpoints[i], fmt.Errorf("%s: %w", url, err))
 			}
 		})

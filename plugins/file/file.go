@@ -90,6 +90,24 @@ func (c *Config) Validate(d *sdk.Diags) {
 	}
 }
 
+// Probe asks whether the directory is there and can be written to, and the file, if there is one.
+func (c *Config) Probe(context.Context) error {
+	dir := filepath.Dir(c.Path)
+	if _, err := os.Stat(dir); err != nil {
+		return sdk.At(&c.Path, err)
+	}
+	f, err := os.OpenFile(c.Path, os.O_WRONLY|os.O_APPEND, 0)
+	if err == nil {
+		err = f.Close()
+	} else if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	if err == nil {
+		err = sdk.ProbeDir(dir) // files are rotated there
+	}
+	return sdk.At(&c.Path, err)
+}
+
 // sink is an open component.
 type sink struct {
 	cfg  *Config
@@ -221,4 +239,5 @@ var (
 	_ sdk.Healther  = (*sink)(nil)
 	_ sdk.Closer    = (*sink)(nil)
 	_ sdk.Validator = (*Config)(nil)
+	_ sdk.Prober    = (*Config)(nil)
 )

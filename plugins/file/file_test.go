@@ -589,3 +589,22 @@ func BenchmarkWrite(b *testing.B) {
 		})
 	}
 }
+
+func TestAProbeOfTheFileWritesNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	there := filepath.Join(dir, "there")
+	if err := os.WriteFile(there, []byte("x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, ok := range map[string]bool{there: true, filepath.Join(dir, "new"): true, filepath.Join(dir, "none", "x"): false, dir: false, "/proc/version": false} {
+		_, err := plugintest.Probe(t, capability(), plugintest.Config{"path": path})
+		if p := sdk.AsProblem(err); (p == nil) != ok || p != nil && p.Path.String() != "path" {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	entries, _ := os.ReadDir(dir)
+	if text, _ := os.ReadFile(there); len(entries) != 1 || string(text) != "x\n" {
+		t.Errorf("%v, %q", entries, text)
+	}
+}

@@ -88,6 +88,19 @@ func (c *Config) Validate(d *sdk.Diags) {
 	}
 }
 
+// Probe asks whether the addresses are free and the certificate good.
+func (c *Config) Probe(ctx context.Context) error {
+	if c.HTTPListen != "" {
+		if err := c.TLS.Probe(ctx, &c.HTTPListen); err != nil {
+			return err
+		}
+	}
+	if c.UDPListen != "" {
+		return sdk.At(&c.UDPListen, sdk.ProbeListen("udp", c.UDPListen))
+	}
+	return nil
+}
+
 const (
 	flushTimeout = 10 * time.Second // for a request to be durable
 	retryPause   = time.Second      // what clients are told when there is no room
@@ -254,4 +267,5 @@ var (
 	_ sdk.Healther  = (*source)(nil)
 	_ sdk.Closer    = (*source)(nil)
 	_ sdk.Validator = (*Config)(nil)
+	_ sdk.Prober    = (*Config)(nil)
 )

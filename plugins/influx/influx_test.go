@@ -544,3 +544,23 @@ func (e *silent) Emit(_ context.Context, b *sdk.Batch) error {
 	b.Seal(func(*sdk.Columns) {})
 	return nil
 }
+
+func TestAProbeSaysWhichAddressIsTaken(t *testing.T) {
+	t.Parallel()
+	taken, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, err = plugintest.Probe(t, capability(), plugintest.Config{"http_listen": "127.0.0.1:0", "udp_listen": taken.LocalAddr().String()})
+	if p := sdk.AsProblem(err); p == nil || p.Path.String() != "udp_listen" {
+		t.Errorf("%+v", p)
+	}
+	_, err = plugintest.Probe(t, capability(), plugintest.Config{"http_listen": "127.0.0.1:0", "tls": plugintest.Config{"cert_file": "/none", "key_file": "/none"}})
+	if p := sdk.AsProblem(err); p == nil || p.Path.String() != "tls.cert_file" {
+		t.Errorf("%+v", p)
+	}
+	if _, err := plugintest.Probe(t, capability(), plugintest.Config{"http_listen": "127.0.0.1:0"}); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"sync"
 	"time"
@@ -32,6 +34,30 @@ func (c *SinkConfig) Validate(d *sdk.Diags) {
 		d.Errorf(&c.ProxyURL, "proxy_url works with protocol = \"http\" only")
 	}
 	c.HTTPClient.Validate(d)
+}
+
+// Probe sends a request without data points.
+func (c *SinkConfig) Probe(ctx context.Context) error {
+	if u, err := url.Parse(c.Endpoint); err == nil && u.Scheme == "https" && c.ProxyURL == "" {
+		port := map[string]string{"grpc": "4317", "http": "443"}[c.Protocol]
+		if err := sdk.ProbeTLS(ctx, net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), port)), c.TLS); err != nil {
+			return sdk.At(&c.Endpoint, err)
+		}
+	}
+	e, err := openSink(ctx, c, nil)
+	if err != nil {
+		return err
+	}
+	defer e.Close(ctx)
+	_, err = e.send(ctx, nil)
+	var f *failure
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &f) && f.reason == "unauthorized":
+		return sdk.At(cmp.Or(c.Credentials(), any(&c.Endpoint)), err)
+	}
+	return sdk.At(&c.Endpoint, err)
 }
 
 // sender is one of the two protocols.
@@ -187,4 +213,5 @@ var (
 	_ sdk.Forgetter = (*exporter)(nil)
 	_ sdk.Closer    = (*exporter)(nil)
 	_ sdk.Validator = (*SinkConfig)(nil)
+	_ sdk.Prober    = (*SinkConfig)(nil)
 )

@@ -47,6 +47,21 @@ func (c *SourceConfig) Validate(d *sdk.Diags) {
 	c.Access.Validate(d)
 }
 
+// Probe asks whether the addresses are free and the certificate good.
+func (c *SourceConfig) Probe(ctx context.Context) error {
+	for _, address := range []*string{&c.GRPCListen, &c.HTTPListen} {
+		if *address == "" {
+			continue
+		}
+		if err := c.TLS.Probe(ctx, address); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var _ sdk.Prober = (*SourceConfig)(nil)
+
 const (
 	flushTimeout = 10 * time.Second // for a request to be durable
 	retryPause   = time.Second      // what senders are told when there is no room

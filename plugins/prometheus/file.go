@@ -44,6 +44,29 @@ func (c *FileConfig) Validate(d *sdk.Diags) {
 	}
 }
 
+// Probe reads the files once.
+func (c *FileConfig) Probe(ctx context.Context) error {
+	found := 0
+	for i, pattern := range c.Files {
+		paths, err := filepath.Glob(pattern)
+		if err == nil && len(paths) == 0 {
+			err = fmt.Errorf("no file %s", pattern)
+		}
+		for _, path := range paths {
+			targets, wrong := readTargets(path)
+			found += len(targets)
+			err = cmp.Or(err, wrong)
+		}
+		if err != nil {
+			return sdk.At(&c.Files[i], err)
+		}
+	}
+	sdk.Progress(ctx, fmt.Sprintf("targets in the files: %d", found))
+	return nil
+}
+
+var _ sdk.Prober = (*FileConfig)(nil)
+
 // files is an open discovery "file".
 type files struct {
 	cfg   *FileConfig

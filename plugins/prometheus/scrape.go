@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"runtime"
 	"strings"
@@ -216,7 +218,11 @@ func (s *source) Probe(ctx context.Context) error {
 			defer func() { <-few }()
 			t := s.newTarget(e)
 			t.batch = sdk.NewScope(sdk.SourceSettings{}, "", true).Batch()
-			if _, err := s.once(ctx, t); err != nil {
+			_, err := s.once(ctx, t)
+			if err == nil && e.url.Scheme == "https" && s.cfg.ProxyURL == "" {
+				err = sdk.ProbeTLS(ctx, net.JoinHostPort(e.url.Hostname(), cmp.Or(e.url.Port(), "443")), s.cfg.TLS)
+			}
+			if err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				problems = append(problems, fmt.Errorf("%s: %w", e, err))
@@ -224,5 +230,8 @@ func (s *source) Probe(ctx context.Context) error {
 		})
 	}
 	running.Wait()
+	if len(problems) == 0 && len(endpoints) > 0 {
+		sdk.Progress(ctx, fmt.Sprintf("targets that answer: %d", len(endpoints)))
+	}
 	return sdk.Target(errors.Join(problems...))
 }

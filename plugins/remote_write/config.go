@@ -1,8 +1,15 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
 	"net/url"
+	"strings"
 	"time"
+
+	"github.com/golang/snappy"
 
 	"github.com/magpie-monitoring/magpie/plugins/internal/receiver"
 	"github.com/magpie-monitoring/magpie/sdk"
@@ -40,7 +47,29 @@ func checkAddress(d *sdk.Diags, field any, address string) {
 	}
 }
 
-var _ sdk.Validator = (*SinkConfig)(nil)
+// Probe sends a request without samples.
+func (c *SinkConfig) Probe(ctx context.Context) error { return c.probe(ctx, c.URL, &c.URL) }
+
+func (c *Sending) probe(ctx context.Context, address string, at any) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(snappy.Encode(nil, nil)))
+	if err != nil {
+		return sdk.At(at, err)
+	}
+	r.Header = http.Header{
+		"Content-Encoding": {"snappy"}, "Content-Type": {requestHeaders[1][0]}, "User-Agent": {"Magpie/" + version},
+		"X-Prometheus-Remote-Write-Version": {requestHeaders[1][1]},
+	}
+	status, err := c.ProbeHTTP(r, at)
+	if err == nil && status/100 != 2 {
+		sdk.Progress(ctx, fmt.Sprintf("it answers %d to a request without samples", status))
+	}
+	return err
+}
+
+var (
+	_ sdk.Validator = (*SinkConfig)(nil)
+	_ sdk.Prober    = (*SinkConfig)(nil)
+)
 
 // StoreConfig is the block of the store.
 type StoreConfig struct {
@@ -58,6 +87,27 @@ func (c *StoreConfig) Validate(d *sdk.Diags) {
 		checkAddress(d, &c.WriteURL, c.WriteURL)
 	}
 	c.HTTPClient.Validate(d)
+}
+
+// Probe sends a request without samples, and asks a query.
+func (c *StoreConfig) Probe(ctx context.Context) error {
+	base := strings.TrimSuffix(c.URL, "/") + "/api/v1"
+	write, at := c.WriteURL, &c.WriteURL
+	if write == "" {
+		write, at = base+"/write", &c.URL
+	}
+	if err := c.probe(ctx, write, at); err != nil {
+		return err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/query?query=1", nil)
+	if err != nil {
+		return sdk.At(&c.URL, err)
+	}
+	status, err := c.ProbeHTTP(r, &c.URL)
+	if err == nil && status != http.StatusOK {
+		err = sdk.At(&c.URL, fmt.Errorf("a query is answered with %d", status))
+	}
+	return err
 }
 
 // SourceConfig is the block of the source.
@@ -80,4 +130,16 @@ func (c *SourceConfig) Validate(d *sdk.Diags) {
 	c.Access.Validate(d)
 }
 
-var _ sdk.Validator = (*SourceConfig)(nil)
+// Probe asks whether the listener's address is free and its certificate good.
+func (c *SourceConfig) Probe(ctx context.Context) error {
+	if c.Listen == "" {
+		return nil
+	}
+	return c.TLS.Probe(ctx, &c.Listen)
+}
+
+var (
+	_ sdk.Validator = (*SourceConfig)(nil)
+	_ sdk.Prober    = (*SourceConfig)(nil)
+	_ sdk.Prober    = (*StoreConfig)(nil)
+)

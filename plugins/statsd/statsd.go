@@ -86,6 +86,29 @@ func (c *Config) Validate(d *sdk.Diags) {
 	}
 }
 
+// Probe asks whether the addresses are free.
+func (c *Config) Probe(context.Context) error {
+	listen := c.Listen
+	if len(listen) == 0 {
+		listen = []string{byDefault}
+	}
+	for i, text := range listen {
+		network, address, err := parseListen(text)
+		if err == nil {
+			err = sdk.ProbeListen(network, address)
+		}
+		if err != nil && len(c.Listen) > 0 {
+			return sdk.At(&c.Listen[i], err)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// byDefault is where it listens unless the block says otherwise.
+const byDefault = "udp://127.0.0.1:8125"
+
 // parseListen reads an address of the attribute listen.
 func parseListen(text string) (network, address string, err error) {
 	bad := fmt.Errorf("%q is no address to listen on: write udp://HOST:PORT, tcp://HOST:PORT or unixgram:///PATH", text)
@@ -145,7 +168,7 @@ func open(_ context.Context, cfg *Config, host sdk.Host) (_ *source, err error) 
 // listen binds all sockets, or none.
 func (s *source) listen() (err error) {
 	if len(s.cfg.Listen) == 0 {
-		return s.bind("udp://127.0.0.1:8125", &s.cfg.Listen)
+		return s.bind(byDefault, &s.cfg.Listen)
 	}
 	for i := range s.cfg.Listen {
 		if err := s.bind(s.cfg.Listen[i], &s.cfg.Listen[i]); err != nil {
@@ -284,4 +307,5 @@ var (
 	_ sdk.Healther  = (*source)(nil)
 	_ sdk.Closer    = (*source)(nil)
 	_ sdk.Validator = (*Config)(nil)
+	_ sdk.Prober    = (*Config)(nil)
 )

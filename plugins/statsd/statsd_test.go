@@ -551,3 +551,19 @@ func (listening) Source() sdk.SourceSettings { return sdk.SourceSettings{LimitSe
 func (listening) ListenPacket(network, address string) (net.PacketConn, error) {
 	return net.ListenPacket(network, address)
 }
+
+func TestAProbeSaysWhichAddressIsTaken(t *testing.T) {
+	t.Parallel()
+	taken, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, err = plugintest.Probe(t, capability(), plugintest.Config{"listen": []string{"tcp://127.0.0.1:0", "udp://" + taken.LocalAddr().String()}})
+	if p := sdk.AsProblem(err); p == nil || p.Path.String() != "listen[1]" || !strings.Contains(p.Error(), "address already in use") {
+		t.Errorf("%+v", p)
+	}
+	if _, err := plugintest.Probe(t, capability(), plugintest.Config{"listen": []string{"tcp://127.0.0.1:0", "unixgram://" + t.TempDir() + "/socket"}}); err != nil {
+		t.Error(err)
+	}
+}

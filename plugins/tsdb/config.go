@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/magpie-monitoring/magpie/sdk"
@@ -53,3 +56,41 @@ func (c *Config) limits() (QueryLimits, error) {
 	}
 	return q, nil
 }
+
+// Probe asks whether the directory can be written to, and whether there is room.
+func (c *Config) Probe(ctx context.Context) error {
+	if c.Path == "" {
+		sdk.Progress(ctx, "it is kept below the daemon's data_dir")
+		return nil
+	}
+	if err := sdk.ProbeDir(c.Path); err != nil {
+		return sdk.At(&c.Path, err)
+	}
+	dir := c.Path
+	for {
+		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(dir, &disk); err != nil {
+		return sdk.At(&c.Path, err)
+	}
+	free := sdk.Bytes(disk.Bavail) * sdk.Bytes(disk.Bsize)
+	if free < c.MinFree {
+		return sdk.At(&c.Path, fmt.Errorf("the disk of %s has %s free, and min_free is %s: samples would be refused", dir, rounded(free), c.MinFree))
+	}
+	sdk.Progress(ctx, rounded(free).String()+" are free on the disk")
+	return nil
+}
+
+// rounded is a size as people compare it.
+func rounded(b sdk.Bytes) sdk.Bytes {
+	if b >= 10<<30 {
+		return b >> 30 << 30
+	}
+	return b >> 20 << 20
+}
+
+var _ sdk.Prober = (*Config)(nil)

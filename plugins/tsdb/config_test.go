@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -149,5 +151,28 @@ func TestOldBlocksAreDeleted(t *testing.T) {
 				t.Errorf("%s: a block that begins %s ago is still there", name, age)
 			}
 		}
+	}
+}
+
+func TestAProbeAsksForADirectoryAndRoom(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, c := range []struct {
+		cfg         plugintest.Config
+		found, want string
+	}{
+		{plugintest.Config{}, "below the daemon's data_dir", ""},
+		{plugintest.Config{"path": filepath.Join(dir, "new", "one")}, " are free on the disk", ""},
+		{plugintest.Config{"path": dir, "min_free": int64(1) << 60}, "", "samples would be refused"},
+		{plugintest.Config{"path": "/proc/none"}, "", "cannot be written to"},
+	} {
+		found, err := plugintest.Probe(t, capability(open), c.cfg)
+		p := sdk.AsProblem(err)
+		if !strings.Contains(strings.Join(found, "\n"), c.found) || (c.want == "") != (p == nil) || p != nil && (p.Path.String() != "path" || !strings.Contains(p.Error(), c.want)) {
+			t.Errorf("%v: found %q, %v", c.cfg, found, err)
+		}
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) > 0 {
+		t.Errorf("left: %v", entries)
 	}
 }

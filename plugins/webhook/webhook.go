@@ -62,6 +62,28 @@ func (c *Config) Validate(d *sdk.Diags) {
 	c.HTTPClient.Validate(d)
 }
 
+// Probe asks without notifying anyone: with a HEAD, which few receivers of a POST answer with a success, but which shows that they
+// are there, that their certificate is good, and that they do not turn us away.
+func (c *Config) Probe(ctx context.Context) error {
+	if c.Token.IsSet() {
+		c.BearerToken = c.Token
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodHead, c.URL.Reveal(), nil)
+	if err != nil {
+		return sdk.At(&c.URL, errors.New("url is no address"))
+	}
+	r.Header.Set("User-Agent", "Magpie/"+version)
+	status, err := c.ProbeHTTP(r, &c.URL)
+	switch {
+	case status == http.StatusNotFound:
+		sdk.Progress(ctx, "it answers 404 to a HEAD, as some receivers do that take a "+c.Method+": a notification will show")
+		return nil
+	case status/100 == 4 && err != nil && c.Token.IsSet():
+		return sdk.At(&c.Token, err)
+	}
+	return err
+}
+
 // maxBody is how much of an answer is read.
 const maxBody = 4 << 10
 
@@ -149,4 +171,5 @@ var (
 	_ sdk.Messenger = (*webhook)(nil)
 	_ sdk.Closer    = (*webhook)(nil)
 	_ sdk.Validator = (*Config)(nil)
+	_ sdk.Prober    = (*Config)(nil)
 )

@@ -183,7 +183,7 @@ func (d *Decoder) give(p *Pack, text *packText, block *hcl.Block) {
 		if s.Name == "override" {
 			continue
 		}
-		if SoundsSecret(s.Name) || s.IsBlock {
+		if SoundsSecret(s.Name) || s.IsBlock || text.keepsSecrets() {
 			d.cfg.HideBehind(s.At)
 		}
 		guess := Closest(s.Name, append(slices.Clone(variables), ofPack...))
@@ -207,6 +207,16 @@ func (d *Decoder) give(p *Pack, text *packText, block *hcl.Block) {
 		}
 	}
 	d.edits(p, text, block, content.Attributes["disable"])
+}
+
+// keepsSecrets reports whether one of the variables is sensitive: a misspelt one may be that.
+func (t *packText) keepsSecrets() bool {
+	for _, l := range t.locals {
+		if l.variable != nil && l.variable.sensitive {
+			return true
+		}
+	}
+	return false
 }
 
 // describes is what a variable says of itself, to end a sentence.

@@ -229,8 +229,8 @@ func (d *Decoder) written(a *sdk.Attribute, t hcl.Traversal, from *Pack, at hcl.
 
 // closedPack reports whether an address is of a pack in one that is not enabled.
 func (d *Decoder) closedPack(address string) bool {
-	for around, x := range d.packs {
-		if !x.open && strings.HasPrefix(address, around+".") {
+	for i, c := range address {
+		if c == '.' && d.packs[address[:i]] != nil && !d.packs[address[:i]].open {
 			return true
 		}
 	}
@@ -238,7 +238,10 @@ func (d *Decoder) closedPack(address string) bool {
 }
 
 func (d *Decoder) likePack(address string, from *Pack) string {
-	best := Closest(address, Sorted(d.packs))
+	best := ""
+	if !d.Flooded() {
+		best = Closest(address, Sorted(d.packs))
+	}
 	if !strings.HasPrefix(best, from.Prefix()) || best == "" {
 		return ""
 	}

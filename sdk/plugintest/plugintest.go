@@ -121,6 +121,17 @@ func Validate(t testing.TB, c sdk.Capability, cfg Config) []sdk.Diag {
 	return diags
 }
 
+// Probe asks whether what a configuration needs is there, as magpie check -online does. found is what is worth knowing where nothing
+// is wrong.
+func Probe(t testing.TB, c sdk.Capability, cfg Config) (found []string, err error) {
+	t.Helper()
+	if c.Type.Name == "" {
+		c.Type.Name = "test"
+	}
+	conn := connect(t, c, slog.DiscardHandler)
+	return conn.Probe(t.Context(), client.Config{Kind: c.Type.Kind, Type: c.Type.Name, Address: fmt.Sprintf("%s.%s.main", c.Type.Kind, c.Type.Name), JSON: encode(t, cfg)})
+}
+
 // Remarks is what Validate says, a line for each: "path: text", or "warning: path: text".
 func Remarks(t testing.TB, c sdk.Capability, cfg Config) string {
 	t.Helper()

@@ -78,6 +78,7 @@ type options struct {
 	apply      applyFlags
 	test       testFlags
 	fmt        fmtFlags
+	check      checkFlags
 	graph      graphFlags
 	diagnose   diagnoseFlags
 	plugin     pluginFlags
@@ -91,7 +92,7 @@ func (l *list) Set(v string) error { *l = append(*l, v); return nil }
 func commands() []command {
 	return []command{
 		{"run", "[PATH]", "run the daemon with a configuration", nil, run},
-		{"check", "[PATH]", "check a configuration without a daemon", nil, check},
+		{"check", "[PATH]", checkHelp, checkFlagsOf, check},
 		{"fmt", "[FILE | DIRECTORY | -]...", fmtHelp, fmtFlagsOf, format},
 		{"plan", "[PATH]", planHelp, nil, planCommand},
 		{"test", "[PATH]", testHelp, testFlagsOf, test},

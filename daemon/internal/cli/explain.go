@@ -17,7 +17,8 @@ import (
 const explainHelp = `say why a component exists, what feeds it, where its data goes, what its attributes are, and how it is
 
 ADDRESS is as plan and status write it: source.etcd.main, or source.etcd.main["prod"] with for_each. The configuration is that of
--config; how the component is now is added if a daemon runs`
+-config; if a daemon runs, how the component is now is added: its state, its last error, samples a second, restarts of its process, and
+what waits for the sinks of its pipelines`
 
 // explained is all that is known of a component. Secrets are masked.
 type explained struct {
@@ -29,8 +30,7 @@ type explained struct {
 	FedBy      []string        `json:"fed_by,omitempty"`
 	GoesTo     []string        `json:"goes_to,omitempty"`
 	Attributes []explainedAttr `json:"attributes"`
-	State      string          `json:"state,omitempty"` // "": no daemon was reached, or it does not run there
-	Note       string          `json:"note,omitempty"`
+	Live       *lived          `json:"live,omitempty"` // nil: no daemon was reached, or it does not run there
 }
 
 type explainedAttr struct {
@@ -56,11 +56,7 @@ func explain(ctx context.Context, o *options, args []string) int {
 		return o.fail(err)
 	}
 	if answer, err := o.daemon().control().Status(ctx, connect.NewRequest(&control.StatusRequest{})); err == nil {
-		for _, c := range answer.Msg.Components {
-			if c.Address == e.Address {
-				e.State, e.Note = c.State, note(c)
-			}
-		}
+		e.Live = live(answer.Msg, built, e.Address)
 	}
 	if o.json {
 		return o.writeJSON(e)
@@ -160,14 +156,11 @@ func (o *options) printExplained(e *explained) {
 		fmt.Fprintf(o.Out, "  for_each    %s\n", e.ForEach)
 	}
 	fmt.Fprintf(o.Out, "  plugin      %s\n", e.Plugin)
-	state := e.State
-	if e.Note != "" {
-		state += ": " + e.Note
+	if e.Live != nil {
+		e.Live.print(o.Out)
+	} else {
+		fmt.Fprintf(o.Out, "  state       %s\n", "unknown: no daemon that runs it was reached")
 	}
-	if state == "" {
-		state = "unknown: no daemon that runs it was reached"
-	}
-	fmt.Fprintf(o.Out, "  state       %s\n", state)
 	for _, list := range []struct {
 		title string
 		items []string

@@ -112,7 +112,7 @@ func Open(ctx context.Context, o Options) (*Engine, error) {
 	}
 	e.life, e.end = context.WithCancel(context.Background())
 	e.hostname, _ = os.Hostname()
-	e.catalogue = &client.Catalogue{Dirs: o.PluginDirs, Env: pluginEnv()}
+	e.catalogue = &client.Catalogue{Dirs: o.PluginDirs, Env: PluginEnv()}
 	built, err := e.start(ctx)
 	if err != nil {
 		e.Stop(ctx)
@@ -218,7 +218,7 @@ func (e *Engine) open(b plan.Buffer) (err error) {
 	e.ingest.Start(e.log)
 	e.running.Go(func() { e.ingest.Watch(e.life) })
 	e.supervisor = supervisor.New(supervisor.Options{
-		Run: run, Env: pluginEnv(), Guard: e.guard, Log: log, Clean: e.o.Mask.Clean, Number: e.numbers.take,
+		Run: run, Env: PluginEnv(), Guard: e.guard, Log: log, Clean: e.o.Mask.Clean, Number: e.numbers.take,
 		Opening: func(number uint32, s *supervisor.Spec) []byte {
 			return e.ingest.Open(number, s.Address, s.Source.LimitSeries, graceOf(s))
 		},
@@ -245,8 +245,8 @@ func runDir(dataDir string) string {
 	return filepath.Join(base, fmt.Sprintf("magpie-%d-%08x", os.Getuid(), h.Sum32()))
 }
 
-// pluginEnv is all that plugins inherit.
-func pluginEnv() (env []string) {
+// PluginEnv is all that plugins inherit.
+func PluginEnv() (env []string) {
 	for _, name := range []string{"PATH", "TZ", "LANG", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR"} {
 		if v, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+v)

@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -32,6 +33,23 @@ func (t *TLS) Listen(host sdk.Host, address *string, protocols ...string) (net.L
 		return l, nil
 	}
 	return tls.NewListener(l, config), nil
+}
+
+// Probe is what a Prober asks of an address that Listen is to bind to: whether it is free, and whether the certificate is valid.
+func (t *TLS) Probe(ctx context.Context, address *string) error {
+	if _, err := t.config(nil); err != nil {
+		return err
+	}
+	if t != nil {
+		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+		if err == nil {
+			err = sdk.ProbeCertificate(ctx, t.CertFile, pair.Leaf)
+		}
+		if err != nil {
+			return sdk.At(&t.CertFile, err)
+		}
+	}
+	return sdk.At(address, sdk.ProbeListen("tcp", *address))
 }
 
 func (t *TLS) config(protocols []string) (*tls.Config, error) {
