@@ -69,11 +69,6 @@ func asked(args ...string) (text []byte, code int) {
 	return out.Bytes(), code
 }
 
-func hclText(s string) string {
-	b, _ := json.Marshal(s)
-	return strings.NewReplacer("${", "$${", "%{", "%%{", `\u0026`, "&", `\u003c`, "<").Replace(string(b))
-}
-
 // A secret is found nowhere, in no common encoding, however it is given: as an environment variable, a file, the output of a program, a literal, the value
 // of a variable, through functions and blocks that are made, in a mistake; and whatever a plugin does that is handed it.
 //

@@ -28,12 +28,12 @@ type etcdStory struct {
 	beside          []string // critical alerts that come of the same
 }
 
-// TestWhatBreaksAnEtcdIsAlertedDiagnosedAndResolved tells the rows of the diagnosis table with the rules of examples/02-etcd-rules,
+// TestWhatBreaksAnEtcdIsAlertedDiagnosedAndResolved tells the rows of the diagnosis table with the rules of examples/03-etcd-rules,
 // whose waits and windows are cut. The suite tells the first; `make soak` all of them, with nothing beside that is counted with them: embedded
 // members of one process share their metrics.
 func TestWhatBreaksAnEtcdIsAlertedDiagnosedAndResolved(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../examples/02-etcd-rules/rules.hcl")
+	text, err := os.ReadFile("../examples/03-etcd-rules/rules.hcl")
 	if err != nil {
 		t.Fatal(err)
 	}

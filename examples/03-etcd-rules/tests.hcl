@@ -1,4 +1,4 @@
-# Each rule: what must not make it fire, and what must. `magpie test examples/02-etcd-rules` runs them.
+# Each rule: what must not make it fire, and what must. `magpie test examples/03-etcd-rules` runs them.
 
 test "etcdMembersDown" {
   series = <<-SERIES
