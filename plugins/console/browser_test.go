@@ -162,6 +162,8 @@ func TestBrowser(t *testing.T) {
 		"plugins show their processes":                                 testPlugins,
 		"the query box draws a graph and a shared link draws it too":   testQuery,
 		"the query box completes names":                                testCompletion,
+		"a dashboard is drawn, and its variables chosen":               testDashboard,
+		"a diagnoser is asked, and its report read":                    testDiagnoses,
 		"a mistake in a query is shown with a caret":                   testQueryError,
 		"a daemon that is gone is said, and its return seen":           testUnreachable,
 		"a store that starts is said, and its return seen":             testStoreDown,
@@ -299,6 +301,63 @@ func testCompletion(t *testing.T, b context.Context) {
 	p.click("[data-testid=query-input]")
 	p.do(chromedp.SendKeys("[data-testid=query-input]", "node_lo"))
 	p.until("document.querySelector('.cm-tooltip-autocomplete')?.innerText.includes('node_load1')")
+}
+
+func testDashboard(t *testing.T, b context.Context) {
+	p := openTab(t, b, newStub(t), "/?tab=dashboards", "status of 400")
+	p.says("dashboards", "Requests <b>all</b>")
+	p.click("[data-testid=dashboards] tbody a")
+	p.until("location.search === '?tab=dashboards&board=pack.etcd.requests'")
+	panel := func(title, text string) {
+		t.Helper()
+		p.until(fmt.Sprintf("document.querySelector('[data-panel=%s]')?.innerText.includes(%q)", title, text))
+	}
+	p.until("document.querySelector('h1').innerText === 'Requests of All'")
+	panel("Rate", "<i>b</i> of etcd")
+	panel("Rate", "req/s")
+	p.until("document.querySelector('[data-panel=Rate] canvas')?.width > 300")
+	panel("Members", "3")
+	p.until("getComputedStyle(document.querySelector('[data-panel=Members] b')).color === 'rgb(204, 47, 62)'")
+	p.until("document.querySelector('[data-panel=Space] text')?.textContent === '42.0 %'")
+	panel("About", "<img src=x onerror=alert(1)> of All")
+	panel("Heat", "the type “heatmap” are not drawn")
+	p.until("document.querySelector('[data-panel=Rate]').getBoundingClientRect().bottom > document.querySelector('[data-panel=About]').getBoundingClientRect().top")
+	p.click(".board-section h2 button") // the collapsed row
+	p.until("/Member\\s+Value\\s+a\\s+7\\s+b\\s+1,?234/.test(document.querySelector('.kind-table').innerText)")
+	p.until("/parse error/.test(document.querySelector('.kind-table').innerText) && !/hidden/.test(document.querySelector('.kind-table').innerText)")
+	p.click("[data-testid=variable-job] summary")
+	p.click("[data-testid=variable-job] label:nth-child(3) input")
+	panel("Rate", "alone of node")
+	p.until("location.search === '?tab=dashboards&board=pack.etcd.requests&var-job=node' && document.querySelector('h1').innerText === 'Requests of node'")
+	p.click("[data-panel=Rate] .board-ask")
+	p.says("query-input", `rate(board_requests{job=~"node"}[60s])`)
+}
+
+func testDiagnoses(t *testing.T, b context.Context) {
+	p := openTab(t, b, newStub(t), "/?tab=alerts")
+	p.until("[...document.querySelectorAll('[data-testid=alerts-table] a')].some((a) => a.innerText === '1 report')")
+	p.click("[data-testid=alerts-table] a[href*=diagnoses]")
+	p.until("location.search === '?tab=diagnoses&alert=etcdMembersDown' && document.querySelectorAll('[data-report]').length === 1")
+	p.click("[data-report] button")
+	for _, text := range []string{
+		"A member is <b>lost</b>", "10.0.0.2:2379", "refused", "journalctl -u etcd", "changes something", "10.0.0.3:2379 did not answer", "2 of 3", "not known: no permission", "2 more things", "instance 10.0.0.2:2379",
+	} {
+		p.says("report", text)
+	}
+	p.until("document.querySelectorAll('[data-testid=report] .next .changes').length === 1")
+	p.click("[data-testid=report] .command button")
+	p.until("/copied|selected/.test(document.querySelector('[data-testid=report] .command button').innerText)")
+
+	p.click("[data-diagnoser] button")
+	p.says("diagnosers", "asking <i>each</i> member")
+	p.click("[data-testid=tab-sources]") // it goes on while something else is looked at
+	p.click("[data-testid=tab-diagnoses]")
+	p.says("diagnosers", "asking <i>each</i> member")
+	close(p.stub.found)
+	p.until("location.search === '?tab=diagnoses&report=20261121T080000.000Z-b' && document.querySelectorAll('[data-report]').length === 3")
+	p.until("document.querySelector('[data-report].open').innerText.includes('a person')")
+	p.click("[data-diagnoser] button")
+	p.says("diagnosers", "diagnoser.etcd.main is not running")
 }
 
 func testQueryError(t *testing.T, b context.Context) {

@@ -1,10 +1,13 @@
 // The service "console" is Magpie's web page: what the daemon shows at http://127.0.0.1:9470/.
 //
-// The page has five tabs:
+// The page has seven tabs:
 //
 //   - this machine, or another one whose node_* series are in the store, with live charts
+//   - the dashboards of the configuration and of its packs: Grafana's files, of which lines and areas, figures, gauges,
+//     tables and texts are drawn, with their variables; other panels say what they are
 //   - the sources with their targets
 //   - the alerts that are pending and firing, with the rules behind them
+//   - the diagnosers, each with a button that asks it, and the reports that are kept
 //   - the plugin processes with their health, CPU, memory and restarts
 //   - a box for PromQL that draws a graph and lists the values of now
 //

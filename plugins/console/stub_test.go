@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"net/http"
@@ -22,16 +24,25 @@ type stub struct {
 	config     atomic.Value // the JSON of Status' config
 	histories  atomic.Int64 // range queries of CPU time: one each time that the machine's charts are refreshed
 	statuses   atomic.Int64
+	diagnosed  atomic.Bool   // a person's report is kept
+	found      chan struct{} // closed: the diagnoser finds something
 	components string
 }
 
 func newStub(t *testing.T) *stub {
-	s := &stub{components: components}
+	s := &stub{components: components, found: make(chan struct{})}
 	s.config.Store(`{"state": "current"}`)
 	mux := http.NewServeMux()
 	mux.Handle("/", handler(t))
 	mux.HandleFunc("POST /api/magpie/v1/Status", s.status)
 	mux.HandleFunc("GET /api/v1/{route...}", s.prometheus)
+	mux.HandleFunc("POST /api/magpie/v1/Reports", s.reports)
+	mux.HandleFunc("POST /api/magpie/v1/Diagnose", s.diagnose)
+	mux.HandleFunc("GET /reports/{id}", func(w http.ResponseWriter, _ *http.Request) { answer(w, report) })
+	mux.HandleFunc("GET /api/magpie/v1/dashboards", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, `{"dashboards": [{"name": "pack.etcd.requests", "title": "Requests <b>all</b>"}]}`)
+	})
+	mux.HandleFunc("GET /api/magpie/v1/dashboards/pack.etcd.requests", func(w http.ResponseWriter, _ *http.Request) { answer(w, dashboard) })
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.down.Load() && strings.HasPrefix(r.URL.Path, "/api/") {
 			panic(http.ErrAbortHandler)
@@ -64,6 +75,7 @@ func (s *stub) status(w http.ResponseWriter, r *http.Request) {
 const components = `[
 	{"address": "source.host.main", "kind": "source", "type": "host", "plugin": "host", "state": "running", "series": "812", "collects": "370", "lastCollectNs": "8200000", "samples": "300000"},
 	{"address": "source.etcd.main", "kind": "source", "type": "etcd", "plugin": "etcd", "state": "degraded", "text": "1 of 2 members answers", "errors": {"target": "744"}},
+	{"address": "diagnoser.etcd.main", "kind": "diagnoser", "type": "etcd", "plugin": "etcd", "state": "running"},
 	{"address": "store.tsdb.main", "kind": "store", "type": "tsdb", "plugin": "tsdb", "state": "failed", "text": "the disk is full"}
 ]`
 
@@ -82,7 +94,9 @@ func (s *stub) prometheus(w http.ResponseWriter, r *http.Request) {
 		answer(w, `{"status": "success", "data": ["node_load1", "up"]}`)
 	case "metadata", "status/flags":
 		answer(w, `{"status": "success", "data": {}}`)
-	case "series", "label/job/values", "label/instance/values":
+	case "label/job/values":
+		answer(w, `{"status": "success", "data": ["etcd", "node"]}`)
+	case "series", "label/instance/values":
 		answer(w, `{"status": "success", "data": []}`)
 	default:
 		refuse(w, http.StatusNotFound, "not_found", "the page asks for "+route)
@@ -105,6 +119,69 @@ const rules = `{"status": "success", "data": {"groups": [{"name": "etcd", "file"
 		{"state": "pending", "activeAt": "2026-11-21T06:59:00Z", "value": "1.5e+00", "labels": {"alertname": "HostBusy", "severity": "warning"}, "annotations": {}}]},
 	{"type": "recording", "name": "job:up:sum", "query": "sum by (job) (up)", "health": "err", "lastError": "the store is on fire"}
 ]}]}}`
+
+const report = `{"address": "diagnoser.etcd.main", "question": {"alert": {"Labels": {"alertname": "etcdMembersDown", "instance": "10.0.0.2:2379"}}},
+	"started": "2026-11-21T07:00:00Z", "ended": "2026-11-21T07:00:02Z", "problem": "10.0.0.3:2379 did not answer", "cut": 2,
+	"findings": [{"severity": "critical", "title": "A member is <b>lost</b>", "text": "It does not answer.",
+		"evidence": [{"time": "2026-11-21T07:00:01Z", "where": "10.0.0.2:2379", "what": "connection", "value": "refused"}],
+		"next": [{"text": "Look at its log", "command": "journalctl -u etcd"}, {"text": "Take it out", "command": "etcdctl member remove 8e9e", "changes": true}]}],
+	"checks": [{"name": "quorum", "outcome": "2 of 3"}, {"name": "disk", "trouble": "no permission"}]}`
+
+func (s *stub) reports(w http.ResponseWriter, _ *http.Request) {
+	asked := ""
+	if s.diagnosed.Load() {
+		asked = `{"id": "20261121T080000.000Z-b", "address": "diagnoser.etcd.main", "startedUnixMs": "1795248000000", "headline": "nothing found"},`
+	}
+	answer(w, `{"reports": [`+asked+`
+		{"id": "20261121T070000.000Z-a", "address": "diagnoser.etcd.main", "startedUnixMs": "1795244400000", "headline": "1 critical", "worst": "critical", "alert": "etcdMembersDown"},
+		{"id": "20261121T060000.000Z-a", "address": "diagnoser.etcd.main", "startedUnixMs": "1795240800000", "headline": "1 warning", "worst": "warning", "alert": "Other"}]}`)
+}
+
+// diagnose answers as Connect does: messages with their length before them, the last one marked.
+func (s *stub) diagnose(w http.ResponseWriter, r *http.Request) {
+	b, err := io.ReadAll(r.Body)
+	if want := `{"address":"diagnoser.etcd.main"}`; err != nil || r.Header.Get("Content-Type") != "application/connect+json" || string(b) != "\x00\x00\x00\x00\x21"+want {
+		http.Error(w, fmt.Sprintf("not the request of a stream: %q", b), http.StatusUnsupportedMediaType)
+		return
+	}
+	send := func(flags byte, message string) {
+		w.Write(binary.BigEndian.AppendUint32([]byte{flags}, uint32(len(message))))
+		io.WriteString(w, message)
+		w.(http.Flusher).Flush()
+	}
+	w.Header().Set("Content-Type", "application/connect+json")
+	send(0, `{"progress": "asking <i>each</i> member"}`)
+	<-s.found
+	if s.diagnosed.Load() {
+		send(2, `{"error": {"code": "failed_precondition", "message": "diagnoser.etcd.main is not running"}}`)
+		return
+	}
+	s.diagnosed.Store(true)
+	send(0, `{"id": "20261121T080000.000Z-b", "diagnosis": "e30="}`)
+	send(2, `{}`)
+}
+
+// dashboard has a panel of each kind, in the words of Grafana, and what only means harm.
+const dashboard = `{"title": "Requests of $job", "time": {"from": "now-1h", "to": "now"}, "refresh": "5s", "templating": {"list": [
+	{"type": "datasource", "name": "datasource"},
+	{"type": "query", "name": "job", "query": {"query": "label_values(board_requests, job)"}, "multi": true, "includeAll": true, "current": {"value": ["$__all"]}},
+	{"type": "custom", "name": "quantile", "query": "0.5,0.99"}
+]}, "panels": [
+	{"type": "timeseries", "title": "Rate", "gridPos": {"x": 0, "y": 0, "w": 12, "h": 8},
+	 "targets": [{"expr": "rate(board_requests{job=~\"$job\"}[$__rate_interval])", "legendFormat": "{{instance}} of {{job}}"}],
+	 "options": {"legend": {"calcs": ["max"]}}, "fieldConfig": {"defaults": {"unit": "reqps", "custom": {"fillOpacity": 10, "stacking": {"mode": "normal"}}}}},
+	{"type": "stat", "title": "Members", "gridPos": {"x": 12, "y": 0, "w": 6, "h": 4}, "targets": [{"expr": "board_members", "instant": true}],
+	 "fieldConfig": {"defaults": {"thresholds": {"steps": [{"color": "green", "value": null}, {"color": "red", "value": 2}]}}}},
+	{"type": "gauge", "title": "Space", "gridPos": {"x": 18, "y": 0, "w": 6, "h": 4}, "targets": [{"expr": "board_space"}], "fieldConfig": {"defaults": {"unit": "percentunit"}}},
+	{"type": "text", "title": "About", "gridPos": {"x": 12, "y": 4, "w": 6, "h": 4}, "options": {"mode": "html", "content": "<img src=x onerror=alert(1)> of $job"}},
+	{"type": "heatmap", "title": "Heat", "gridPos": {"x": 18, "y": 4, "w": 6, "h": 4}, "targets": [{"expr": "x"}]},
+	{"type": "row", "title": "Tables of ${job:csv}", "collapsed": true, "gridPos": {"x": 0, "y": 8, "w": 24, "h": 1}, "panels": [
+		{"type": "table", "title": "Members", "gridPos": {"x": 0, "y": 9, "w": 24, "h": 8}, "targets": [
+			{"expr": "board_table", "refId": "A", "instant": true}, {"expr": "board_broken(", "refId": "B", "instant": true}],
+		 "transformations": [{"id": "organize", "options": {"excludeByName": {"secret": true}, "renameByName": {"instance": "Member"}}}]}
+	]},
+	{"type": 7, "title": {"toString": "x"}, "gridPos": {"x": -5, "y": 1e9, "w": 1e9, "h": 1e9}, "targets": {"expr": 1}}
+]}`
 
 // A canned series is a wave around a level; in the middle third of a range it has a gap.
 type canned struct {
@@ -133,6 +210,11 @@ var database = []struct {
 	series   []canned
 }{
 	{"group by (job, instance)", []canned{gauge(1, "job", "node", "instance", "testhost"), gauge(1, "job", "node", "instance", "other")}},
+	{`rate(board_requests{job=~"(etcd|node)"}[60s])`, []canned{gauge(20, "job", "node", "instance", "a"), gauge(10, "job", "etcd", "instance", "<i>b</i>")}},
+	{`rate(board_requests{job=~"node"}[60s])`, []canned{gauge(20, "job", "node", "instance", "alone")}},
+	{"board_members", []canned{steady(3)}},
+	{"board_space", []canned{steady(0.42)}},
+	{"board_table", []canned{steady(7, "instance", "a", "secret", "hidden"), steady(1234, "instance", "b", "secret", "hidden")}},
 	{"count(node_cpu", []canned{gauge(2)}},
 	{"node_uname_info", []canned{
 		gauge(1, "__name__", "node_uname_info", "nodename", "testhost", "sysname", "Linux", "release", "6.18.44", "machine", "x86_64"),

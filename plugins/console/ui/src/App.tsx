@@ -4,6 +4,7 @@ import { APIError } from './api/http'
 import { fetchRules } from './api/prometheus'
 import { fetchStatus } from './api/status'
 import { Alerts } from './alerts/Alerts'
+import { useAsking } from './diagnoses/asking'
 import { Header } from './header/Header'
 import { Banners } from './header/Banners'
 import { GoContext, useAddress } from './live/place'
@@ -14,6 +15,8 @@ import { Plugins } from './plugins/Plugins'
 import { Sources } from './sources/Sources'
 
 const Query = lazy(() => import('./query/Query')) // brings the editor: as large as all the rest
+const Dashboards = lazy(() => import('./dashboards/Dashboards'))
+const Diagnoses = lazy(() => import('./diagnoses/Diagnoses'))
 
 /** The page: what the header counts is polled here, what a tab shows in the tab. */
 export function App() {
@@ -22,6 +25,7 @@ export function App() {
   const rules = usePoll('rules', 5000, fetchRules)
   const [rates, setRates] = useState(none)
   const seen = useRef(0)
+  const asking = useAsking()
 
   useEffect(() => {
     if (!status.data || seen.current === status.at) return
@@ -44,8 +48,10 @@ export function App() {
         {!lost && (
           <Suspense fallback={<Skeleton height={120} radius={8} />}>
             {place.tab === 'overview' && <Overview place={place} hostname={hostname} status={status} rules={rules} rates={rates} />}
+            {place.tab === 'dashboards' && <Dashboards place={place} />}
             {place.tab === 'sources' && <Sources status={status} rates={rates} />}
             {place.tab === 'alerts' && <Alerts rules={rules} />}
+            {place.tab === 'diagnoses' && <Diagnoses place={place} status={status} asking={asking} />}
             {place.tab === 'plugins' && <Plugins status={status} rates={rates} />}
             {place.tab === 'query' && <Query place={place} />}
           </Suspense>

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { afterEach, test } from 'node:test'
+import { envelope, messages, readDiagnosis } from '../src/api/diagnoses'
 import { APIError, fetchJSON } from '../src/api/http'
 import { fetchRules, fetchTargets, parseDuration, parseTime, parseValue, query, queryRange } from '../src/api/prometheus'
 import { fetchStatus, levelOf, readStatus } from '../src/api/status'
@@ -122,4 +123,32 @@ test('durations, times and values that are none are zero', () => {
   assert.deepEqual(['15s', '1h30m', '0.5s', '250ms', '1d', '', 'x', '5', '1h x'].map(parseDuration), [15, 5400, 0.5, 0.25, 86_400, 0, 0, 0, 0])
   assert.deepEqual([parseTime('nonsense'), parseTime(7), parseTime('0001-01-01T00:00:00Z')], [0, 0, 0])
   assert.deepEqual(['1e3', '-Inf', ''].map(parseValue), [1000, -Infinity, NaN])
+})
+
+test('a stream is read however it is cut into pieces', async () => {
+  const whole = [envelope(0, '{"progress":"ä"}'), envelope(0, '{}'), envelope(2, '{"error":{}}')].flatMap((m) => [...m])
+  for (const size of [1, 3, 7, whole.length]) {
+    const body = new ReadableStream<Uint8Array>({
+      start(c) {
+        for (let i = 0; i < whole.length; i += size) c.enqueue(new Uint8Array(whole.slice(i, i + size)))
+        c.close()
+      },
+    })
+    const got = []
+    for await (const m of messages(body)) got.push(m)
+    assert.deepEqual(got, [{ last: false, json: { progress: 'ä' } }, { last: false, json: {} }, { last: true, json: { error: {} } }])
+  }
+})
+
+test('a stream of something else is refused before it fills the memory', async () => {
+  const bad = [new Uint8Array([0, 255, 255, 255, 255]), new Uint8Array([1, 0, 0, 0, 0]), envelope(0, 'not JSON')]
+  for (const bytes of bad) {
+    const body = new ReadableStream<Uint8Array>({ start: (c) => c.enqueue(bytes) })
+    await assert.rejects(async () => { for await (const _ of messages(body)) assert.fail() })
+  }
+})
+
+test('a report of any shape is read', () => {
+  for (const json of [null, 1, [], { findings: {} }, { findings: [null, { evidence: [1], next: 'x' }], checks: [[]], question: { alert: 1 } }]) readDiagnosis(json)
+  assert.equal(readDiagnosis({ findings: [{}] }).findings[0]!.severity, '')
 })

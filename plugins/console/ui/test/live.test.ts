@@ -5,7 +5,10 @@ import { readPlace, searchOf } from '../src/live/place'
 import { advance, latest, mean, none, processKey } from '../src/live/rates'
 
 test('a place survives the way through the address', () => {
-  const place = { tab: 'query' as const, expr: 'rate(x{a="b&c"}[5m]) + 1', range: '6h', machine: '' }
+  const place = {
+    tab: 'query' as const, expr: 'rate(x{a="b&c"}[5m]) + 1', range: '6h', machine: '', board: 'pack.a.b', vars: { job: ['a&b', '$__all'], x: [''] }, refresh: 'off',
+    report: '', alert: 'Down',
+  }
   assert.deepEqual(readPlace(searchOf(place)), place)
   assert.equal(searchOf({ tab: 'query', expr: 'up', range: '1h' }), '?tab=query&expr=up&range=1h')
 })

@@ -1,8 +1,10 @@
 import { Skeleton, Table } from '@mantine/core'
+import { fetchReports } from '../api/diagnoses'
 import type { Alert, Rule, RuleGroup } from '../api/prometheus'
-import { clock, compact, duration, value } from '../format'
+import { clock, compact, counted, duration, value } from '../format'
 import { useNow } from '../live/clock'
-import type { Polled } from '../live/poll'
+import { useLink } from '../live/place'
+import { usePoll, type Polled } from '../live/poll'
 import { Card, Empty, Left, Trouble } from '../parts/Card'
 import { LabelChips } from '../parts/Labels'
 import { State } from '../parts/State'
@@ -77,6 +79,9 @@ export function activeOf(groups: RuleGroup[]): Active[] {
 }
 
 function AlertTable({ active, brief }: { active: Active[]; brief: boolean }) {
+  const reports = usePoll('reports', 15_000, fetchReports, !brief)
+  const diagnosed = new Map<string, number>()
+  for (const { alert } of reports.data ?? []) diagnosed.set(alert, (diagnosed.get(alert) ?? 0) + 1)
   return (
     <div className="scroll">
       <Table className={brief ? 'brief' : 'wide'}>
@@ -94,7 +99,7 @@ function AlertTable({ active, brief }: { active: Active[]; brief: boolean }) {
         </Table.Thead>
         <Table.Tbody>
           {active.map((a) => (
-            <AlertRow key={a.rule.name + JSON.stringify(a.alert.labels)} {...a} brief={brief} />
+            <AlertRow key={a.rule.name + JSON.stringify(a.alert.labels)} {...a} brief={brief} reports={diagnosed.get(a.alert.labels.alertname ?? a.rule.name) ?? 0} />
           ))}
         </Table.Tbody>
       </Table>
@@ -102,7 +107,7 @@ function AlertTable({ active, brief }: { active: Active[]; brief: boolean }) {
   )
 }
 
-function AlertRow({ alert, rule, brief }: Active & { brief: boolean }) {
+function AlertRow({ alert, rule, brief, reports }: Active & { brief: boolean; reports: number }) {
   const now = useNow()
   const firing = alert.state === 'firing'
   const since = Math.max(0, Math.round((now - alert.since) / 1000))
@@ -133,6 +138,7 @@ function AlertRow({ alert, rule, brief }: Active & { brief: boolean }) {
       </Table.Td>
       <Table.Td className="minor">
         <ExprLink expr={rule.expr} />
+        {reports > 0 && <ReportsLink alert={alert.labels.alertname ?? rule.name} n={reports} />}
       </Table.Td>
     </Table.Tr>
   )
@@ -140,4 +146,15 @@ function AlertRow({ alert, rule, brief }: Active & { brief: boolean }) {
 
 function Severity({ of: { labels } }: { of: Alert }) {
   return labels.severity ? <span className={`severity ${labels.severity}`}>{labels.severity}</span> : null
+}
+
+/** Leads to what the diagnosers said that the alert asked; they are known by the alert's name. */
+function ReportsLink({ alert, n }: { alert: string; n: number }) {
+  return (
+    <div>
+      <a className="link" {...useLink({ tab: 'diagnoses', alert })}>
+        {counted(n, 'report')}
+      </a>
+    </div>
+  )
 }

@@ -1,4 +1,4 @@
-import { fetchJSON, fields, list, number, stringMap, text } from './http'
+import { fetchJSON, fields, list, number, stringMap, strings, text } from './http'
 
 export type Labels = Record<string, string>
 
@@ -48,6 +48,12 @@ export async function queryRange(expr: string, grid: Grid, signal: AbortSignal, 
     signal,
   )
   return { series: list(fields(data).result).map(readSeries), warnings }
+}
+
+/** A list of names or values: of labels, such as "label/job/values", at most 2000 of them. */
+export async function fetchNames(route: string, params: Record<string, string>, signal: AbortSignal): Promise<string[]> {
+  const { data } = await get(route, { ...params, limit: '2000' }, signal)
+  return strings(data)
 }
 
 function readInstant(type: string, result: unknown): Sample[] {

@@ -11,8 +11,10 @@ import { Hint, Pill } from '../parts/State'
 
 const names: Record<Tab, string> = {
   overview: 'Overview',
+  dashboards: 'Dashboards',
   sources: 'Sources',
   alerts: 'Alerts',
+  diagnoses: 'Diagnoses',
   plugins: 'Plugins',
   query: 'Query',
 }

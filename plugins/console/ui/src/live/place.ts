@@ -1,6 +1,6 @@
 import { createContext, useCallback, useContext, useEffect, useState } from 'react'
 
-export const tabs = ['overview', 'sources', 'alerts', 'plugins', 'query'] as const
+export const tabs = ['overview', 'dashboards', 'sources', 'alerts', 'diagnoses', 'plugins', 'query'] as const
 export type Tab = (typeof tabs)[number]
 
 /** Where a person is on the page: everything that a shared link must bring back. */
@@ -9,13 +9,23 @@ export interface Place {
   range: string // "" : the tab's own default
   expr: string // of the query box
   machine: string // instance on the overview; "": the daemon's own
+  board: string // the dashboard that is shown; "": the list of them
+  vars: Record<string, string[]> // of its variables, what was chosen by hand
+  refresh: string // of it: "30s", "off"; "": as it says
+  report: string // id of the diagnosis that is open
+  alert: string // whose diagnoses are listed; "": all
 }
 
 /** Reads the address' query string; what is unknown in it is ignored. */
 export function readPlace(search: string): Place {
   const p = new URLSearchParams(search)
   const tab = tabs.find((t) => t === p.get('tab')) ?? 'overview'
-  return { tab, range: p.get('range') ?? '', expr: p.get('expr') ?? '', machine: p.get('machine') ?? '' }
+  const of = (name: string) => p.get(name) ?? ''
+  const vars: Record<string, string[]> = {}
+  for (const [k, v] of p) if (/^var-\w+$/.test(k)) (vars[k.slice(4)] ??= []).push(v)
+  return {
+    tab, range: of('range'), expr: of('expr'), machine: of('machine'), board: of('board'), vars, refresh: of('refresh'), report: of('report'), alert: of('alert'),
+  }
 }
 
 /** The query string of a place, such as "?tab=query&expr=up&range=1h"; only what differs from the default. */
@@ -24,7 +34,12 @@ export function searchOf(place: Partial<Place>): string {
   if (place.tab && place.tab !== 'overview') p.set('tab', place.tab)
   if (place.machine) p.set('machine', place.machine)
   if (place.expr) p.set('expr', place.expr)
+  if (place.board) p.set('board', place.board)
   if (place.range) p.set('range', place.range)
+  if (place.refresh) p.set('refresh', place.refresh)
+  for (const [name, values] of Object.entries(place.vars ?? {})) for (const v of values) p.append(`var-${name}`, v)
+  if (place.alert) p.set('alert', place.alert)
+  if (place.report) p.set('report', place.report)
   const s = p.toString()
   return s && '?' + s
 }

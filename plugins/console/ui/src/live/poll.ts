@@ -10,8 +10,9 @@ export interface Polled<T> {
 /**
  * Loads again and again, every ms after the last answer (after an error at least every 5 s), while the page can be seen; at
  * once when it becomes visible again. What was loaded stays while a later try fails. A new key forgets it and starts over.
+ * While it is off nothing is loaded; every = Infinity loads once.
  */
-export function usePoll<T>(key: string, every: number, load: (signal: AbortSignal) => Promise<T>): Polled<T> {
+export function usePoll<T>(key: string, every: number, load: (signal: AbortSignal) => Promise<T>, on = true): Polled<T> {
   const [state, setState] = useState<{ key: string; data?: T; error?: Error; at: number }>({ key, at: 0 })
   const latest = useRef(load)
   const again = useRef(() => {})
@@ -20,6 +21,7 @@ export function usePoll<T>(key: string, every: number, load: (signal: AbortSigna
   })
 
   useEffect(() => {
+    if (!on) return
     const stop = new AbortController()
     let timer = 0
     let busy = false
@@ -37,7 +39,7 @@ export function usePoll<T>(key: string, every: number, load: (signal: AbortSigna
         if (!stop.signal.aborted) setState((s) => (s.key === key ? { ...s, error } : { key, error, at: 0 }))
       }
       busy = false
-      timer = window.setTimeout(run, pause)
+      if (pause < Infinity) timer = window.setTimeout(run, pause)
     }
     again.current = run
     document.addEventListener('visibilitychange', run)
@@ -47,7 +49,7 @@ export function usePoll<T>(key: string, every: number, load: (signal: AbortSigna
       clearTimeout(timer)
       document.removeEventListener('visibilitychange', run)
     }
-  }, [key, every])
+  }, [key, every, on])
 
   const refresh = useCallback(() => again.current(), [])
   const current = state.key === key ? state : { at: 0 }
