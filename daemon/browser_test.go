@@ -151,11 +151,25 @@ func (p *page) picture(name, scheme string, width int64) {
 	}
 }
 
+// dashboard asks what only a store can answer: the values of a label, and a rate over the interval that fits.
+const dashboard = `{"title": "CPU of $instance", "time": {"from": "now-5m", "to": "now"}, "refresh": "5s",
+	"templating": {"list": [{"type": "query", "name": "instance", "query": "label_values(node_cpu_seconds_total{job=\"node\"}, instance)"}]},
+	"panels": [
+		{"type": "timeseries", "title": "CPU", "gridPos": {"x": 0, "y": 0, "w": 16, "h": 9}, "fieldConfig": {"defaults": {"custom": {"fillOpacity": 10, "stacking": {"mode": "normal"}}}},
+		 "targets": [{"expr": "sum by (mode) (rate(node_cpu_seconds_total{instance=\"$instance\"}[$__rate_interval]))", "legendFormat": "{{mode}}"}]},
+		{"type": "stat", "title": "Cores", "gridPos": {"x": 16, "y": 0, "w": 8, "h": 4}, "targets": [{"expr": "count(node_cpu_seconds_total{instance=\"$instance\", mode=\"idle\"})"}]}
+	]}`
+
 // TestThePageInABrowser is what a person sees after `make run`: the configuration at the top, with a quicker clock and two
 // alerts that are always there.
 func TestThePageInABrowser(t *testing.T) {
 	t.Parallel()
-	m := runCopy(t, "../config.hcl", `interval = "15s"`, `interval = "1s"`, `rules "magpie" {`, `
+	board := filepath.Join(t.TempDir(), "board.json")
+	if err := os.WriteFile(board, []byte(dashboard), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := runCopy(t, "../config.hcl", `interval = "15s"`, `interval = "1s"`, `rules "magpie" {`, fmt.Sprintf(`
+dashboard "cpu" { file = %q }`, board)+`
 rules "test" {
   alert "Fires" {
     expr        = "up{job='node'} == 1"
@@ -220,6 +234,14 @@ rules "magpie" {`)
 	p.says("query-table", `\{mode="idle"\}`)
 	p.drawn("query-chart", 200)
 	p.picture("query", "dark", 1440)
+
+	// A dashboard, with the machine that the store knows.
+	p.open("/?tab=dashboards")
+	p.says("dashboards", `CPU of \$instance\s+cpu`)
+	p.do(chromedp.Click("[data-testid=dashboards] tbody a"))
+	p.until(`/idle/.test(document.querySelector('[data-panel=CPU] .legend')?.innerText) && document.querySelector('[data-panel=CPU] canvas')?.width > 300`)
+	p.until(`/Cores\s+[^]*\d/.test(document.querySelector('[data-panel=Cores]').innerText) && /^CPU of [^$]/.test(document.querySelector('h1').innerText)`)
+	p.picture("dashboard", "light", 1440)
 
 	p.mu.Lock()
 	defer p.mu.Unlock()

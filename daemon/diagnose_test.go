@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -124,11 +125,14 @@ alert "Gone" {
 	if out, _, code := m.cli("diagnose", "-json", "doctor.b"); code != 1 || !json.Valid([]byte(out)) || !strings.Contains(out, "no light") {
 		t.Errorf("exit %d\n%s", code, out)
 	}
-	out, _, _ = m.cli("diagnose")
-	if n := strings.Count(out, "\n"); n != 5 || !strings.Contains(out, "alert Gone") || !strings.Contains(out, "a person") {
-		t.Errorf("four reports are kept:\n%s", out)
+	if said := m.asThePageAsks("diagnoser.doctor.a"); len(said) < 3 || said[0]["progress"] != "looking" || said[len(said)-2]["id"] == nil || len(said[len(said)-1]) != 0 {
+		t.Errorf("%v", said)
 	}
-	id := strings.Fields(strings.Split(out, "\n")[1])
+	out, _, _ = m.cli("diagnose")
+	if n := strings.Count(out, "\n"); n != 6 || !strings.Contains(out, "alert Gone") || !strings.Contains(out, "a person") {
+		t.Errorf("five reports are kept:\n%s", out)
+	}
+	id := strings.Fields(strings.Split(out, "\n")[2]) // that of doctor.b: the page asked after it
 	if out, _, code := m.cli("diagnose", "-format", "markdown", "-report", id[len(id)-1]); code != 1 || !strings.HasPrefix(out, "# diagnoser.doctor.b: 1 info; not complete: no light\n") {
 		t.Errorf("exit %d\n%s", code, out)
 	}
@@ -137,4 +141,30 @@ alert "Gone" {
 			t.Errorf("%s: exit %d, %s", args, code, said)
 		}
 	}
+}
+
+// asThePageAsks asks a diagnoser in Connect's JSON: a message is a byte of flags, four of its length, and itself; the last has the
+// flag 2.
+func (m *magpie) asThePageAsks(address string) (said []map[string]any) {
+	m.Helper()
+	envelope := func(message string) io.Reader {
+		return strings.NewReader(string(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message)))) + message)
+	}
+	r, err := http.Post(m.url+"/api/magpie/v1/Diagnose", "application/connect+json", envelope(fmt.Sprintf(`{"address":%q}`, address)))
+	if err != nil {
+		m.Fatal(err)
+	}
+	defer r.Body.Close()
+	for last := false; !last; {
+		head := make([]byte, 5)
+		if _, err := io.ReadFull(r.Body, head); err != nil {
+			m.Fatalf("%s: %v after %v", r.Status, err, said)
+		}
+		message, one := make([]byte, binary.BigEndian.Uint32(head[1:])), map[string]any{}
+		if _, err := io.ReadFull(r.Body, message); err != nil || json.Unmarshal(message, &one) != nil {
+			m.Fatalf("%q: %v", message, err)
+		}
+		said, last = append(said, one), head[0]&2 != 0
+	}
+	return said
 }
