@@ -35,7 +35,7 @@ func checkAttribute(a sdk.Attribute) error {
 	for _, c := range a.Checks {
 		name, arg, given := strings.Cut(c, "=")
 		switch name {
-		case "url", "hostport", "regexp":
+		case "url", "hostport", "regexp", "file":
 			if given || !strings.Contains(a.Type, "string") {
 				return fmt.Errorf("the check %s is for texts", c)
 			}
