@@ -294,16 +294,21 @@ func keepsNothing(s *session) error {
 	if err != nil {
 		return err
 	}
-	written, err := write(48, 2*time.Second)
+	written, err := write(16, s.patient(8*time.Second))
 	if err != nil {
 		return s.unreachable(f, err)
 	}
+	more, err := write(32, time.Second)
+	if err != nil {
+		return s.unreachable(f, err)
+	}
+	written += more
 	after, err := holdingOf(s.process.Pid, s.dir)
 	if err != nil {
 		return err
 	}
 	if written < 16<<20 {
-		return skip("it takes %d MiB in 2 s: too little to tell", written>>20)
+		return skip("it takes %d MiB in this time: too little to tell", written>>20)
 	}
 	if grown := int64(after.memory) - int64(before.memory); grown > written*6/10 {
 		return fmt.Errorf("%d MiB of samples were written, and it has %d MiB more memory of its own", written>>20, grown>>20)
