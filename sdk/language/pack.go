@@ -119,7 +119,7 @@ func (d *Decoder) openPack(block *hcl.Block) {
 		d.Error(at.at, "Cycle", "This is the directory of the configuration itself: a pack has one of its own.")
 		return
 	} else if problem != "" {
-		if problem != "its sha256 differs" { // said
+		if problem != otherArchive { // said
 			d.Error(at.at, "No such pack", "%s cannot be read: %s.", at.source, strings.TrimSuffix(problem, "."))
 		}
 		return

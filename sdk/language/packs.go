@@ -172,13 +172,16 @@ func (c *Config) findPacks(r *Report, blocks []*hcl.Block, depth int) {
 	}
 }
 
+// otherArchive is the problem of an archive whose sha256 is not what was written.
+const otherArchive = "its sha256 differs"
+
 func (c *Config) checkSum(r *Report, p packPlace, archive []byte) bool {
 	got := sha256.Sum256(archive)
 	if strings.EqualFold(p.sum, hex.EncodeToString(got[:])) {
 		return true
 	}
 	r.Error(p.sumAt, "Another archive", "%s has the sha256\n  %x, and this says\n  %s. If it was replaced on purpose, look at what changed and write the new one.", p.name, got, p.sum)
-	c.problems[p.name] = cmp.Or(c.problems[p.name], "its sha256 differs")
+	c.problems[p.name] = cmp.Or(c.problems[p.name], otherArchive)
 	return false
 }
 

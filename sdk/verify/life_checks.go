@@ -97,6 +97,15 @@ func (s *session) gone(number uint32) error {
 	return err
 }
 
+// stillThere wants a component's Health.
+func (s *session) stillThere(number uint32, otherwise string) error {
+	h, err := s.healthOf(number)
+	if err == nil && h == nil {
+		err = errors.New(otherwise)
+	}
+	return err
+}
+
 func numberInUse(s *session) error {
 	c, err := s.open()
 	if err != nil {
@@ -110,11 +119,7 @@ func numberInUse(s *session) error {
 	} else if !isProblem(err) {
 		return err
 	}
-	h, err := s.healthOf(c.number)
-	if err == nil && h == nil {
-		err = errors.New("the first component is gone")
-	}
-	return err
+	return s.stillThere(c.number, "the first component is gone")
 }
 
 func givenUp(s *session) error {
@@ -228,11 +233,7 @@ func reconfigured(s *session) error {
 	} else if p == nil {
 		return errors.New("it takes a configuration that is no JSON")
 	}
-	h, err := s.healthOf(c.number)
-	if err == nil && h == nil {
-		err = errors.New("after a bad configuration the component is gone")
-	}
-	return err
+	return s.stillThere(c.number, "after a bad configuration the component is gone")
 }
 
 var closeChecks = []check{
@@ -407,11 +408,7 @@ func besideRefused(s *session) error {
 			return err
 		}
 	}
-	h, err := s.healthOf(c.number)
-	if err == nil && h == nil {
-		err = errors.New("the open component is gone")
-	}
-	return err
+	return s.stillThere(c.number, "the open component is gone")
 }
 
 func listed(s *session) error {

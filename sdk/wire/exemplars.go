@@ -39,26 +39,16 @@ func readExemplar(entry []byte) (e sdk.Exemplar, err error) {
 // exemplars reads an EXEMPLARS frame as a run without samples.
 func (o *origin) exemplars(f *Frame) (sdk.Run, error) {
 	run := sdk.Run{Origin: o.Origin, Base: f.Base}
-	refs, times, c := f.entries()
-	for i, ref := range refs {
-		entry := c.bytes(MaxFrame)
-		if c.err != nil {
-			return run, c.err
-		}
+	err := f.eachEntry(func(ref sdk.Ref, at int64, entry []byte) error {
 		e, err := readExemplar(entry)
-		if err != nil {
-			return run, err
-		}
-		at := f.Base
-		if times != nil {
-			at += int64(times[i])
+		if err != nil || o.series.Get(ref) == nil {
+			return err
 		}
 		e.Time = time.UnixMilli(at)
-		if o.series.Get(sdk.Ref(ref)) != nil {
-			run.Exemplars = append(run.Exemplars, sdk.RefExemplar{Ref: sdk.Ref(ref), Exemplar: e})
-		}
-	}
-	return run, nil
+		run.Exemplars = append(run.Exemplars, sdk.RefExemplar{Ref: ref, Exemplar: e})
+		return nil
+	})
+	return run, err
 }
 
 // signals packs a batch's histograms, exemplars and records.

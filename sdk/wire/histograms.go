@@ -156,28 +156,36 @@ func (c *cursor) counts(dst []float64, n uint64) []float64 {
 	return dst
 }
 
-// entries cuts a HISTOGRAMS, EXEMPLARS or RECORDS frame: refs and times (nil: all at the base) in place, and a cursor at the first
-// entry.
-func (f *Frame) entries() (refs, times []uint32, c cursor) {
+// eachEntry walks a HISTOGRAMS, EXEMPLARS or RECORDS frame: use is told the ref, the time in Unix ms, and the bytes of each entry.
+func (f *Frame) eachEntry(use func(ref sdk.Ref, at int64, entry []byte) error) error {
 	n := int(f.N)
 	b := f.Body[pad8(4*n):]
+	var times []uint32 // nil: all at the base
 	if f.Flags&FlagTimes != 0 {
 		times, b = u32s(b[:4*n]), b[pad8(4*n):]
 	}
-	return f.Refs(), times, cursor{b: b}
-}
-
-// Check reads every entry of a HISTOGRAMS, EXEMPLARS or RECORDS frame, for a door: what it accepts can be decoded.
-func (f *Frame) Check() error {
-	_, _, c := f.entries()
-	var h sdk.Histogram
-	var r sdk.Record
-	for range f.N {
+	c := cursor{b: b}
+	for i, ref := range f.Refs() {
 		entry := c.bytes(MaxFrame)
 		if c.err != nil {
 			return c.err
 		}
-		var err error
+		at := f.Base
+		if times != nil {
+			at += int64(times[i])
+		}
+		if err := use(sdk.Ref(ref), at, entry); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Check reads every entry of a HISTOGRAMS, EXEMPLARS or RECORDS frame, for a door: what it accepts can be decoded.
+func (f *Frame) Check() error {
+	var h sdk.Histogram
+	var r sdk.Record
+	return f.eachEntry(func(_ sdk.Ref, _ int64, entry []byte) (err error) {
 		switch f.Kind {
 		case Histograms:
 			err = readHistogram(entry, &h)
@@ -186,33 +194,25 @@ func (f *Frame) Check() error {
 		default:
 			_, err = readExemplar(entry)
 		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		return err
+	})
 }
 
 // histograms reads the samples of a HISTOGRAMS frame whose series are defined.
 func (o *origin) histograms(f *Frame) (sdk.Run, error) {
 	run := sdk.Run{Origin: o.Origin, Base: f.Base}
-	refs, times, c := f.entries()
-	all := make([]sdk.Histogram, f.N)
-	for i, ref := range refs {
-		entry := c.bytes(MaxFrame)
-		if c.err != nil {
-			return run, c.err
+	all := make([]sdk.Histogram, 0, f.N)
+	err := f.eachEntry(func(ref sdk.Ref, at int64, entry []byte) error {
+		all = all[:len(all)+1]
+		h := &all[len(all)-1]
+		if err := readHistogram(entry, h); err != nil || o.series.Get(ref) == nil {
+			return err
 		}
-		if err := readHistogram(entry, &all[i]); err != nil {
-			return run, err
+		run.Refs, run.Histograms = append(run.Refs, ref), append(run.Histograms, h)
+		if f.Flags&FlagTimes != 0 {
+			run.Times = append(run.Times, at)
 		}
-		if o.series.Get(sdk.Ref(ref)) == nil {
-			continue
-		}
-		run.Refs, run.Histograms = append(run.Refs, sdk.Ref(ref)), append(run.Histograms, &all[i])
-		if times != nil {
-			run.Times = append(run.Times, f.Base+int64(times[i]))
-		}
-	}
-	return run, nil
+		return nil
+	})
+	return run, err
 }

@@ -73,26 +73,14 @@ func (c *cursor) sortedLabels(n uint64, most int) sdk.Labels {
 // records reads the records of a RECORDS frame whose series are defined.
 func (o *origin) records(f *Frame) (sdk.Run, error) {
 	run := sdk.Run{Origin: o.Origin, Base: f.Base}
-	refs, times, c := f.entries()
-	all := make([]sdk.Record, f.N)
-	for i, ref := range refs {
-		entry := c.bytes(MaxFrame)
-		if c.err != nil {
-			return run, c.err
-		}
-		r := &all[i]
-		if err := readRecord(entry, r); err != nil {
-			return run, err
-		}
-		if o.series.Get(sdk.Ref(ref)) == nil {
-			continue
-		}
-		at := f.Base
-		if times != nil {
-			at += int64(times[i])
+	err := f.eachEntry(func(ref sdk.Ref, at int64, entry []byte) error {
+		r := &sdk.Record{}
+		if err := readRecord(entry, r); err != nil || o.series.Get(ref) == nil {
+			return err
 		}
 		r.Time = time.UnixMilli(at).Add(time.Duration(r.Time.Nanosecond()))
-		run.Refs, run.Records, run.Times = append(run.Refs, sdk.Ref(ref)), append(run.Records, r), append(run.Times, at)
-	}
-	return run, nil
+		run.Refs, run.Records, run.Times = append(run.Refs, ref), append(run.Records, r), append(run.Times, at)
+		return nil
+	})
+	return run, err
 }

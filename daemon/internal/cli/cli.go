@@ -261,6 +261,20 @@ func (o *options) build(ctx context.Context) (*engine.Built, error) {
 	return engine.Build(ctx, catalogue, sources, nil, true)
 }
 
+// valid is what the configuration is understood as, nil if there are mistakes in it, which are said then.
+func (o *options) valid(ctx context.Context) *engine.Built {
+	built, err := o.build(ctx)
+	if err != nil {
+		o.fail(err)
+		return nil
+	}
+	if built.Diags.HasErrors() {
+		o.report(built)
+		return nil
+	}
+	return built
+}
+
 // report writes diagnostics.
 func (o *options) report(b *engine.Built) {
 	language.WriteDiagnostics(o.Err, b.Config, b.Diags, o.Colour)

@@ -43,12 +43,8 @@ func explain(ctx context.Context, o *options, args []string) int {
 	if len(args) != 1 {
 		return o.fail(errors.New("say the address of one component, such as source.host.this"))
 	}
-	built, err := o.build(ctx)
-	if err != nil {
-		return o.fail(err)
-	}
-	if built.Diags.HasErrors() {
-		o.report(built)
+	built := o.valid(ctx)
+	if built == nil {
 		return exitErrors
 	}
 	e, err := explanation(built, args[0])

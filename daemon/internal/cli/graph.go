@@ -44,12 +44,8 @@ type edge struct {
 }
 
 func graph(ctx context.Context, o *options, _ []string) int {
-	built, err := o.build(ctx)
-	if err != nil {
-		return o.fail(err)
-	}
-	if built.Diags.HasErrors() {
-		o.report(built)
+	built := o.valid(ctx)
+	if built == nil {
 		return exitErrors
 	}
 	g := draw(built)

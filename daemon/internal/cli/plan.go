@@ -90,12 +90,8 @@ func show(ctx context.Context, o *options, args []string) int {
 
 // showPack writes what a pack becomes, from the files.
 func (o *options) showPack(ctx context.Context, address string) int {
-	built, err := o.build(ctx)
-	if err != nil {
-		return o.fail(err)
-	}
-	if built.Diags.HasErrors() {
-		o.report(built)
+	built := o.valid(ctx)
+	if built == nil {
 		return exitErrors
 	}
 	text := language.ShowPack(built.Desired.Bodies(), address)
