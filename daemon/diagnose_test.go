@@ -73,7 +73,11 @@ func TestADiagnosisIsAskedForByPeopleAndByAlerts(t *testing.T) {
 source "prometheus" "gone" { targets = ["127.0.0.1:1"] }
 store "tsdb" "main" {}
 diagnoser "doctor" "a" { finds = "a <fever>" }
-diagnoser "doctor" "b" { fails = "no light" }
+diagnoser "doctor" "b" {
+  fails = "no light"
+  match = "job = 'gone', instance =~ '127.*'"
+}
+diagnoser "doctor" "elsewhere" { match = "job = 'other'" }
 notifier "webhook" "box" { url = %q }
 route {
   notify     = [notifier.webhook.box]
@@ -81,7 +85,7 @@ route {
 }
 alert "Gone" {
   expr     = "up == 0"
-  diagnose = [diagnoser.doctor.a, diagnoser.doctor.b]
+  diagnose = [diagnoser.doctor]
 }
 `, box.URL), "-plugin-dir", ours, "-plugin-dir", plugins)
 
@@ -91,7 +95,7 @@ alert "Gone" {
 		return note != nil
 	})
 	if len(note.Diagnoses) != 2 {
-		t.Fatalf("the notification has %d diagnoses, and two were asked for", len(note.Diagnoses))
+		t.Fatalf("the notification has %d diagnoses, and two of three match it", len(note.Diagnoses))
 	}
 	a, b := note.Diagnoses[0], note.Diagnoses[1]
 	if a.Address != "diagnoser.doctor.a" || a.Headline != "1 critical, 1 info" || a.Worst != "critical" || len(a.Findings) != 2 || a.Findings[0] != "critical: a <fever>" {

@@ -27,6 +27,7 @@ type coreBlocks struct {
 	Inhibit   InhibitBlock   `hcl:"inhibit,block" doc:"Which alerts nobody is told of while others fire."`
 	Source    SourceCore     `hcl:"source,block" doc:"Core attributes of every source."`
 	Sink      SinkCore       `hcl:"sink,block" doc:"Core attributes of every sink and store."`
+	Diagnoser DiagnoserCore  `hcl:"diagnoser,block" doc:"Core attributes of every diagnoser."`
 	Component ComponentCore  `hcl:"component,block" doc:"Core attributes of every other component."`
 }
 
@@ -219,6 +220,12 @@ type SinkCore struct {
 	Queue *QueueBlock `hcl:"queue,block" doc:"What waits in the buffer for this sink."`
 }
 
+// DiagnoserCore is what every diagnoser takes.
+type DiagnoserCore struct {
+	ComponentCore
+	Match string `hcl:"match,optional" change:"live" doc:"Of the alerts that name it in diagnose, those that it is asked for: cluster = 'prod'. Default: all."`
+}
+
 // QueueBlock bounds what waits for a sink. Without it what waits is bounded by the buffer as a whole, which drops its oldest.
 type QueueBlock struct {
 	MaxSize  sdk.Bytes     `hcl:"max_size,optional" check:"min=1MiB" change:"live" doc:"How much of the buffer may wait for the sink; default: all of it."`
@@ -239,8 +246,8 @@ var coreSchema = func() sdk.Schema {
 	return all
 }()
 
-// Core are the schemas of the language's own blocks, by name; "source", "sink" (of stores too) and "component" are what sources,
-// sinks and other components take beside what their plugin says.
+// Core are the schemas of the language's own blocks, by name; "source", "sink" (of stores too), "diagnoser" and "component" are what sources,
+// sinks, diagnosers and other components take beside what their plugin says.
 var Core = func() map[string]*sdk.Schema {
 	all := coreSchema
 	m := map[string]*sdk.Schema{}
@@ -284,6 +291,8 @@ func CoreOf(t sdk.Type) *sdk.Schema {
 		return &core
 	case sdk.KindSink, sdk.KindStore:
 		return Core["sink"]
+	case sdk.KindDiagnoser:
+		return Core["diagnoser"]
 	}
 	return Core["component"]
 }

@@ -128,6 +128,8 @@ func CoreOf(k sdk.Kind) *sdk.Schema {
 		return language.Core["source"]
 	case sdk.KindSink, sdk.KindStore:
 		return language.Core["sink"]
+	case sdk.KindDiagnoser:
+		return language.Core["diagnoser"]
 	}
 	return language.Core["component"]
 }

@@ -173,7 +173,7 @@ func (c *change) update(ctx context.Context, address string) error {
 	component := c.e.Component(address)
 	before := component.Spec.Config
 	if bytes.Equal(before, c.desired[address].Config) {
-		return nil // what changed is the daemon's own: its queue, its discoveries
+		return nil // what changed is the daemon's own: its queue, its discoveries, the alerts that it is asked for
 	}
 	c.undo = append(c.undo, func() { component.Reconfigure(ctx, before) })
 	if err := component.Reconfigure(ctx, c.desired[address].Config); err != nil {

@@ -115,7 +115,7 @@ func (d *diagnoses) because(a notify.Alert, diagnosers []string) {
 	if d.alerts[key] != nil || len(d.alerts) >= maxDiagnosed {
 		return
 	}
-	for _, address := range diagnosers {
+	for _, address := range d.e.meant(diagnosers, a.Labels) {
 		x := d.last[address]
 		if x == nil || time.Since(x.began) > sharedFor {
 			x = &asked{id: reportID(address, time.Now()), address: address, began: time.Now(), done: make(chan struct{})}
@@ -130,6 +130,18 @@ func (d *diagnoses) because(a notify.Alert, diagnosers []string) {
 		}
 		d.alerts[key] = append(d.alerts[key], x)
 	}
+}
+
+// meant are those diagnosers that match the labels of an alert.
+func (e *Engine) meant(diagnosers []string, labels map[string]string) (addresses []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, c := range e.desired.Components {
+		if slices.Contains(diagnosers, c.Address) && !slices.ContainsFunc(c.Match, func(m sdk.Matcher) bool { matches, err := m.Func(); return err != nil || !matches(labels) }) {
+			addresses = append(addresses, c.Address)
+		}
+	}
+	return addresses
 }
 
 func alertKey(a sdk.Alert) string {

@@ -105,6 +105,8 @@ func (b *builder) component(block *hcl.Block) {
 		b.sourceSettings(c, o)
 	case sdk.KindSink, sdk.KindStore:
 		c.Queue = b.queue(x)
+	case sdk.KindDiagnoser:
+		c.Match = b.matchers(x.Field("match"))
 	}
 	var err error
 	if c.Config, err = json.Marshal(x.Values(o.core)); err != nil {
@@ -113,7 +115,7 @@ func (b *builder) component(block *hcl.Block) {
 	}
 	if c.Attrs = x.Attrs(""); !o.Type.Live {
 		for i := range c.Attrs {
-			if a := &c.Attrs[i]; a.Change == sdk.Live && a.Path != "discover" && !strings.HasPrefix(a.Path, "queue.") { // those are the daemon's
+			if a := &c.Attrs[i]; a.Change == sdk.Live && a.Path != "discover" && a.Path != "match" && !strings.HasPrefix(a.Path, "queue.") { // those are the daemon's
 				a.Change = sdk.Replace
 			}
 		}

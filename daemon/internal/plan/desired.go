@@ -67,8 +67,9 @@ type Component struct {
 	Plugin   string // that offers the type
 	Config   []byte // JSON for the plugin, secrets in clear: never to be printed
 	Source   sdk.SourceSettings
-	Discover []string // addresses of discoveries, of a source
-	Queue    Queue    // of a sink or a store
+	Discover []string      // addresses of discoveries, of a source
+	Queue    Queue         // of a sink or a store
+	Match    []sdk.Matcher // of a diagnoser: the alerts that it is asked for
 	Offers   sdk.Type
 
 	Range hcl.Range       // of the block's header
