@@ -56,6 +56,9 @@ func fill(v reflect.Value, data []byte, at Path) error {
 	if u, ok := v.Addr().Interface().(json.Unmarshaler); ok {
 		return misfit(at, v.Type(), u.UnmarshalJSON(data))
 	}
+	if t := v.Type(); (t == textsType || t == textMapType) && json.Unmarshal(data, v.Addr().Interface()) == nil {
+		return nil // otherwise one by one, to find the one that does not fit
+	}
 	switch v.Kind() {
 	case reflect.Struct:
 		return fillStruct(v, data, at)
@@ -132,7 +135,7 @@ func fillStruct(v reflect.Value, data []byte, at Path) error {
 	if err := json.Unmarshal(data, &m); err != nil {
 		return misfit(at, v.Type(), err)
 	}
-	for f := range fieldsOf(v.Type()) {
+	for _, f := range fieldsOf(v.Type()) {
 		fv := v.FieldByIndex(f.index)
 		if text, ok := f.Tag.Lookup("default"); ok {
 			if err := setText(fv, text); err != nil {
@@ -181,7 +184,7 @@ func find(v, ptr reflect.Value, at Path) (Path, bool) {
 			}
 		}
 	case reflect.Struct:
-		for f := range fieldsOf(v.Type()) {
+		for _, f := range fieldsOf(v.Type()) {
 			step := Step{Name: f.hcl}
 			if p, ok := find(v.FieldByIndex(f.index), ptr, append(at, step)); ok {
 				return p, true

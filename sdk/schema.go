@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -117,7 +118,7 @@ func schemaOf(t reflect.Type, around []reflect.Type) (s Schema, labels []string,
 		return s, nil, fmt.Errorf("%s is nested in itself, and a schema has an end: give the inner blocks a struct of their own", t)
 	}
 	around = append(around, t)
-	for f := range fieldsOf(t) {
+	for _, f := range fieldsOf(t) {
 		wrong := func(format string, args ...any) error {
 			return fmt.Errorf("%s.%s: "+format, append([]any{t, f.Name}, args...)...)
 		}
@@ -175,7 +176,7 @@ func schemaOf(t reflect.Type, around []reflect.Type) (s Schema, labels []string,
 			return s, nil, wrong("unknown option %q in its hcl tag", f.option)
 		}
 	}
-	for f := range fieldsOf(t) {
+	for _, f := range fieldsOf(t) {
 		switch was := f.Tag.Get("was"); {
 		case was == "":
 		case f.option == "label":
@@ -209,26 +210,30 @@ type field struct {
 	index  []int
 }
 
-// fieldsOf ranges over the fields with an hcl tag, those of embedded structs among them.
-func fieldsOf(t reflect.Type) func(func(field) bool) {
-	return func(yield func(field) bool) {
-		for _, f := range reflect.VisibleFields(t) {
-			tag, ok := f.Tag.Lookup("hcl")
-			if !ok {
-				continue
-			}
+// fieldsOf lists the fields with an hcl tag, those of embedded structs among them.
+func fieldsOf(t reflect.Type) []field {
+	if known, ok := fields.Load(t); ok {
+		return known.([]field)
+	}
+	var list []field
+	for _, f := range reflect.VisibleFields(t) {
+		if tag, ok := f.Tag.Lookup("hcl"); ok {
 			name, option, _ := strings.Cut(tag, ",")
-			if !yield(field{f, name, option, f.Index}) {
-				return
-			}
+			list = append(list, field{f, name, option, f.Index})
 		}
 	}
+	fields.Store(t, list)
+	return list
 }
+
+var fields sync.Map // reflect.Type → []field, of every type that was asked for: as many as a program has
 
 var (
 	durationType = reflect.TypeFor[time.Duration]()
 	bytesType    = reflect.TypeFor[Bytes]()
 	secretType   = reflect.TypeFor[Secret]()
+	textsType    = reflect.TypeFor[[]string]()
+	textMapType  = reflect.TypeFor[map[string]string]()
 )
 
 // typeOf names the type of an attribute; around are the types that it is an element of.

@@ -24,6 +24,7 @@ type Decoder struct {
 	declared map[string]*declared
 	blocks   []*hcl.Block        // with those that for_each makes
 	byPrefix map[string][]string // kind, kind.type, or what has a for_each → addresses
+	on       map[string][]string // the same without what is not enabled, of what was asked for
 	used     map[string]bool     // addresses that something refers to
 	edges    int                 // what all references mean
 	made     int                 // blocks that for_each, dynamic and packs made
@@ -35,7 +36,7 @@ type Decoder struct {
 func NewDecoder(s *Scope) *Decoder {
 	return &Decoder{
 		Scope: s, types: map[string]cty.Type{}, defaults: map[*sdk.Attribute]*Field{},
-		declared: map[string]*declared{}, byPrefix: map[string][]string{}, used: map[string]bool{}, packs: map[string]*declaredPack{},
+		declared: map[string]*declared{}, byPrefix: map[string][]string{}, on: map[string][]string{}, used: map[string]bool{}, packs: map[string]*declaredPack{},
 	}
 }
 
@@ -348,8 +349,8 @@ func (x *Body) Attrs(prefix string) (list []Attr) {
 		}
 		for i, y := range f.Blocks {
 			path := prefix + f.Name
-			if label := strings.Join(y.Labels, " "); label != "" {
-				path += fmt.Sprintf("[%q]%s", label, y.Key)
+			if len(y.Labels) > 0 {
+				path += fmt.Sprintf("[%q]%s", strings.Join(y.Labels, " "), y.Key)
 				if seen[path]++; seen[path] > 1 {
 					path += fmt.Sprintf("#%d", seen[path])
 				}

@@ -185,9 +185,14 @@ func SplitAddress(address string) (packs, rest string) {
 	return address[:len(address)-len(rest)], rest
 }
 
-// On lists the components of a kind that are enabled.
-func (d *Decoder) On(kind string) []string {
-	return slices.DeleteFunc(slices.Clone(d.byPrefix[kind]), func(a string) bool { return !d.declared[a].enabled })
+// On lists the components that are enabled of a kind, of a type, or of what has a for_each, once all are declared. The list belongs to the decoder.
+func (d *Decoder) On(prefix string) []string {
+	list, known := d.on[prefix]
+	if !known {
+		list = slices.DeleteFunc(slices.Clone(d.byPrefix[prefix]), func(a string) bool { return !d.declared[a].enabled })
+		d.on[prefix] = list
+	}
+	return list
 }
 
 // Use notes that something needs a component, as a reference does.

@@ -121,7 +121,7 @@ func (d *Decoder) resolve(a *sdk.Attribute, t hcl.Traversal, from *Pack, at hcl.
 		return nil, r.written, d.closedPack(r.pack)
 	case r.kind == "":
 		for _, kind := range a.Checks {
-			addresses = append(addresses, d.byPrefix[r.text+"."+kind]...)
+			addresses = append(addresses, d.On(r.text+"."+kind)...)
 		}
 	case !takes && IsKind(r.kind):
 		d.Error(at, "Wrong kind of reference", "%s takes a %s, and this is a %s.", a.Name, strings.Join(a.Checks, " or a "), r.kind)
@@ -129,11 +129,13 @@ func (d *Decoder) resolve(a *sdk.Attribute, t hcl.Traversal, from *Pack, at hcl.
 	case takes && x != nil && x.each && !x.known:
 		return nil, r.written, false // what it makes has a mistake, which is said
 	case takes && x != nil && x.each:
-		addresses = d.byPrefix[r.text]
+		addresses = d.On(r.text)
 	case takes && r.names == 3 && x != nil:
-		addresses = []string{r.text}
+		if x.enabled {
+			addresses = []string{r.text}
+		}
 	case takes && d.byPrefix[r.text] != nil:
-		addresses = d.byPrefix[r.text]
+		addresses = d.On(r.text)
 	case takes && (r.names < 3 && d.hasEmpty(r.text) || r.pack != "" && !d.packs[r.pack].open):
 	case takes && r.text != r.base && d.declared[r.base] != nil:
 		d.unknownKey(r, at)
@@ -144,7 +146,7 @@ func (d *Decoder) resolve(a *sdk.Attribute, t hcl.Traversal, from *Pack, at hcl.
 		}
 		return nil, r.written, false
 	}
-	return slices.DeleteFunc(slices.Clone(addresses), func(address string) bool { return !d.declared[address].enabled }), r.written, true
+	return addresses, r.written, true
 }
 
 // written reads a traversal as a reference.

@@ -63,12 +63,18 @@ func (c *Config) HideSecret(expr hcl.Expression) {
 }
 
 var (
-	secretName = regexp.MustCompile(`(?i)pass|pwd|secret|token|credential|private|key|auth|cookie|header|dsn`)
 	valueStart = regexp.MustCompile(`[=:]\s*`)
 )
 
 // SoundsSecret reports whether an argument of this name probably holds a secret.
-func SoundsSecret(name string) bool { return secretName.MatchString(name) }
+func SoundsSecret(name string) bool { return soundsSecret([]byte(name)) }
+
+var secretWords = bytes.Fields([]byte("pass pwd secret token credential private key auth cookie header dsn"))
+
+func soundsSecret(text []byte) bool {
+	lower := bytes.ToLower(text)
+	return slices.ContainsFunc(secretWords, func(word []byte) bool { return bytes.Contains(lower, word) })
+}
 
 // hiddenIn gives what is hidden of a line that begins at a byte. In a file that cannot be parsed nobody knows what is
 // secret, and the words of the line have to do.
@@ -163,7 +169,7 @@ func (c *Config) goesOn(file string, at int) bool {
 func (c *Config) soundsSecret(file string, line []byte, at int) bool {
 	begin := fmt.Sprintf("%s:%d", file, at)
 	if _, known := c.secretLines[begin]; !known {
-		c.secretLines[begin] = secretName.Match(line) || bytes.Contains(line, []byte("://"))
+		c.secretLines[begin] = bytes.Contains(line, []byte("://")) || soundsSecret(line)
 	}
 	return c.secretLines[begin]
 }

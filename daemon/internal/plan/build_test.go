@@ -557,7 +557,7 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	}
-	for _, text := range []string{"a = \"%{for x in y}${x}%{endfor}\"", "locals {\n a = [for x in local.b : x...]\n b = local.a[*].c\n}", "\ufeffa {}", "rules \"x\" { alert \"\" { expr = <<-A\n\tb\nA\n } }"} {
+	for _, text := range []string{"a = \"%{for x in y}${x}%{endfor}\"", "locals {\n a = [for x in local.b : x...]\n b = local.a[*].c\n}", "\ufeffa {}", "alert\"\"{\nfor_each={0=0,1=\"\"}\n}", "rules \"x\" { alert \"\" { expr = <<-A\n\tb\nA\n } }"} {
 		f.Add([]byte(text), false)
 	}
 	types := offers(f)
