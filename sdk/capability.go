@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"sync"
 )
 
 // Type is what a plugin offers under a kind: source "etcd". Describe sends it; nothing in it depends on configuration.
@@ -175,9 +176,11 @@ func (c Capability) Err() error { return c.err }
 
 // Component is an open component.
 type Component struct {
-	Config any
-	Impl   any
-	cap    Capability
+	Impl any
+	cap  Capability
+
+	mu  sync.Mutex // an error may be located while another configuration is taken
+	cfg any
 }
 
 // Validate fills a Config and asks it, if it is a Validator. An error means that the data did not fit the struct.
@@ -206,7 +209,7 @@ func (c Capability) Open(ctx context.Context, data []byte, host Host) (*Componen
 	if err != nil {
 		return nil, err
 	}
-	component := &Component{Config: cfg, cap: c}
+	component := &Component{cfg: cfg, cap: c}
 	err = Recover("open", func() (err error) {
 		component.Impl, err = c.open(ctx, cfg, host)
 		return err
@@ -255,13 +258,17 @@ func (c *Component) Reconfigure(ctx context.Context, data []byte) error {
 	if err := Recover("Reconfigure", func() error { return c.cap.reconf(ctx, c.Impl, cfg) }); err != nil {
 		return locate(cfg, err)
 	}
-	c.Config = cfg
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cfg = cfg
 	return nil
 }
 
 // Locate gives an error that blames a field of the component's Config the path of its attribute.
 func (c *Component) Locate(err error) error {
-	return locate(c.Config, err)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return locate(c.cfg, err)
 }
 
 func (c Capability) valid(data []byte) (any, error) {

@@ -258,3 +258,39 @@ func TestTheStreamsOfASinkEndWhenItIsClosed(t *testing.T) {
 		}
 	}
 }
+
+// blaming blames an attribute wherever it can.
+type blaming struct{ cfg *config }
+
+func (b *blaming) wrong() error {
+	return sdk.Permanent(fmt.Errorf("it says: %w", sdk.At(&b.cfg.Fail, errors.New("no"))))
+}
+func (b *blaming) Write(context.Context, *sdk.Batch) error { return b.wrong() }
+func (b *blaming) Notify(context.Context, sdk.Notification) (sdk.Receipt, error) {
+	return sdk.Receipt{}, b.wrong()
+}
+func (b *blaming) Collect(_ context.Context, out *sdk.Batch) error {
+	out.Target("a:1", func(*sdk.Batch) error { return b.wrong() })
+	return nil
+}
+
+func openBlaming(_ context.Context, cfg *config, _ sdk.Host) (*blaming, error) {
+	return &blaming{cfg}, nil
+}
+
+func TestErrorsOfEveryCallLeadToTheAttribute(t *testing.T) {
+	notifier := Open(t, sdk.Notifier(openBlaming), nil)
+	if _, err := notifier.Notify(t.Context(), notifier.Number, sdk.Notification{}); sdk.AsProblem(err).Path.String() != "fail" || !sdk.AsProblem(err).Permanent {
+		t.Errorf("%#v", sdk.AsProblem(err))
+	}
+	sink := Open(t, sdk.Sink(openBlaming), nil)
+	fillSignals(sink)
+	sink.Write()
+	source := Open(t, sdk.Source(openBlaming), nil)
+	source.Cycle()
+	for what, c := range map[string]*Component{"a sink": sink, "a target of a source": source} {
+		if e := c.Health().LastError; sdk.AsProblem(e.Err()).Path.String() != "fail" || e.Text != "it says: no" {
+			t.Errorf("%s: %v", what, e)
+		}
+	}
+}

@@ -46,7 +46,7 @@ func (s *Server) open(ctx context.Context, r *wire.OpenRequest) (*component, err
 		return nil, err
 	}
 	if t, ok := c.open.Impl.(sdk.TargetSetter); ok && len(r.Source.GetTargets()) > 0 {
-		if err := sdk.Recover("SetTargets", func() error { return t.SetTargets(ctx, wire.FromTargets(r.Source.Targets)) }); err != nil {
+		if err := c.call("SetTargets", func() error { return t.SetTargets(ctx, wire.FromTargets(r.Source.Targets)) }); err != nil {
 			c.closeImpl(ctx)
 			return nil, err
 		}
@@ -99,7 +99,7 @@ func (c *component) keepRunning(ctx context.Context, what string, run func() err
 	pause := backoff{}
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := sdk.Recover(what, run)
+		err := c.call(what, run)
 		if ctx.Err() != nil {
 			return
 		}
@@ -132,7 +132,12 @@ func (c *component) closeImpl(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	return sdk.Recover("Close", func() error { return cl.Close(ctx) })
+	return c.call("Close", func() error { return cl.Close(ctx) })
+}
+
+// call calls something of the author's: a panic is an error, and an error that blames a field has the path of its attribute.
+func (c *component) call(what string, f func() error) error {
+	return c.open.Locate(sdk.Recover(what, f))
 }
 
 // fail records an error and logs it; a panic with its stack.
@@ -161,7 +166,7 @@ func (c *component) health() *wire.ComponentHealth {
 	c.mu.Lock()
 	h := &wire.ComponentHealth{
 		Component: c.number, Status: wire.ComponentHealth_Status(c.status), Text: c.text, Series: uint64(series), Collects: c.collects,
-		Skipped: c.skipped, Dropped: dropped, Errors: map[string]uint64{}, LastError: wire.ToProblem(last), LastCollectNs: int64(c.took),
+		Skipped: c.skipped, Dropped: dropped, Errors: map[string]uint64{}, LastError: wire.ToProblem(c.open.Locate(last)), LastCollectNs: int64(c.took),
 	}
 	c.mu.Unlock()
 	for blame, n := range failed {

@@ -273,12 +273,12 @@ func (s *Server) MapSeries(_ context.Context, r *wire.MapRequest) (*wire.MapResp
 
 // Query asks a store.
 func (s *Server) Query(ctx context.Context, r *wire.QueryRequest) (*wire.QueryResponse, error) {
-	store, err := implementing[sdk.Storer](s, r.Component)
+	c, store, err := implementing[sdk.Storer](s, r.Component)
 	if err != nil {
 		return wire.ToResult(nil, err), nil
 	}
 	var result *sdk.Result
-	err = sdk.Recover("Query", func() (err error) {
+	err = c.call("Query", func() (err error) {
 		result, err = store.Query(ctx, wire.FromQuery(r))
 		return err
 	})
@@ -287,11 +287,11 @@ func (s *Server) Query(ctx context.Context, r *wire.QueryRequest) (*wire.QueryRe
 
 // CheckQuery asks a store to parse.
 func (s *Server) CheckQuery(_ context.Context, r *wire.CheckQueryRequest) (*wire.CheckQueryResponse, error) {
-	store, err := implementing[sdk.Storer](s, r.Component)
+	c, store, err := implementing[sdk.Storer](s, r.Component)
 	if err != nil {
 		return nil, status.Error(codes.NotFound, err.Error())
 	}
-	err = sdk.Recover("CheckQuery", func() error { return store.CheckQuery(r.Expr) })
+	err = c.call("CheckQuery", func() error { return store.CheckQuery(r.Expr) })
 	var mistake *sdk.QueryError
 	if err != nil && !errors.As(err, &mistake) {
 		mistake = &sdk.QueryError{Text: err.Error(), End: len(r.Expr)}
@@ -304,7 +304,7 @@ func (s *Server) CheckQuery(_ context.Context, r *wire.CheckQueryRequest) (*wire
 
 // Notify delivers a notification.
 func (s *Server) Notify(ctx context.Context, r *wire.NotifyRequest) (*wire.NotifyResponse, error) {
-	messenger, err := implementing[sdk.Messenger](s, r.Component)
+	c, messenger, err := implementing[sdk.Messenger](s, r.Component)
 	if err != nil {
 		return &wire.NotifyResponse{Problem: wire.ToProblem(err)}, nil
 	}
@@ -313,7 +313,7 @@ func (s *Server) Notify(ctx context.Context, r *wire.NotifyRequest) (*wire.Notif
 		return &wire.NotifyResponse{Problem: wire.ToProblem(err)}, nil
 	}
 	var receipt sdk.Receipt
-	err = sdk.Recover("Notify", func() (err error) {
+	err = c.call("Notify", func() (err error) {
 		receipt, err = messenger.Notify(ctx, n)
 		return err
 	})
@@ -323,11 +323,7 @@ func (s *Server) Notify(ctx context.Context, r *wire.NotifyRequest) (*wire.Notif
 // Diagnose asks a diagnoser, and says meanwhile what it does.
 func (s *Server) Diagnose(r *wire.DiagnoseRequest, stream grpc.ServerStreamingServer[wire.DiagnoseEvent]) error {
 	fail := func(err error) error { return stream.Send(&wire.DiagnoseEvent{Problem: wire.ToProblem(err)}) }
-	c, err := s.component(r.Component)
-	if err != nil {
-		return fail(err)
-	}
-	diagnoser, err := implementing[sdk.Examiner](s, r.Component)
+	c, diagnoser, err := implementing[sdk.Examiner](s, r.Component)
 	if err != nil {
 		return fail(err)
 	}
@@ -341,7 +337,7 @@ func (s *Server) Diagnose(r *wire.DiagnoseRequest, stream grpc.ServerStreamingSe
 		defer mu.Unlock()
 		stream.Send(&wire.DiagnoseEvent{Progress: text})
 	})
-	err = sdk.Recover("Diagnose", func() error { return diagnoser.Diagnose(stream.Context(), q, report) })
+	err = c.call("Diagnose", func() error { return diagnoser.Diagnose(stream.Context(), q, report) })
 	b, err := json.Marshal(report.End(err))
 	if err != nil {
 		return fail(err)
@@ -353,9 +349,9 @@ func (s *Server) Diagnose(r *wire.DiagnoseRequest, stream grpc.ServerStreamingSe
 
 // Discover runs a discovery for as long as the daemon listens.
 func (s *Server) Discover(r *wire.DiscoverRequest, stream grpc.ServerStreamingServer[wire.Targets]) error {
-	finder, err := implementing[sdk.Finder](s, r.Component)
+	c, finder, err := implementing[sdk.Finder](s, r.Component)
 	if err == nil {
-		err = sdk.Recover("Discover", func() error {
+		err = c.call("Discover", func() error {
 			return finder.Discover(stream.Context(), func(found []sdk.Discovered) error {
 				return stream.Send(&wire.Targets{Targets: wire.ToTargets(found)})
 			})
@@ -369,22 +365,21 @@ func (s *Server) Discover(r *wire.DiscoverRequest, stream grpc.ServerStreamingSe
 
 // SetTargets tells a source what its discoveries found.
 func (s *Server) SetTargets(ctx context.Context, r *wire.SetTargetsRequest) (*wire.SetTargetsResponse, error) {
-	setter, err := implementing[sdk.TargetSetter](s, r.Component)
+	c, setter, err := implementing[sdk.TargetSetter](s, r.Component)
 	if err == nil {
-		err = sdk.Recover("SetTargets", func() error { return setter.SetTargets(ctx, wire.FromTargets(r.Targets)) })
+		err = c.call("SetTargets", func() error { return setter.SetTargets(ctx, wire.FromTargets(r.Targets)) })
 	}
 	return &wire.SetTargetsResponse{Problem: wire.ToProblem(err)}, nil
 }
 
-func implementing[T any](s *Server, number uint32) (T, error) {
-	var zero T
-	c, err := s.component(number)
-	if err != nil {
-		return zero, err
+// implementing is the component of a number, as what it has to be.
+func implementing[T any](s *Server, number uint32) (c *component, impl T, err error) {
+	if c, err = s.component(number); err != nil {
+		return nil, impl, err
 	}
 	impl, ok := c.open.Impl.(T)
 	if !ok {
-		return zero, fmt.Errorf("component %s does not offer this", c.address)
+		return nil, impl, fmt.Errorf("component %s does not offer this", c.address)
 	}
-	return impl, nil
+	return c, impl, nil
 }

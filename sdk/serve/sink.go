@@ -206,7 +206,7 @@ func (f *feed) taken(runs []sdk.Run) []sdk.Run {
 func (f *feed) write(ctx context.Context, batch *sdk.Batch) error {
 	var pause backoff
 	for troubled := false; ; {
-		err := sdk.Recover("Write", func() error { return f.writer.Write(ctx, batch) })
+		err := f.component.call("Write", func() error { return f.writer.Write(ctx, batch) })
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

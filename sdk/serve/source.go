@@ -72,7 +72,7 @@ func (s *Server) collect(ctx context.Context, c *component, impl sdk.Collector) 
 
 func collectOnce(ctx context.Context, c *component, batch *sdk.Batch, impl sdk.Collector) (err error) {
 	batch.Attempt("Collect", func() error {
-		err = c.open.Locate(sdk.Recover("Collect", func() error { return impl.Collect(ctx, batch) }))
+		err = c.call("Collect", func() error { return impl.Collect(ctx, batch) })
 		if err != nil {
 			c.say(err)
 		}

@@ -16,8 +16,9 @@ import (
 )
 
 // Example is a file of blocks that components are opened with. Beside what every configuration can say, env("VERIFY_URL")
-// is an HTTP server on loopback that takes whatever it is sent, env("VERIFY_ADDR") its host:port, and env("VERIFY_DIR") a
-// directory that is removed afterwards; a secret that is not there is made up.
+// is an HTTP server on loopback that takes whatever it is sent, env("VERIFY_ADDR") its host:port, env("VERIFY_TCP") the
+// host:port of a listener that reads what it is sent and says nothing, and env("VERIFY_DIR") a directory that is removed
+// afterwards; a secret that is not there is made up.
 type Example struct {
 	Name string // of the file, for errors
 	Text []byte
@@ -25,7 +26,7 @@ type Example struct {
 
 // surroundings are what the example's env and secret give.
 type surroundings struct {
-	url, addr, dir, canary string
+	url, addr, tcp, dir, canary string
 }
 
 func (s surroundings) env() language.Env {
@@ -36,6 +37,8 @@ func (s surroundings) env() language.Env {
 				return s.url, true
 			case "VERIFY_ADDR":
 				return s.addr, true
+			case "VERIFY_TCP":
+				return s.tcp, true
 			case "VERIFY_DIR":
 				return s.dir, true
 			}

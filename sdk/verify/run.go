@@ -179,7 +179,7 @@ func (k *kit) subjects() (all []*subject) {
 		t := &k.types[i]
 		s := &subject{kit: k, of: fmt.Sprintf("%s %q", t.Kind, t.Name), t: t, example: k.o.Example}
 		all = append(all, s)
-		where := surroundings{"http://127.0.0.1:9", "127.0.0.1:9", k.dir, k.canary}
+		where := surroundings{"http://127.0.0.1:9", "127.0.0.1:9", "127.0.0.1:9", k.dir, k.canary}
 		if s.example != nil {
 			if blocks, err := s.example.blocks(*t, where); err != nil || len(blocks) > 0 {
 				continue // an error is told by the check of the example

@@ -75,7 +75,7 @@ func (s *session) fresh() error {
 }
 
 func (s *session) surroundings() surroundings {
-	return surroundings{"http://" + s.target.addr, s.target.addr, filepath.Join(s.dir, "data"), s.canary}
+	return surroundings{"http://" + s.target.addr, s.target.addr, s.target.plain.Addr().String(), filepath.Join(s.dir, "data"), s.canary}
 }
 
 // start starts one more process of the plugin.

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"net"
@@ -15,6 +16,7 @@ import (
 type target struct {
 	server *http.Server
 	addr   string
+	plain  net.Listener // for protocols that the kit does not speak: it reads each connection to its end, and closes it
 
 	mu    sync.Mutex
 	asked int
@@ -29,17 +31,57 @@ func newTarget() (*target, error) {
 		return nil, err
 	}
 	t := &target{addr: l.Addr().String()}
+	if t.plain, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		l.Close()
+		return nil, err
+	}
+	go t.swallow()
 	t.server = &http.Server{Handler: t, ReadHeaderTimeout: 10 * time.Second}
 	go t.server.Serve(l)
 	return t, nil
 }
 
+// swallow takes what comes to the plain listener. A connection on which something comes is a request; an error is a reset.
+func (t *target) swallow() {
+	for {
+		conn, err := t.plain.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer conn.Close()
+			in := bufio.NewReader(conn)
+			if _, err := in.Peek(1); err != nil {
+				return
+			}
+			code, hang := t.ask()
+			if hang != nil {
+				gone := make(chan struct{})
+				go func() { io.Copy(io.Discard, in); close(gone) }() // until it is given up, or all is here
+				<-hang
+				<-gone
+				return
+			}
+			if code != 0 {
+				conn.(*net.TCPConn).SetLinger(0)
+				return
+			}
+			io.Copy(io.Discard, in)
+		}()
+	}
+}
+
+// ask notes that something is asked, and says how to answer.
+func (t *target) ask() (code int, hang chan struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.asked++
+	return t.code, t.hang
+}
+
 func (t *target) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	io.Copy(io.Discard, io.LimitReader(r.Body, 64<<20))
-	t.mu.Lock()
-	t.asked++
-	code, hang := t.code, t.hang
-	t.mu.Unlock()
+	code, hang := t.ask()
 	if hang != nil {
 		t.keep(1)
 		select {
@@ -94,6 +136,7 @@ func (t *target) stall() (release func()) {
 }
 
 func (t *target) close() {
+	t.plain.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
 	if t.server.Shutdown(ctx) != nil {
