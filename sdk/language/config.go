@@ -38,6 +38,7 @@
 //	check.go      one attribute: url, hostport, regexp, oneof, min, max
 //	manual.go     what the manual says of all these blocks
 //	render.go     a value as HCL, its secrets hidden
+//	show.go       decoded blocks for people, and for programs
 //	intext.go     a place inside a text: where it stands in the file
 //	secrets.go    what no diagnostic shows
 //	write.go      diagnostics as text with a caret, and as data

@@ -143,7 +143,11 @@ func (c *controls) History(context.Context, *connect.Request[control.HistoryRequ
 }
 
 func (c *controls) Show(context.Context, *connect.Request[control.ShowRequest]) (*connect.Response[control.ShowResponse], error) {
-	return connect.NewResponse(&control.ShowResponse{Hcl: c.engine.Show()}), nil
+	data, err := json.Marshal(c.engine.ShowBlocks())
+	if err != nil {
+		return nil, err
+	}
+	return connect.NewResponse(&control.ShowResponse{Hcl: c.engine.Show(), Json: data}), nil
 }
 
 func (c *controls) Reload(ctx context.Context, _ *connect.Request[control.ReloadRequest]) (*connect.Response[control.ReloadResponse], error) {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -70,7 +71,14 @@ func (o *options) printPlan(m *control.PlanResponse) {
 const showHelp = `show the configuration that runs, with every default; with pack.NAME, what that pack of the files becomes
 
 PATH is that of the configuration whose daemon is asked. pack.NAME, or pack.NAME["key"], is read from the files of -config, whatever runs: each block has
-the place where it is written, and what the pack block overrides has that one. Secrets are masked. -json gives an object with that text, hcl`
+the place where it is written, and what the pack block overrides has that one. Secrets are masked. -json gives an object: hcl is that text, and blocks the same for programs, each with address, type, labels, key (of one that for_each
+made), pack, at (file:line:column), attributes by name (value, default, sensitive, at; the value of a secret is null) and the blocks in it`
+
+// shown is what show -json writes.
+type shown struct {
+	HCL    string          `json:"hcl"`
+	Blocks json.RawMessage `json:"blocks"`
+}
 
 func show(ctx context.Context, o *options, args []string) int {
 	if len(args) == 1 && strings.HasPrefix(args[0], "pack.") {
@@ -82,7 +90,7 @@ func show(ctx context.Context, o *options, args []string) int {
 		return o.failed(d, err)
 	}
 	if o.json {
-		return o.writeJSON(map[string]string{"hcl": answer.Msg.Hcl})
+		return o.writeJSON(shown{answer.Msg.Hcl, answer.Msg.Json})
 	}
 	fmt.Fprint(o.Out, answer.Msg.Hcl)
 	return exitOK
@@ -105,7 +113,11 @@ func (o *options) showPack(ctx context.Context, address string) int {
 		return o.fail(fmt.Errorf("the configuration has no %s, or nothing is in it.%s", address, language.DidYouMean(address, packs)))
 	}
 	if o.json {
-		return o.writeJSON(map[string]string{"hcl": text})
+		blocks, err := json.Marshal(language.ShowPackBlocks(built.Desired.Bodies(), address))
+		if err != nil {
+			return o.fail(err)
+		}
+		return o.writeJSON(shown{text, blocks})
 	}
 	fmt.Fprint(o.Out, text)
 	return exitOK

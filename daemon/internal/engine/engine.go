@@ -325,10 +325,15 @@ func (e *Engine) Settings() plan.Settings {
 }
 
 // Show writes the configuration that runs, secrets masked.
-func (e *Engine) Show() string {
+func (e *Engine) Show() string { return plan.Show(e.runs()) }
+
+// ShowBlocks gives it to programs.
+func (e *Engine) ShowBlocks() []language.Shown { return plan.ShowBlocks(e.runs()) }
+
+func (e *Engine) runs() *plan.Desired {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return plan.Show(e.desired)
+	return e.desired
 }
 
 // Component finds a component that runs.

@@ -23,6 +23,9 @@ func Show(d *Desired) string {
 	return language.Show(d.Bodies()) + ways.String()
 }
 
+// ShowBlocks gives the effective configuration to programs.
+func ShowBlocks(d *Desired) []language.Shown { return language.ShowBlocks(d.Bodies()) }
+
 // Bodies are the decoded blocks, in the order in which they are shown.
 func (d *Desired) Bodies() (all []*language.Body) {
 	for _, x := range d.blocks {

@@ -1355,6 +1355,7 @@ func (*ShowRequest) Descriptor() ([]byte, []int) {
 type ShowResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Hcl           string                 `protobuf:"bytes,1,opt,name=hcl,proto3" json:"hcl,omitempty"`
+	Json          []byte                 `protobuf:"bytes,2,opt,name=json,proto3" json:"json,omitempty"` // the same as a list of blocks, as magpie show -json has it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1394,6 +1395,13 @@ func (x *ShowResponse) GetHcl() string {
 		return x.Hcl
 	}
 	return ""
+}
+
+func (x *ShowResponse) GetJson() []byte {
+	if x != nil {
+		return x.Json
+	}
+	return nil
 }
 
 type ReloadRequest struct {
@@ -1881,9 +1889,10 @@ const file_control_proto_rawDesc = "" +
 	"\x05files\x18\t \x03(\tR\x05files\x12\x18\n" +
 	"\arunning\x18\n" +
 	" \x01(\bR\arunning\"\r\n" +
-	"\vShowRequest\" \n" +
+	"\vShowRequest\"4\n" +
 	"\fShowResponse\x12\x10\n" +
-	"\x03hcl\x18\x01 \x01(\tR\x03hcl\"\x0f\n" +
+	"\x03hcl\x18\x01 \x01(\tR\x03hcl\x12\x12\n" +
+	"\x04json\x18\x02 \x01(\fR\x04json\"\x0f\n" +
 	"\rReloadRequest\">\n" +
 	"\x0eReloadResponse\x12\x18\n" +
 	"\aapplied\x18\x01 \x01(\bR\aapplied\x12\x12\n" +

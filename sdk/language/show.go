@@ -1,0 +1,178 @@
+package language
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2/hclwrite"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+)
+
+// Show writes bodies as HCL: what nobody wrote is marked as a default.
+func Show(all []*Body) string { return showAll(all, false) }
+
+// ShowPack writes those of a pack, or of all of its for_each, with their origins: where blocks and rules are written, and where what stands in the place of
+// what the pack says.
+func ShowPack(all []*Body, address string) string { return showAll(within(all, address), true) }
+
+func within(all []*Body, pack string) []*Body {
+	return slices.DeleteFunc(slices.Clone(all), func(x *Body) bool { return !x.Pack.Within(pack) })
+}
+
+func showAll(all []*Body, origins bool) string {
+	var b strings.Builder
+	for _, x := range all {
+		parts := []*Body{x}
+		if x.Kind == "file" { // loose rules stand alone
+			parts = x.Nested()
+		}
+		for _, y := range parts {
+			if b.Len() > 0 {
+				b.WriteByte('\n')
+			}
+			y.Pack = x.Pack
+			show(&b, y, origins, false)
+		}
+	}
+	return string(hclwrite.Format([]byte(b.String())))
+}
+
+func show(b *strings.Builder, x *Body, origins, inner bool) {
+	about := strings.TrimSpace(x.Key)
+	if !inner && x.Pack != nil {
+		about = x.Pack.Address() + x.Key
+	}
+	switch {
+	case !origins:
+	case x.overrides:
+		about = "overridden at " + Place(x.Header)
+	case x.Kind == OfRuleFile:
+		about = x.Pack.Address() + " " + Place(x.Header)
+	case !inner || x.Kind == "alert" || x.Kind == "record":
+		about = strings.TrimSpace(about + " " + Place(x.Header))
+	}
+	if about != "" {
+		fmt.Fprintf(b, "# %s\n", about)
+	}
+	fmt.Fprintf(b, "%s {\n", x.Title)
+	for _, f := range x.Fields {
+		switch {
+		case f.Attr == &content:
+		case f.IsOverride() && origins:
+			fmt.Fprintf(b, "# overridden at %s\n%s = %s\n", Place(f.At), f.Name, heredoc(f))
+		case f.Attr != nil && f.Text != "" && f.Expr == nil && len(f.Text) > 60: // comments are aligned: not as far as that
+			fmt.Fprintf(b, "# default\n%s = %s\n", f.Name, f.Text)
+		case f.Attr != nil && f.Text != "" && f.Expr == nil:
+			fmt.Fprintf(b, "%s = %s # default\n", f.Name, f.Text)
+		case f.Attr != nil && f.Text != "":
+			fmt.Fprintf(b, "%s = %s\n", f.Name, heredoc(f))
+		}
+	}
+	for _, y := range x.Nested() {
+		show(b, y, origins, true)
+	}
+	b.WriteString("}\n")
+}
+
+// heredoc writes a text of several lines as it was probably written.
+func heredoc(f *Field) string {
+	s, isText := f.Value.(string) // no secret
+	if s = strings.TrimSuffix(s, "\n"); !isText || !strings.Contains(s, "\n") || f.Name != "expr" {
+		return f.Text
+	}
+	return "<<-EOT\n" + strings.NewReplacer("${", "$${", "%{", "%%{").Replace(s) + "\nEOT"
+}
+
+// Shown is a block as programs are shown it.
+type Shown struct {
+	Address    string                    `json:"address,omitempty"` // of a block at the top: source.etcd.main, pack.etcd.alert "down"
+	Type       string                    `json:"type"`
+	Labels     []string                  `json:"labels,omitempty"`
+	Key        string                    `json:"key,omitempty"`  // of one that for_each made: ["prod"]
+	Pack       string                    `json:"pack,omitempty"` // that it is in
+	At         string                    `json:"at"`             // file:line:column
+	Attributes map[string]ShownAttribute `json:"attributes,omitempty"`
+	Blocks     []Shown                   `json:"blocks,omitempty"` // in file order
+}
+
+// ShownAttribute is a value that a block has: durations and sizes as HCL writes them, references as the addresses that they mean.
+type ShownAttribute struct {
+	Value     any    `json:"value"` // null: a secret, or one that holds a secret
+	Default   bool   `json:"default,omitempty"`
+	Sensitive bool   `json:"sensitive,omitempty"`
+	At        string `json:"at,omitempty"` // where it is written
+}
+
+// ShowBlocks gives bodies to programs, as Show gives them to people.
+func ShowBlocks(all []*Body) []Shown {
+	list := []Shown{}
+	for _, x := range all {
+		if x.Kind != "file" {
+			list = append(list, x.shown(x.Pack, true))
+			continue
+		}
+		for _, y := range x.Nested() { // loose rules stand alone
+			list = append(list, y.shown(x.Pack, true))
+		}
+	}
+	return list
+}
+
+// ShowPackBlocks gives those of a pack, or of all of its for_each, to programs.
+func ShowPackBlocks(all []*Body, address string) []Shown { return ShowBlocks(within(all, address)) }
+
+func (x *Body) shown(pack *Pack, top bool) Shown {
+	s := Shown{Type: x.Kind, Labels: x.Labels, Key: x.Key, At: Place(x.Header), Attributes: map[string]ShownAttribute{}}
+	if top {
+		if s.Address = pack.Prefix() + x.Title + x.Key; IsKind(x.Kind) && len(x.Labels) == 2 {
+			s.Address = pack.Prefix() + x.Kind + "." + strings.Join(x.Labels, ".") + x.Key
+		}
+		if pack != nil {
+			s.Pack = pack.Address()
+		}
+	}
+	for _, f := range x.Fields {
+		if f.Attr == nil || f.Attr == &content || f.Text == "" {
+			continue
+		}
+		a := ShownAttribute{Value: shownValue(f.Value), Default: f.Expr == nil, Sensitive: f.Sensitive}
+		if f.Sensitive {
+			a.Value = nil
+		}
+		if f.Expr != nil {
+			a.At = Place(f.At)
+		}
+		s.Attributes[f.Name] = a
+	}
+	for _, y := range x.Nested() {
+		s.Blocks = append(s.Blocks, y.shown(nil, false))
+	}
+	return s
+}
+
+func shownValue(value any) any {
+	switch v := value.(type) {
+	case secret:
+		return nil
+	case time.Duration:
+		return Duration(v)
+	case sdk.Bytes:
+		return v.String()
+	case []any:
+		list := make([]any, len(v))
+		for i, e := range v {
+			list[i] = shownValue(e)
+		}
+		return list
+	case map[string]any:
+		m := map[string]any{}
+		for key, e := range v {
+			m[key] = shownValue(e)
+		}
+		return m
+	}
+	return value
+}
