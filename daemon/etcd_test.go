@@ -10,52 +10,47 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.etcd.io/etcd/server/v3/embed"
+
+	"github.com/magpie-monitoring/magpie/examples/04-etcd-demo/cluster"
 )
 
-// cluster is a real etcd of three members in this process.
-type cluster struct {
-	*testing.T
-	configs []*embed.Config
-	members []*embed.Etcd
+// etcd is a real cluster for a test.
+type etcd struct {
+	testing.TB
+	*cluster.Cluster
 }
 
-func startCluster(t *testing.T, change ...func(*embed.Config)) *cluster {
-	c := &cluster{T: t}
-	var initial []string
-	for i := range 3 {
-		cfg := embed.NewConfig()
-		cfg.Name, cfg.Dir, cfg.LogLevel = fmt.Sprintf("m%d", i), t.TempDir(), "panic"
-		cfg.UnsafeNoFsync, cfg.LogOutputs = true, []string{os.DevNull}
-		peer, client := freeURL(t), freeURL(t)
-		cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
-		cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
-		for _, f := range change {
-			f(cfg)
-		}
-		initial = append(initial, cfg.Name+"="+peer.String())
-		c.configs = append(c.configs, cfg)
+// startCluster runs a cluster of three members of the etcd that is linked in.
+func startCluster(t testing.TB) *etcd { return startEtcd(t, cluster.Options{}) }
+
+func startEtcd(t testing.TB, o cluster.Options) *etcd {
+	t.Helper()
+	o.Dir = t.TempDir()
+	if o.Program == "" && o.Set == nil {
+		o.Set = map[string]any{"unsafe-no-fsync": true}
 	}
-	c.members = make([]*embed.Etcd, 3)
-	var starting sync.WaitGroup
-	for i, cfg := range c.configs {
-		cfg.InitialCluster = strings.Join(initial, ",")
-		starting.Go(func() { c.start(i) })
+	c, err := cluster.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
 	}
-	starting.Wait()
-	t.Cleanup(func() {
-		for i := range c.members {
-			c.stop(i)
-		}
-	})
-	return c
+	t.Cleanup(c.Close)
+	return &etcd{t, c}
+}
+
+// start runs a member that is stopped.
+func (c *etcd) start(i int) {
+	c.Helper()
+	if err := c.Run(i); err != nil {
+		c.Error(err)
+	}
+	if err := c.Ready(c.Context()); err != nil {
+		c.Error(err)
+	}
 }
 
 // loopback is an address of this process' own: a port on it stays free while its member is stopped.
@@ -69,35 +64,6 @@ func freeURL(t *testing.T) url.URL {
 	defer l.Close()
 	return url.URL{Scheme: "http", Host: l.Addr().String()}
 }
-
-func (c *cluster) start(i int) {
-	e, err := embed.StartEtcd(c.configs[i])
-	if err != nil {
-		c.Error(err)
-		return
-	}
-	select {
-	case <-e.Server.ReadyNotify():
-	case <-time.After(60 * time.Second):
-		c.Error("a member did not become ready within a minute")
-	}
-	c.members[i] = e
-}
-
-func (c *cluster) stop(i int) {
-	if c.members[i] != nil {
-		select {
-		case <-c.members[i].Server.ReadyNotify():
-		default:
-			c.members[i].Server.HardStop() // Close waits for a server that never got ready
-		}
-		c.members[i].Close()
-		c.members[i] = nil
-		c.configs[i].ClusterState = "existing"
-	}
-}
-
-func (c *cluster) instance(i int) string { return c.configs[i].ListenClientUrls[0].Host }
 
 // mailbox is a webhook receiver that keeps what it gets.
 type mailbox struct {
@@ -179,10 +145,10 @@ alert "etcdMemberDown" {
   labels      = { severity = "critical" }
   annotations = { summary = "{{ $labels.instance }} of {{ $labels.cluster }} is down" }
 }
-`, c.instance(0), box.URL))
+`, c.Instance(0), box.URL))
 	m.eventually("all three members are seen", func() bool { return len(m.query(`etcd_server_has_leader{job="etcd", cluster="test"} == 1`)) == 3 })
 	for i := range 3 {
-		if got := m.query(fmt.Sprintf(`up{job="etcd", instance=%q} == 1`, c.instance(i))); len(got) != 1 {
+		if got := m.query(fmt.Sprintf(`up{job="etcd", instance=%q} == 1`, c.Instance(i))); len(got) != 1 {
 			t.Errorf("member %d: %v", i, got)
 		}
 	}
@@ -193,8 +159,8 @@ alert "etcdMemberDown" {
 		}
 	}
 
-	c.stop(2)
-	dead := c.instance(2)
+	c.Stop(2)
+	dead := c.Instance(2)
 	m.eventually("the alert is pending", func() bool { return m.alert("etcdMemberDown", dead) == "pending" })
 	m.eventually("the alert is firing", func() bool { return m.alert("etcdMemberDown", dead) == "firing" })
 	m.eventually("the webhook got it", func() bool { return box.find("firing", "etcdMemberDown", dead) != nil })
@@ -300,7 +266,7 @@ func (m *magpie) activeAt(name string) time.Time {
 func TestWatchingEtcdWritesNothing(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
-	cli, err := clientv3.New(clientv3.Config{Endpoints: []string{c.configs[0].ListenClientUrls[0].String()}})
+	cli, err := clientv3.New(clientv3.Config{Endpoints: c.URLs()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,7 +279,7 @@ func TestWatchingEtcdWritesNothing(t *testing.T) {
 		return r.Header.Revision
 	}
 	before := revision()
-	m := start(t, fmt.Sprintf("source \"etcd\" \"main\" { endpoints = [\"http://%s\"] }\nstore \"tsdb\" \"main\" {}\n", c.instance(0)))
+	m := start(t, fmt.Sprintf("source \"etcd\" \"main\" { endpoints = [\"http://%s\"] }\nstore \"tsdb\" \"main\" {}\n", c.Instance(0)))
 	m.eventually("it is watched", func() bool {
 		s := m.query(`min(count_over_time(up{job="etcd"}[1m]))`)
 		return len(s) == 1 && number(s[0].Value[1]) > 3

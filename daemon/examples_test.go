@@ -150,7 +150,7 @@ func TestTheConfigurationAtTheTopShowsThisMachineWithinTenSeconds(t *testing.T) 
 func TestTheFirstExampleWatchesAnEtcd(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
-	m := runCopy(t, "../examples/01-etcd", "http://127.0.0.1:2379", "http://"+c.instance(0)+",http://"+c.instance(1))
+	m := runCopy(t, "../examples/01-etcd", "http://127.0.0.1:2379", "http://"+c.Instance(0)+",http://"+c.Instance(1))
 	m.value("node_load1")
 	m.eventually("all three members have a leader", func() bool {
 		return len(m.query(`etcd_server_has_leader{job="etcd", cluster="main"} == 1`)) == 3
@@ -165,8 +165,8 @@ func TestTheFirstExampleWatchesAnEtcd(t *testing.T) {
 	} {
 		m.eventually("there is "+selector, func() bool { return len(m.query(selector)) > 0 }) // some only once the members have spoken
 	}
-	c.stop(2)
-	m.eventually("the lost member is pending", func() bool { return m.alert("etcdMembersDown", c.instance(2)) == "pending" })
+	c.Stop(2)
+	m.eventually("the lost member is pending", func() bool { return m.alert("etcdMembersDown", c.Instance(2)) == "pending" })
 	if got := m.query("ALERTS{alertname=~'etcdInsufficientMembers|etcdNoLeader'}"); len(got) != 0 {
 		t.Errorf("two of three members are a quorum: %v", got)
 	}

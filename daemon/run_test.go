@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/magpie-monitoring/magpie/examples/04-etcd-demo/cluster"
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/serve"
 )
@@ -46,8 +47,9 @@ var binaries = sync.OnceValues(func() (dir string, err error) {
 
 var built string // what TestMain removes
 
-// The test binary is also the plugins of the benchmarks and of the fault runs: what it is follows from its name.
+// The test binary is also the members of etcd clusters, and the plugins of the benchmarks and of the fault runs: what it is follows from its name.
 func TestMain(m *testing.M) {
+	cluster.RunMember()
 	switch filepath.Base(os.Args[0]) {
 	case "blast":
 		serve.Main("blast", "0.0.0", sdk.StreamSource(openBlast))

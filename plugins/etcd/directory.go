@@ -24,8 +24,28 @@ func (x *exam) directory(context.Context) {
 	d := lookAt(x.DataDir)
 	x.report.Checked("data directory "+x.DataDir, d.outcome(), d.err)
 	for _, w := range d.wrong {
-		x.report.Find(sdk.Finding{Severity: w.severity, Title: w.title, Text: w.text, Evidence: d.evidence, Next: []sdk.NextStep{{Text: w.step, Command: w.command, Changes: w.changes}}})
+		x.report.Find(w.finding(d.evidence))
 	}
+	for _, w := range d.damaged {
+		f := w.finding(d.evidence)
+		if m := x.onlyOneDown(); m != nil {
+			f.Next = append(f.Next, x.replace(m)...)
+		}
+		x.report.Find(f)
+	}
+}
+
+// onlyOneDown is the member that does not answer where all others do: nil if it is none, or several.
+func (x *exam) onlyOneDown() (down *seen) {
+	for _, m := range x.members {
+		if m.status == nil {
+			if down != nil {
+				return nil
+			}
+			down = m
+		}
+	}
+	return down
 }
 
 // place is what a data directory looks like from outside.
@@ -33,6 +53,7 @@ type place struct {
 	err      error
 	evidence []sdk.Evidence
 	wrong    []trouble
+	damaged  []trouble // files that are not to be repaired: the member is to be replaced
 }
 
 type trouble struct {
@@ -40,6 +61,10 @@ type trouble struct {
 	title, text   string
 	step, command string
 	changes       bool
+}
+
+func (w *trouble) finding(evidence []sdk.Evidence) sdk.Finding {
+	return sdk.Finding{Severity: w.severity, Title: w.title, Text: w.text, Evidence: evidence, Next: []sdk.NextStep{{Text: w.step, Command: w.command, Changes: w.changes}}}
 }
 
 func (d *place) outcome() string {
@@ -107,6 +132,7 @@ func lookAt(dir string) (d place) {
 				"etcd cannot open what it must write.", "Give the owner its rights back", fmt.Sprintf("chmod u+rwX %s", quoted(path)), true})
 		}
 	}
+	d.files(dir)
 	return d
 }
 

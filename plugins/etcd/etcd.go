@@ -84,7 +84,8 @@
 //   - Requests that fail, by code and method; clients that ask for revisions that are compacted. Watches are left out: they
 //     end with errors whenever a client goes away.
 //   - Certificates that expire: of client and peer URLs, and the one that Magpie shows.
-//   - With data_dir, on the member's own machine: owner and mode of the directory, the mount, space and inodes left.
+//   - With data_dir, on the member's own machine: owner and mode of the directory, the mount, space and inodes left; and while the
+//     member does not run, whether its database and its log are damaged.
 //
 // Alarms are read from the members' status. The Alarm call of etcd goes through the quorum, and hangs without one.
 //
