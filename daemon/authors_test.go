@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/magpie-monitoring/magpie/sdk/verify"
+)
+
+// Plugins in Go, made outside of the tree (examples/plugins), each a module of its own: built as their authors do it, found and
+// run by a daemon as any other. Those in Python are in python_test.go.
+
+var goExamples = []string{"hello_go", "certs", "graphite", "mail"}
+
+// builtExample builds an example's binary in a directory of plugins, and runs the tests that its author has for it.
+func builtExample(t *testing.T, name, plugins string) *verify.Found {
+	t.Helper()
+	f, err := verify.Find(filepath.Join("../examples/plugins", name), "", nil)
+	if err == nil {
+		err = f.Build(t.Context(), plugins)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-timeout", "5m", "-skip", "KeepsTheContract", ".") // it is tried below
+	cmd.Dir = f.Dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("the tests of %s: %v\n%s", name, err, out)
+	}
+	return f
+}
+
+func TestPluginsOfAuthorsOutsideKeepTheContractAndWorkTogether(t *testing.T) {
+	t.Parallel()
+	magpieBinary(t)
+	plugins := t.TempDir()
+	var verifying sync.WaitGroup
+	defer verifying.Wait()
+	for _, name := range goExamples {
+		f := builtExample(t, name, plugins)
+		verifying.Go(func() { keepsTheContract(t, name, f.Binary, f) })
+	}
+
+	relay, samples := startRelay(t)
+	server, mails := startMail(t)
+	dir := t.TempDir()
+	in(t, dir, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "shop.key", "-out", "shop.pem", "-days", "7", "-subj", "/CN=shop")
+	m := start(t, fmt.Sprintf(`
+store "tsdb" "main" {}
+source "hello_go" "crowd" { path = %[1]q }
+source "certs" "here" { files = ["%[1]s/*.pem"] }
+sink "graphite" "legacy" { address = %[2]q }
+notifier "mail" "oncall" {
+  server   = %[3]q
+  security = "none"
+  from     = "Magpie <magpie@example.org>"
+  to       = ["oncall@example.org"]
+}
+route {
+  notify     = [notifier.mail.oncall]
+  group_wait = "0s"
+}
+pipeline "all" {
+  from = [source.certs.here, source.hello_go.crowd]
+  to   = [store.tsdb.main, sink.graphite.legacy]
+}
+alert "CertificateEndsSoon" {
+  expr        = "certificate_not_after_timestamp_seconds - time() < 14 * 86400"
+  annotations = { summary = "{{ $labels.subject }} ends soon" }
+}
+`, dir, relay, server), "-plugin-dir", filepath.Join(filepath.Dir(magpieBinary(t)), "plugins"), "-plugin-dir", plugins)
+
+	m.value("hello_directory_entries == 2")
+	m.value(fmt.Sprintf(`certificate_not_after_timestamp_seconds{job="certs", subject="CN=shop", path="%s/shop.pem"} - time() < 7 * 86400 + 60`, dir))
+	m.eventually("Graphite's relay has it, too", func() bool {
+		text, _ := os.ReadFile(samples)
+		return strings.Contains(string(text), "hello_directory_entries;instance=") && strings.Contains(string(text), ";job=crowd 2 ")
+	})
+	m.eventually("the alert comes by mail", func() bool { return len(mails) > 0 })
+	if mail := <-mails; !strings.Contains(mail, "Subject: [FIRING:1] CertificateEndsSoon") || !strings.Contains(mail, "CN=3Dshop ends soon") {
+		t.Errorf("%s", mail)
+	}
+}
+
+// startRelay starts a Graphite relay that writes what it is sent into a file.
+func startRelay(t *testing.T) (address, file string) {
+	t.Helper()
+	address, dir := freeURL(t).Host, t.TempDir()
+	file = filepath.Join(dir, "samples")
+	config := fmt.Sprintf("listen type linemode %s proto tcp;\ncluster kept file %s;\nmatch * send to kept stop;\n", address, file)
+	if err := os.WriteFile(filepath.Join(dir, "relay.conf"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("carbon-c-relay", "-s", "-f", filepath.Join(dir, "relay.conf"), "-l", filepath.Join(dir, "log"))
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("%v: make deps installs what the tests need", err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	return address, file // the plugin tries until it listens
+}
+
+// startMail starts an SMTP server that takes everything.
+func startMail(t *testing.T) (address string, mails chan string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mails = make(chan string, 100)
+	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return letterBox(mails), nil }))
+	go server.Serve(l)
+	t.Cleanup(func() { server.Shutdown(context.WithoutCancel(t.Context())) })
+	return l.Addr().String(), mails
+}
+
+// letterBox is a session of an SMTP server.
+type letterBox chan string
+
+func (letterBox) Mail(string, *smtp.MailOptions) error { return nil }
+func (letterBox) Rcpt(string, *smtp.RcptOptions) error { return nil }
+func (letterBox) Reset()                               {}
+func (letterBox) Logout() error                        { return nil }
+
+func (b letterBox) Data(r io.Reader) error {
+	text, err := io.ReadAll(r)
+	b <- string(text)
+	return err
+}
+
+// The smallest plugins are what an author sees first.
+func TestTheSmallestPluginsAreSmall(t *testing.T) {
+	for pattern, most := range map[string]int{"../examples/plugins/hello_go/*.go": 40, "../examples/plugins/hello_python/*.py": 20} {
+		files, _ := filepath.Glob(pattern)
+		n := 0
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for line := range strings.Lines(string(text)) {
+				if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "//") && !strings.HasPrefix(line, "#") {
+					n++
+				}
+			}
+		}
+		if n == 0 || n > most {
+			t.Errorf("%s: %d lines that are neither blank nor a comment, and %d are allowed", pattern, n, most)
+		}
+	}
+}

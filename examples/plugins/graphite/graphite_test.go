@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
+)
+
+func TestItKeepsTheContract(t *testing.T) { plugintest.Verify(t, ".") }
+
+func TestTheExampleIsValid(t *testing.T) {
+	plugintest.Example(t, "example.hcl", "graphite", capability)
+}
+
+// relay starts a carbon-c-relay that writes what it is sent into a file.
+func relay(t *testing.T) (address, file string) {
+	t.Helper()
+	binary, err := exec.LookPath("carbon-c-relay")
+	if err != nil {
+		t.Fatal("there is no carbon-c-relay: Debian has it in the package of that name")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address = l.Addr().String()
+	l.Close()
+	host, port, _ := net.SplitHostPort(address)
+	dir := t.TempDir()
+	file = filepath.Join(dir, "samples")
+	config := fmt.Sprintf("listen type linemode %s:%s proto tcp;\ncluster kept file %s;\nmatch * send to kept stop;\n", host, port, file)
+	if err := os.WriteFile(dir+"/relay.conf", []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(binary, "-s", "-f", dir+"/relay.conf", "-l", dir+"/log")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		if t.Failed() {
+			log, _ := os.ReadFile(dir + "/log")
+			t.Logf("the relay's log:\n%s", log)
+		}
+	})
+	eventually(t, "the relay listens", func() bool {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
+	return address, file
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not in 30 s: ", what)
+		}
+	}
+}
+
+// lines waits for so many lines that the relay wrote.
+func lines(t *testing.T, file string, n int) (all []string) {
+	t.Helper()
+	eventually(t, "the relay writes what came", func() bool {
+		text, _ := os.ReadFile(file)
+		all = strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+		return len(all) >= n && strings.HasSuffix(string(text), "\n")
+	})
+	return all
+}
+
+func put(b *sdk.Batch, v float64, labels ...string) {
+	b.Put(b.Series(sdk.Series{Labels: sdk.NewLabels(labels...)}), v)
+}
+
+func TestARealRelayTakesSamplesWithTags(t *testing.T) {
+	address, file := relay(t)
+	c := plugintest.Open(t, capability, plugintest.Config{"address": address, "prefix": "m."})
+	b := c.Batch()
+	b.Time = time.Unix(1_700_000_000, 0)
+	put(b, 1.5, "__name__", "up", "job", "node", "path", "~/a b;c")
+	put(b, math.NaN(), "__name__", "nan")
+	put(b, math.Inf(1), "__name__", "inf")
+	ack := c.Write()
+	if ack.Stored != 1 || ack.Dropped["not_finite"] != 2 {
+		t.Errorf("%v", ack)
+	}
+	b.Stale(0)
+	if ack := c.Write(); ack.Stored != 0 || ack.Dropped["stale"] != 1 {
+		t.Errorf("%v", ack)
+	}
+	if got := lines(t, file, 1); len(got) != 1 || got[0] != "m.up;job=node;path=_/a_b_c 1.5 1700000000" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestLabelsCanBePartsOfThePath(t *testing.T) {
+	address, file := relay(t)
+	c := plugintest.Open(t, capability, plugintest.Config{"address": address, "labels_as": "path"})
+	b := c.Batch()
+	b.Time = time.Unix(1_700_000_000, 0)
+	for i := range 2000 { // more than one write to the connection
+		put(b, float64(i), "__name__", "disk", "device", fmt.Sprint("sda.", i))
+	}
+	if ack := c.Write(); ack.Stored != 2000 {
+		t.Errorf("%v", ack)
+	}
+	got := lines(t, file, 2000)
+	if len(got) != 2000 || got[7] != "disk.device.sda_7 7 1700000000" {
+		t.Errorf("%d lines, %q", len(got), got[7])
+	}
+}
+
+// A batch that was not read to its end is sent again, whole.
+func TestABatchThatTheOtherSideLosesIsSentAgain(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	got := make(chan string, 1)
+	go func() {
+		for i := 0; ; i++ {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if i < 2 {
+				conn.(*net.TCPConn).SetLinger(0) // a reset, with what came unread
+			} else {
+				var text bytes.Buffer
+				text.ReadFrom(conn)
+				got <- text.String()
+			}
+			conn.Close()
+		}
+	}()
+	c := plugintest.Open(t, capability, plugintest.Config{"address": l.Addr().String()})
+	b := c.Batch()
+	b.Time = time.Unix(1, 0)
+	put(b, 1, "__name__", "up")
+	if ack := c.Write(); ack.Stored != 1 {
+		t.Errorf("%v", ack)
+	}
+	if text := <-got; text != "up 1 1\n" {
+		t.Errorf("%q", text)
+	}
+}
+
+func TestAProbeSaysWhetherSomebodyListens(t *testing.T) {
+	address, _ := relay(t)
+	if _, err := plugintest.Probe(t, capability, plugintest.Config{"address": address}); err != nil {
+		t.Error(err)
+	}
+	_, err := plugintest.Probe(t, capability, plugintest.Config{"address": "127.0.0.1:1"})
+	if p := sdk.AsProblem(err); p == nil || p.Path.String() != "address" {
+		t.Errorf("%v", err)
+	}
+}
+
+func FuzzName(f *testing.F) {
+	f.Add("up", "job", "a b", "tags")
+	f.Add("a.b", "x;y", "~z\n", "path")
+	f.Fuzz(func(t *testing.T, name, label, value, as string) {
+		labels := sdk.NewLabels(label, value, sdk.NameLabel, name)
+		if !labels.Valid() {
+			return
+		}
+		c := Config{Labels: as}
+		var text bytes.Buffer
+		c.name(&text, labels)
+		if bytes.ContainsAny(text.Bytes(), " \t\r\n") {
+			t.Fatalf("%q is not one word", text.String())
+		}
+	})
+}

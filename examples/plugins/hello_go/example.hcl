@@ -1,0 +1,3 @@
+source "hello_go" "queue" {
+  path = "/tmp"
+}
