@@ -66,6 +66,9 @@ func TestMain(m *testing.M) {
 	case "checker":
 		serve.Main("checker", "0.0.0", sdk.Sink(openChecker))
 		return
+	case "alone":
+		serve.Main("alone", "0.0.0", sdk.Source(openAlone))
+		return
 	case "leaky":
 		serve.Main("leaky", "0.0.0", sdk.StreamSource(openLeaky), sdk.Notifier(openLeakyNotifier))
 		return

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Found is a plugin that a person named.
@@ -121,6 +122,8 @@ func buildGo(ctx context.Context, dir, binary string) error {
 	cmd.Dir = dir
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it clears its directory away
+	cmd.WaitDelay = 10 * time.Second
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("go build in %s: %w\n%s", dir, err, bytes.TrimSpace(out.Bytes()))
 	}

@@ -48,6 +48,10 @@ type Options struct {
 	Progress func(done, total int, what string)
 }
 
+// Quick are the checks that take no time to speak of, for Only: those that a plugin in the making is to pass each time that it is
+// built. That it starts and opens is always checked.
+var Quick = []string{"describe/", "schema/", "validate/"}
+
 // wants reports whether a check is to be made.
 func (o *Options) wants(name string) bool {
 	return len(o.Only) == 0 || slices.ContainsFunc(o.Only, func(prefix string) bool { return strings.HasPrefix(name, prefix) })

@@ -150,8 +150,12 @@ func (c *controls) Show(context.Context, *connect.Request[control.ShowRequest]) 
 	return connect.NewResponse(&control.ShowResponse{Hcl: c.engine.Show(), Json: data}), nil
 }
 
-func (c *controls) Reload(ctx context.Context, _ *connect.Request[control.ReloadRequest]) (*connect.Response[control.ReloadResponse], error) {
-	p, err := c.engine.Reload(ctx, whoOf(ctx))
+func (c *controls) Reload(ctx context.Context, r *connect.Request[control.ReloadRequest]) (*connect.Response[control.ReloadResponse], error) {
+	reload := c.engine.Reload
+	if r.Msg.Plugins {
+		reload = c.engine.ReloadPlugins
+	}
+	p, err := reload(ctx, whoOf(ctx))
 	if err != nil {
 		return connect.NewResponse(&control.ReloadResponse{Text: err.Error()}), nil
 	}
@@ -164,8 +168,9 @@ func (c *controls) Status(context.Context, *connect.Request[control.StatusReques
 	s := c.engine.Status()
 	m := &control.StatusResponse{
 		Version: s.Version, StartedUnixMs: s.Started.UnixMilli(), Hostname: s.Hostname,
-		Config: &control.Config{State: "current", Problem: strings.TrimSpace(s.Config.Problem + "\n" + s.Config.Stale), AppliedUnixMs: s.Config.AppliedAt.UnixMilli(), Files: s.Config.Files, Number: s.Config.Number},
-		Buffer: &control.Buffer{Bytes: uint64(s.Buffer.Bytes), Records: s.Buffer.Records, Segments: uint32(s.Buffer.Segments)},
+		Config:     &control.Config{State: "current", Problem: strings.TrimSpace(s.Config.Problem + "\n" + s.Config.Stale), AppliedUnixMs: s.Config.AppliedAt.UnixMilli(), Files: s.Config.Files, Number: s.Config.Number},
+		Buffer:     &control.Buffer{Bytes: uint64(s.Buffer.Bytes), Records: s.Buffer.Records, Segments: uint32(s.Buffer.Segments)},
+		PluginDirs: s.PluginDirs,
 	}
 	if p := s.Config.Pending; p != nil {
 		m.Config.ConfirmUntilUnixMs, m.Config.Back = p.Until.UnixMilli(), p.Back

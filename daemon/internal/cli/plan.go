@@ -15,7 +15,8 @@ import (
 const planHelp = `show what applying a configuration would change in the running daemon
 
 Each line is a component, and what would become of it: + created, ~ updated in place, ± replaced or restarted (with a gap only
-if it says so), > moved, - removed; below it what changes, attribute by attribute. Nothing is changed.
+if it says so), > moved, - removed; below it what changes, attribute by attribute; plugin stands there if the file of the plugin is another than the one that
+runs. Nothing is changed.
 It exits with 0 if there is nothing to change, with 2 if there is, and with 1 if the configuration has errors.
 
 -json gives an object with the list steps, one for each component, and settings, pipelines, groups, route and dashboards where those change. A step has

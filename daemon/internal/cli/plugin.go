@@ -21,6 +21,8 @@ const pluginHelp = `show the plugins that there are and what they offer, and try
                    or the name of a plugin. Components are opened with the blocks of -example, else of
                    testdata/verify.hcl or example.hcl beside the sources: name servers of tests there
   new NAME         write a plugin of -kind in -lang, which passes verify as it is, into a new directory
+  dev [DIR]        build the plugin of DIR, default here, at every change of its sources, check it, and have the daemon take it;
+                   what does not build, pass or open is told, and what ran before goes on, until Ctrl-C
   run PATH [FILE]  open the component of a block in FILE, - or the example, without a daemon: what a source collects
                    and what a discovery finds is shown until Ctrl-C; processors are asked about the series on
                    standard input; sinks are sent a few samples, and notifiers a notification`
@@ -55,6 +57,7 @@ var authoring = []struct {
 	{"describe", "NAME", describePlugin},
 	{"verify", "PATH", verifyPlugin},
 	{"new", "NAME", newPlugin},
+	{"dev", "[DIR]", devPlugin},
 	{"run", "PATH [SNIPPET.hcl | -]", runPlugin},
 }
 
@@ -68,6 +71,9 @@ func plugin(ctx context.Context, o *options, args []string) int {
 			o.plugin.snippet = ""
 			if c.name == "run" && len(args) == 3 {
 				o.plugin.snippet, args = args[2], args[:2]
+			}
+			if c.name == "dev" && len(args) == 1 {
+				args = append(args, ".")
 			}
 			if len(args) != 2 {
 				return o.fail(fmt.Errorf("say magpie plugin %s %s", c.name, c.arg))

@@ -30,6 +30,7 @@ type change struct {
 	opened  map[string]*supervisor.Component // new ones, by address
 	closing []*supervisor.Component          // what they replace, and what is removed: closed at the end
 	undo    []func()
+	release []func() // of processes that are wanted if this is undone
 }
 
 // apply makes what is desired so. It opens what is new beside what runs; if anything fails, all that is undone and the
@@ -46,6 +47,11 @@ func (e *Engine) apply(ctx context.Context, built *Built, boot bool) error {
 	for _, m := range built.Desired.Moved {
 		e.ingest.Move(m.From, m.To)
 	}
+	defer func() {
+		for _, f := range c.release {
+			f()
+		}
+	}()
 	var err error
 	if boot {
 		for _, m := range built.Desired.Moved { // while the daemon was down
@@ -186,6 +192,9 @@ func (c *change) update(ctx context.Context, address string) error {
 // component keeps, if its address changes.
 func (c *change) restart(ctx context.Context, from, address string) error {
 	before := c.e.Component(from)
+	if before.Plugin.SHA256 != c.spec(c.desired[address]).Plugin.SHA256 {
+		c.release = append(c.release, before.Hold())
+	}
 	before.Close(ctx, closeWithin)
 	c.undo = append(c.undo, func() {
 		again, err := c.e.supervisor.Add(before.Spec)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -54,7 +55,7 @@ func Build(ctx context.Context, catalogue *client.Catalogue, sources []language.
 		}
 		b.plugins[p.Name] = p
 		for _, t := range p.Types {
-			offers = append(offers, plan.Offer{Plugin: p.Name, Type: t})
+			offers = append(offers, plan.Offer{Plugin: p.Name, Binary: fmt.Sprintf("%s (%.12s)", p.Version, p.SHA256), Type: t})
 		}
 	}
 	var diags hcl.Diagnostics

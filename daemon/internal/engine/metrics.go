@@ -27,7 +27,10 @@ func (e *Engine) Metrics() []telemetry.Metric {
 	for _, c := range s.Components {
 		m.component(c)
 	}
-	for _, p := range s.Processes {
+	for i, p := range s.Processes {
+		if i+1 < len(s.Processes) && s.Processes[i+1].Plugin == p.Plugin {
+			continue // its successor is there: a series has one value
+		}
 		m.process(p)
 	}
 	for _, p := range s.Pipelines {

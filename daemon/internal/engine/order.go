@@ -43,6 +43,16 @@ type Result struct {
 	Number uint64 // in the history; 0: refused before it was tried
 }
 
+// ReloadPlugins takes binaries of plugins that are others than those that run, and nothing else that has changed.
+func (e *Engine) ReloadPlugins(ctx context.Context, who string) (*plan.Plan, error) {
+	r, err := e.Apply(ctx, Order{Who: who, How: "new binaries of plugins", Read: func() ([]language.Source, error) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return e.sources, nil
+	}})
+	return r.Plan, err
+}
+
 // Reload reads the files again and applies them.
 func (e *Engine) Reload(ctx context.Context, who string) (*plan.Plan, error) {
 	r, err := e.Apply(ctx, Order{Read: e.o.Read, Who: who, How: "reload"})

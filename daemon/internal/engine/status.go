@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +27,7 @@ type Status struct {
 	Buffer     buffer.Stats
 	Refused    map[string]uint64 // samples refused at the door, by reason
 	Reloads    [2]int            // good, bad
+	PluginDirs []string          // absolute
 }
 
 // ComponentStatus is one component.
@@ -82,6 +84,11 @@ func (e *Engine) Status() Status {
 			st.Usage, _ = client.UsageOf(p.Pid) // it may have died just now
 		}
 		s.Processes = append(s.Processes, st)
+	}
+	for _, dir := range e.o.PluginDirs {
+		if abs, err := filepath.Abs(dir); err == nil {
+			s.PluginDirs = append(s.PluginDirs, abs)
+		}
 	}
 	s.Buffer, s.Refused = e.log.Stats(), e.ingest.Dropped()
 	slices.SortFunc(s.Components, func(a, b ComponentStatus) int { return strings.Compare(a.Address, b.Address) })

@@ -16,6 +16,7 @@ import (
 // Offer is a type that a plugin has.
 type Offer struct {
 	Plugin string
+	Binary string // its version and its hash, as a plan says it: another one takes the place of what runs
 	Type   sdk.Type
 }
 
@@ -98,7 +99,7 @@ func (b *builder) component(block *hcl.Block) {
 	x := b.Block(block, o.whole, nil)
 	c := &Component{
 		Address: language.Address(block), Kind: o.Type.Kind, Type: o.Type.Name, Name: block.Labels[1],
-		Plugin: o.Plugin, Offers: o.Type, Range: x.Header, Pack: x.Pack, body: x,
+		Plugin: o.Plugin, Binary: o.Binary, Offers: o.Type, Range: x.Header, Pack: x.Pack, body: x,
 	}
 	switch c.Kind {
 	case sdk.KindSource:

@@ -65,6 +65,7 @@ type Component struct {
 	Type     string
 	Name     string
 	Plugin   string // that offers the type
+	Binary   string // of the plugin: its version and its hash
 	Config   []byte // JSON for the plugin, secrets in clear: never to be printed
 	Source   sdk.SourceSettings
 	Discover []string      // addresses of discoveries, of a source

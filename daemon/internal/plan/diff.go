@@ -104,6 +104,9 @@ func step(old, c *Component) Step {
 	}
 	s.Action, s.Attrs = Keep, attrChanges(old.Attrs, c.Attrs)
 	replaced := old.Plugin != c.Plugin
+	if old.Binary != c.Binary {
+		s.Attrs = append(s.Attrs, AttrChange{Path: "plugin", Old: old.Binary, New: c.Binary, Change: sdk.Replace}) // no attribute is called so
+	}
 	for _, a := range s.Attrs {
 		replaced = replaced || a.Change != sdk.Live
 	}

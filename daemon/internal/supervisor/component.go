@@ -229,6 +229,13 @@ func (c *Component) Reconfigure(ctx context.Context, config []byte) error {
 	return nil
 }
 
+// Hold keeps the component's process, though the component is closed, until release: where its plugin's file is another by
+// now, nothing else could open it again as it was.
+func (c *Component) Hold() (release func()) {
+	c.process.hold(1)
+	return func() { c.process.hold(-1) }
+}
+
 // Close ends the component: what it collected is received before Close returns, within the time.
 func (c *Component) Close(ctx context.Context, within time.Duration) {
 	var h *Handle

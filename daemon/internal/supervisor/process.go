@@ -33,6 +33,7 @@ type process struct {
 
 	mu         sync.Mutex
 	components []*Component
+	held       int // by whom it must not end without components
 	running    *client.Process
 	state      string
 	started    time.Time
@@ -71,9 +72,18 @@ func (p *process) add(c *Component) {
 func (p *process) remove(ctx context.Context, c *Component) {
 	p.mu.Lock()
 	p.components = slices.DeleteFunc(p.components, func(x *Component) bool { return x == c })
-	end := p.ending(len(p.components) == 0)
+	end := p.ending(len(p.components)+p.held == 0)
 	p.mu.Unlock()
 	end(ctx)
+}
+
+// hold keeps the process, once it has no components, until it is let go.
+func (p *process) hold(n int) {
+	p.mu.Lock()
+	p.held += n
+	end := p.ending(len(p.components)+p.held == 0)
+	p.mu.Unlock()
+	end(context.Background())
 }
 
 func (p *process) stop(ctx context.Context) {

@@ -6,6 +6,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -122,7 +123,7 @@ func (s *Supervisor) Stop(ctx context.Context) {
 	stopping.Wait()
 }
 
-// Processes reports on all processes that have components, by plugin name.
+// Processes reports on all processes that have components, by plugin name; the younger of two binaries of a plugin last.
 func (s *Supervisor) Processes() (out []ProcessState) {
 	s.mu.Lock()
 	all := make([]*process, 0, len(s.processes))
@@ -135,6 +136,8 @@ func (s *Supervisor) Processes() (out []ProcessState) {
 			out = append(out, st)
 		}
 	}
-	slices.SortFunc(out, func(a, b ProcessState) int { return strings.Compare(a.Plugin, b.Plugin) })
+	slices.SortFunc(out, func(a, b ProcessState) int {
+		return cmp.Or(strings.Compare(a.Plugin, b.Plugin), a.Started.Compare(b.Started))
+	})
 	return out
 }

@@ -70,6 +70,7 @@ type StatusResponse struct {
 	Processes     []*Process             `protobuf:"bytes,6,rep,name=processes,proto3" json:"processes,omitempty"`
 	Pipelines     []*Pipeline            `protobuf:"bytes,7,rep,name=pipelines,proto3" json:"pipelines,omitempty"`
 	Buffer        *Buffer                `protobuf:"bytes,8,opt,name=buffer,proto3" json:"buffer,omitempty"`
+	PluginDirs    []string               `protobuf:"bytes,9,rep,name=plugin_dirs,json=pluginDirs,proto3" json:"plugin_dirs,omitempty"` // where plugins are looked for; the first that has a name wins
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -156,6 +157,13 @@ func (x *StatusResponse) GetPipelines() []*Pipeline {
 func (x *StatusResponse) GetBuffer() *Buffer {
 	if x != nil {
 		return x.Buffer
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetPluginDirs() []string {
+	if x != nil {
+		return x.PluginDirs
 	}
 	return nil
 }
@@ -1406,6 +1414,7 @@ func (x *ShowResponse) GetJson() []byte {
 
 type ReloadRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	Plugins       bool                   `protobuf:"varint,1,opt,name=plugins,proto3" json:"plugins,omitempty"` // what runs goes on, with the binaries of plugins that are there now
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1438,6 +1447,13 @@ func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use ReloadRequest.ProtoReflect.Descriptor instead.
 func (*ReloadRequest) Descriptor() ([]byte, []int) {
 	return file_control_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ReloadRequest) GetPlugins() bool {
+	if x != nil {
+		return x.Plugins
+	}
+	return false
 }
 
 type ReloadResponse struct {
@@ -1765,7 +1781,7 @@ var File_control_proto protoreflect.FileDescriptor
 const file_control_proto_rawDesc = "" +
 	"\n" +
 	"\rcontrol.proto\x12\x11magpie.control.v1\"\x0f\n" +
-	"\rStatusRequest\"\x87\x03\n" +
+	"\rStatusRequest\"\xa8\x03\n" +
 	"\x0eStatusResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12&\n" +
 	"\x0fstarted_unix_ms\x18\x02 \x01(\x03R\rstartedUnixMs\x12\x1a\n" +
@@ -1776,7 +1792,9 @@ const file_control_proto_rawDesc = "" +
 	"components\x128\n" +
 	"\tprocesses\x18\x06 \x03(\v2\x1a.magpie.control.v1.ProcessR\tprocesses\x129\n" +
 	"\tpipelines\x18\a \x03(\v2\x1b.magpie.control.v1.PipelineR\tpipelines\x121\n" +
-	"\x06buffer\x18\b \x01(\v2\x19.magpie.control.v1.BufferR\x06buffer\"\xd5\x01\n" +
+	"\x06buffer\x18\b \x01(\v2\x19.magpie.control.v1.BufferR\x06buffer\x12\x1f\n" +
+	"\vplugin_dirs\x18\t \x03(\tR\n" +
+	"pluginDirs\"\xd5\x01\n" +
 	"\x06Config\x12\x14\n" +
 	"\x05state\x18\x01 \x01(\tR\x05state\x12\x18\n" +
 	"\aproblem\x18\x02 \x01(\tR\aproblem\x12&\n" +
@@ -1892,8 +1910,9 @@ const file_control_proto_rawDesc = "" +
 	"\vShowRequest\"4\n" +
 	"\fShowResponse\x12\x10\n" +
 	"\x03hcl\x18\x01 \x01(\tR\x03hcl\x12\x12\n" +
-	"\x04json\x18\x02 \x01(\fR\x04json\"\x0f\n" +
-	"\rReloadRequest\">\n" +
+	"\x04json\x18\x02 \x01(\fR\x04json\")\n" +
+	"\rReloadRequest\x12\x18\n" +
+	"\aplugins\x18\x01 \x01(\bR\aplugins\">\n" +
 	"\x0eReloadResponse\x12\x18\n" +
 	"\aapplied\x18\x01 \x01(\bR\aapplied\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\"+\n" +

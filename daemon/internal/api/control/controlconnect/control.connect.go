@@ -74,7 +74,7 @@ type ControlClient interface {
 	Diagnose(context.Context, *connect.Request[control.DiagnoseRequest]) (*connect.ServerStreamForClient[control.DiagnoseResponse], error)
 	// The diagnoses that are kept, the newest first; each is read at /reports/<id>, and with .md, .txt or .json.
 	Reports(context.Context, *connect.Request[control.ReportsRequest]) (*connect.Response[control.ReportsResponse], error)
-	// Reads the configuration files again and applies them, as SIGHUP does.
+	// Reads the configuration files again and applies them, as SIGHUP does; or takes new binaries of plugins and nothing else.
 	Reload(context.Context, *connect.Request[control.ReloadRequest]) (*connect.Response[control.ReloadResponse], error)
 }
 
@@ -226,7 +226,7 @@ type ControlHandler interface {
 	Diagnose(context.Context, *connect.Request[control.DiagnoseRequest], *connect.ServerStream[control.DiagnoseResponse]) error
 	// The diagnoses that are kept, the newest first; each is read at /reports/<id>, and with .md, .txt or .json.
 	Reports(context.Context, *connect.Request[control.ReportsRequest]) (*connect.Response[control.ReportsResponse], error)
-	// Reads the configuration files again and applies them, as SIGHUP does.
+	// Reads the configuration files again and applies them, as SIGHUP does; or takes new binaries of plugins and nothing else.
 	Reload(context.Context, *connect.Request[control.ReloadRequest]) (*connect.Response[control.ReloadResponse], error)
 }
 
