@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -62,20 +63,42 @@ func TestAChangeHasNoOtherGapThanThePlanSays(t *testing.T) {
 	otlp := &pusher{name: "pushed_otlp", ports: [2]string{freePort(t), freePort(t)}, post: func(to string, at int64) error {
 		return posting("http://"+to+"/v1/metrics", "application/json", fmt.Sprintf(`{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"pushed_otlp","gauge":{"dataPoints":[{"timeUnixNano":"%d","asDouble":1}]}}]}]}]}`, at))
 	}}
+	remote := &pusher{name: "numbered", ports: [2]string{freePort(t), freePort(t)}, post: func(to string, at int64) error {
+		return posting("http://"+to+"/api/v1/write", "application/x-protobuf", string(numbered(1, 1, time.Unix(0, at))))
+	}}
+	pushers := []*pusher{influx, otlp, remote}
+	lines := [2]string{freePort(t), freePort(t)}
 	config := func(i int, retention string) string {
-		return fmt.Sprintf("source \"influx\" \"i\" { http_listen = %q }\nsource \"otlp\" \"o\" {\n  http_listen = %q\n  grpc_listen = \"\"\n}\nstore \"tsdb\" \"main\" { retention = %q }\n", influx.ports[i], otlp.ports[i], retention)
+		return fmt.Sprintf("source \"influx\" \"i\" { http_listen = %q }\nsource \"otlp\" \"o\" {\n  http_listen = %q\n  grpc_listen = \"\"\n}\nsource \"remote_write\" \"r\" { listen = %q }\n"+
+			"source \"statsd\" \"s\" {\n  interval = \"1s\"\n  listen   = [\"udp://%s\"]\n}\nstore \"tsdb\" \"main\" { retention = %q }\n", influx.ports[i], otlp.ports[i], remote.ports[i], lines[i], retention)
 	}
-	f := fault(t, "rate = 1000", "", config(0, "30d"), "influx", "otlp", "tsdb")
+	f := fault(t, "rate = 1000", "", config(0, "30d"), "influx", "otlp", "remote_write", "statsd", "tsdb")
 	began := time.Now().Add(-time.Hour).Truncate(time.Second)
-	for _, p := range []*pusher{influx, otlp} {
+	counted := 0
+	count := func(i int) { // nobody acknowledges a datagram: what is sent while an address is there is counted
+		c, err := net.Dial("udp", lines[i])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		for range 100 {
+			if _, err := c.Write([]byte("counted:1|c")); err != nil {
+				t.Errorf("the address %s, which the configuration has, is not there: %v", lines[i], err)
+			}
+			counted++
+		}
+	}
+	for _, p := range pushers {
 		f.eventually(p.name+" is taken", func() bool { p.push(began); return p.taken > 0 })
 		p.gaps = 0
 	}
-	store := f.pids()["tsdb"]
+	store := 0
+	f.eventually("the store runs and answers", func() bool { store = f.pids()["tsdb"]; return store != 0 && f.query("vector(1)") != nil })
+	count(0)
 	stop := make(chan struct{})
 	var pushing sync.WaitGroup
 	unanswered := 0
-	for _, p := range []*pusher{influx, otlp} {
+	for _, p := range pushers {
 		pushing.Go(func() {
 			for {
 				select {
@@ -102,10 +125,11 @@ func TestAChangeHasNoOtherGapThanThePlanSays(t *testing.T) {
 		}
 	})
 	f.write(f.config("rate = 1000", "", config(1, "40d")))
-	plan := f.says(2, `(?s)± source.influx.i +replace, the new one first\n +gap: none: .*± source.otlp.o +replace, the new one first\n +gap: none: .*~ store.tsdb.main +update in place`, "plan")
+	plan := f.says(2, `(?s)± source.influx.i +replace, the new one first\n +gap: none: .*± source.otlp.o +replace, the new one first\n +gap: none: .*± source.remote_write.r +replace, the new one first\n +gap: none: .*± source.statsd.s +replace, the new one first\n +gap: none: .*~ store.tsdb.main +update in place`, "plan")
 	for i := range atLength(3, 100) {
 		f.write(f.config("rate = 1000", "", config((i+1)%2, []string{"40d", "30d"}[i%2])))
 		f.says(0, "Applied", "apply", "-yes")
+		count((i + 1) % 2)
 		time.Sleep(50 * time.Millisecond)
 	}
 	close(stop)
@@ -113,15 +137,29 @@ func TestAChangeHasNoOtherGapThanThePlanSays(t *testing.T) {
 	if now := f.pids()["tsdb"]; now != store || unanswered > 0 {
 		t.Errorf("the store's process was %d and is %d; %d queries had no answer, and the plan says of it that it goes on:\n%s", store, now, unanswered, plan)
 	}
-	for _, p := range []*pusher{influx, otlp} {
+	for _, p := range pushers {
 		query := fmt.Sprintf("sum(count_over_time({__name__=%q}[2h]))", p.name)
 		f.eventually(fmt.Sprintf("all %d of %s are stored", p.taken, p.name), func() bool {
 			s := f.query(query)
 			return len(s) == 1 && s[0].Value[1] == fmt.Sprint(p.taken)
 		})
-		if p.gaps > 0 || p.taken < 10 {
+		if p.gaps > 0 || p.taken < 4 {
 			t.Errorf("%s: nobody took %d of %d, and the plan says that there is no gap", p.name, p.gaps, p.taken+int64(p.gaps))
 		}
 		t.Logf("%s: %d samples were acknowledged and stored, on changing ports; refused by both: %d", p.name, p.taken, p.gaps)
 	}
+	f.eventually(fmt.Sprintf("all %d that StatsD was sent are counted", counted), func() bool {
+		sum, before := 0.0, 0.0
+		for _, s := range f.query("counted[1h]") {
+			for _, v := range s.Values {
+				now, _ := strconv.ParseFloat(fmt.Sprint(v[1]), 64)
+				if sum += now; now >= before { // less: it counts from 0 again, as after every change
+					sum -= before
+				}
+				before = now
+			}
+		}
+		return sum == float64(counted)
+	})
+	t.Logf("StatsD: %d datagrams were sent and counted, on changing ports", counted)
 }

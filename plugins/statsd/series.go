@@ -150,7 +150,7 @@ func (s *series) define(b *sdk.Batch) {
 	}
 }
 
-// write puts the series into a batch. What counts begins with a 0 at the time of the flush before, where there was one: rate
+// write puts the series into a batch. What counts begins with a 0 at the time of the flush before: rate
 // and increase then see what was heard first.
 func (s *series) write(b *sdk.Batch, before time.Time) {
 	if s.undefined {
@@ -162,7 +162,7 @@ func (s *series) write(b *sdk.Batch, before time.Time) {
 		next++
 	}
 	total := func(v float64) {
-		if s.fresh && !before.IsZero() {
+		if s.fresh {
 			b.PutAt(s.refs[next], 0, before.Add(time.Millisecond))
 		}
 		level(v)
@@ -184,7 +184,7 @@ func (s *series) write(b *sdk.Batch, before time.Time) {
 // writeObserved puts what timers and distributions become into a batch.
 func (s *series) writeObserved(b *sdk.Batch, before time.Time, level, total func(float64), next *int) {
 	if s.shape.timers == nativeHistogram {
-		if s.fresh && !before.IsZero() {
+		if s.fresh {
 			b.PutHistogramAt(s.refs[0], (&native{fractional: s.native.fractional}).histogram(0, 0), before.Add(time.Millisecond))
 		}
 		b.PutHistogram(s.refs[0], s.native.histogram(s.count, s.sum))

@@ -19,7 +19,8 @@
 //
 // All is written every interval: totals as they stand, quantiles, minimum and maximum of what came since the last time (and
 // nothing, if nothing came). Quantiles are right to 1.1 % of their value. A counter that is new begins with a 0 at the time
-// of the flush before, so that increase() sees its first value. What was not heard for ttl goes stale and is forgotten.
+// of the flush before (a millisecond before the first), so that increase() sees its first value, after a restart or a reload too. What was not heard for
+// ttl goes stale and is forgotten.
 //
 // # Mappings
 //
@@ -260,6 +261,9 @@ type flusher struct {
 func (f *flusher) flush(ctx context.Context) error {
 	s := f.source
 	now := time.Now()
+	if f.before.IsZero() { // whoever was here before has written its last totals by now: what is counted from now on begins after them
+		f.before = now.Add(-2 * time.Millisecond)
+	}
 	s.mu.Lock()
 	f.batch.Time = now
 	s.table.write(f.batch, now, f.before)
