@@ -8,20 +8,20 @@ import (
 
 // Notification is one message to one receiver: a group of alerts, as Alertmanager groups them.
 type Notification struct {
-	GroupKey       string // names the group; the same in all its notifications
-	IdempotencyKey string // the same when this notification is tried again, or sent by another daemon
-	Status         AlertStatus
-	Receiver       string // address of the notifier
-	GroupLabels    map[string]string
-	CommonLabels   map[string]string
+	GroupKey       string            // names the group; the same in all its notifications
+	IdempotencyKey string            // the same when this notification is tried again, or sent by another daemon
+	Status         AlertStatus       // Firing while one of the alerts is
+	Receiver       string            // address of the notifier
+	GroupLabels    map[string]string // those by which the route groups
+	CommonLabels   map[string]string // labels that all alerts share
 	CommonAnnots   map[string]string // annotations that all alerts share
-	Alerts         []Alert
-	Truncated      int         // alerts left out
-	ExternalURL    string      // where a person finds this daemon
-	Title          string      // one line, rendered
-	Text           string      // the whole, rendered as plain text
-	Diagnoses      []Diagnosed // that the alerts asked for
-	Previous       Receipt     // what the last notification of this group returned, to thread or update
+	Alerts         []Alert           // the group, at most 500
+	Truncated      int               // alerts left out
+	ExternalURL    string            // where a person finds this daemon
+	Title          string            // one line, rendered
+	Text           string            // the whole, rendered as plain text
+	Diagnoses      []Diagnosed       // that the alerts asked for
+	Previous       Receipt           // what the last notification of this group returned, to thread or update
 }
 
 // AlertStatus is how an alert, or a group of them, is.
@@ -35,14 +35,14 @@ const (
 
 // Alert is one alert of a notification.
 type Alert struct {
-	Status       AlertStatus
-	Labels       map[string]string
-	Annotations  map[string]string
-	StartsAt     time.Time
-	EndsAt       time.Time // zero while it fires
-	GeneratorURL string    // the expression in the console
-	Fingerprint  string    // hash of the labels, 16 hex digits
-	Value        float64
+	Status       AlertStatus       // Firing or Resolved
+	Labels       map[string]string // what it is about, alertname among them
+	Annotations  map[string]string // texts for people, rendered
+	StartsAt     time.Time         // since when it fires
+	EndsAt       time.Time         // zero while it fires
+	GeneratorURL string            // the expression in the console
+	Fingerprint  string            // hash of the labels, 16 hex digits
+	Value        float64           // of the expression, when it was last looked at
 }
 
 // plainAlert is an Alert without its own form in JSON.
@@ -79,5 +79,5 @@ type Diagnosed struct {
 	URL      string   // of the report; "": there is none
 }
 
-// Receipt is what a notifier remembers of a message, such as the id of a chat thread.
+// Receipt is what a notifier remembers of a message: an ID, such as that of a chat thread.
 type Receipt struct{ ID string }

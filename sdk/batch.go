@@ -283,11 +283,11 @@ type reading struct {
 // Run is a stretch of samples of one component, as columns: sample i is Values[i] of series Refs[i], or Histograms[i] or Records[i]
 // where Values is nil. A run of exemplars has no samples. The columns belong to the batch.
 type Run struct {
-	Origin *Origin
-	Refs   []Ref
-	Values []float64
-	Base   int64   // Unix ms
-	Times  []int64 // Unix ms; nil: all at Base
+	Origin *Origin   // the component
+	Refs   []Ref     // the series of each sample
+	Values []float64 // floats; nil: histograms or records
+	Base   int64     // Unix ms
+	Times  []int64   // Unix ms; nil: all at Base
 
 	Histograms []*Histogram  // nil: a run of floats, or of records
 	Records    []*Record     // nil: a run of floats, or of histograms
@@ -338,8 +338,8 @@ func (o *Origin) Forget(refs []Ref) {
 // Sample is one sample of a batch that a sink reads.
 type Sample struct {
 	*Series
-	Value     float64
-	Time      time.Time
+	Value     float64    // where Histogram and Record are nil
+	Time      time.Time  // when it was taken, to the millisecond
 	Histogram *Histogram // nil: the sample is Value, as are the staleness markers of histograms
 	Record    *Record    // of a sink that takes logs: a line of a log or an event
 }

@@ -10,10 +10,10 @@ import (
 
 // Type is what a plugin offers under a kind: source "etcd". Describe sends it; nothing in it depends on configuration.
 type Type struct {
-	Kind      Kind   `json:"kind"`
-	Name      string `json:"name"` // "" until serve fills in the plugin's name
-	Doc       string `json:"doc,omitempty"`
-	Config    Schema `json:"config"`
+	Kind      Kind   `json:"kind"`                 // the first word of its block
+	Name      string `json:"name"`                 // "" until serve fills in the plugin's name
+	Doc       string `json:"doc,omitempty"`        // for its page in the manual
+	Config    Schema `json:"config"`               // what its block takes
 	Job       string `json:"job,omitempty"`        // default of the core attribute job; "": the name of the block
 	OwnLabels bool   `json:"own_labels,omitempty"` // makes job, instance and the block's labels itself
 	Streams   bool   `json:"streams,omitempty"`    // a Streamer: has no timeout
@@ -35,7 +35,7 @@ type Type struct {
 
 // Capability is a type together with the function that opens components of it.
 type Capability struct {
-	Type      Type
+	Type      Type // what is offered
 	err       error
 	newConfig func() any
 	open      func(ctx context.Context, cfg any, host Host) (any, error)
@@ -176,7 +176,7 @@ func (c Capability) Err() error { return c.err }
 
 // Component is an open component.
 type Component struct {
-	Impl any
+	Impl any // what the author's open function returned
 	cap  Capability
 
 	mu  sync.Mutex // an error may be located while another configuration is taken

@@ -15,17 +15,17 @@ import (
 
 // Definition is a series under its ref.
 type Definition struct {
-	Ref    Ref
-	Series Series
+	Ref    Ref    // the number within the component
+	Series Series // what it stands for
 }
 
 // Columns is what a source put into a batch, for the codec.
 type Columns struct {
-	Define  []Definition
-	Run     Run
-	Stale   []Ref
-	Retire  []Ref
-	Layouts []Layout // the codec's: what it last told the other side about this batch's refs
+	Define  []Definition // new series
+	Run     Run          // floats
+	Stale   []Ref        // series that are gone at the batch's time
+	Retire  []Ref        // refs that will not be used again
+	Layouts []Layout     // the codec's: what it last told the other side about this batch's refs
 
 	Checkpoint []byte   // nil: none
 	Signals    *Signals // nil: there were never any
@@ -35,8 +35,8 @@ type Columns struct {
 
 // Layout is a list of refs that the other side knows under a number.
 type Layout struct {
-	ID   uint32
-	Refs []Ref
+	ID   uint32 // its number
+	Refs []Ref  // in order
 }
 
 // Scope is what the batches of one component share: labels, the allocation of refs, limits and counts.
@@ -152,9 +152,9 @@ func (b *Batch) Attempt(what string, collect func() error) {
 
 // Panic is a recovered panic.
 type Panic struct {
-	Where string
-	Value any
-	Stack []byte
+	Where string // the call that panicked
+	Value any    // what panic was given
+	Stack []byte // of the goroutine
 }
 
 func (p *Panic) Error() string { return fmt.Sprintf("panic in %s: %v", p.Where, p.Value) }

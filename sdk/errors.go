@@ -20,14 +20,13 @@ const (
 
 // Problem is an error that steers: whom it blames, whether trying again can help, and which attribute caused it.
 type Problem struct {
-	Blame      Blame
+	Blame      Blame         // whom it is counted for
 	Permanent  bool          // trying again cannot help
 	RetryAfter time.Duration // not before; 0: as the caller's back-off says
 	Path       Path          // the attribute, if one is to blame
 	Fix        string        // what to do, a sentence
-	Err        error
-
-	field any // pointer given to At, resolved when the component's config is at hand
+	Err        error         // what went wrong
+	field      any           // pointer given to At, resolved when the component's config is at hand
 }
 
 func (p *Problem) Error() string { return p.Err.Error() }
@@ -96,9 +95,9 @@ func Waits(ctx context.Context) bool { return ctx.Value(noWait{}) == nil }
 
 // Diag is one remark about a configuration.
 type Diag struct {
-	Warning bool
-	Path    Path // empty: the block as a whole
-	Text    string
+	Warning bool   // it is allowed all the same
+	Path    Path   // empty: the block as a whole
+	Text    string // a sentence, without the path
 }
 
 // String is "path: text", or "warning: path: text".
@@ -112,7 +111,7 @@ func (d Diag) String() string {
 
 // Diags collects what a Config's Validate has to say.
 type Diags struct {
-	List []Diag
+	List []Diag // in the order in which they were said
 	cfg  any
 }
 

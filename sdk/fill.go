@@ -14,7 +14,7 @@ type Path []Step
 
 // Step is a name, an index or a key.
 type Step struct {
-	Name  string
+	Name  string // of an attribute or a block
 	Index int    // of a list or a repeated block, where Name and Key are empty
 	Key   string // of a map
 }

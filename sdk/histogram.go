@@ -13,18 +13,18 @@ import (
 // them, and what is nearer to 0 than ZeroThreshold is in the zero bucket. With CustomBuckets, bucket i ends at Custom[i], one
 // more has no end, and there are neither negative buckets nor a zero bucket.
 type Histogram struct {
-	Schema        int32
-	ZeroThreshold float64
-	ZeroCount     float64
-	Count         float64 // of observations
-	Sum           float64 // StaleNaN: the series is gone
-	PositiveSpans []Span
-	NegativeSpans []Span
+	Schema        int32     // resolution: each bucket is 2^(2^-Schema) times the one before; CustomBuckets: Custom has the bounds
+	ZeroThreshold float64   // the zero bucket reaches from its negative to it
+	ZeroCount     float64   // observations in the zero bucket
+	Count         float64   // of observations
+	Sum           float64   // StaleNaN: the series is gone
+	PositiveSpans []Span    // which buckets Positive has
+	NegativeSpans []Span    // which buckets Negative has
 	Positive      []float64 // observations in each bucket that is there, not differences
-	Negative      []float64
+	Negative      []float64 // the same of negative observations
 	Custom        []float64 // where custom buckets end, but for the last
 	Float         bool      // counts may be fractional; otherwise they are whole and at most 2^53
-	Reset         ResetHint
+	Reset         ResetHint // whether it is known to go on from the one before
 }
 
 // CustomBuckets is the Schema of a histogram whose bounds are in Custom.
@@ -32,8 +32,8 @@ const CustomBuckets = -53
 
 // Span is a stretch of buckets that are there.
 type Span struct {
-	Offset int32 // of the first span the index of its first bucket; of others the gap behind the span before
-	Length uint32
+	Offset int32  // of the first span the index of its first bucket; of others the gap behind the span before
+	Length uint32 // how many buckets follow each other
 }
 
 // ResetHint says what is known of counter resets between a histogram and the one before it in its series.

@@ -174,7 +174,7 @@ func ifEmpty(content string, err error) error {
 	return err
 }
 
-// KeyPair is a certificate with its key, in files that may change while they are used.
+// KeyPair is a certificate with its key, in files that may change while they are used: CertFile and KeyFile, in PEM.
 type KeyPair struct {
 	CertFile, KeyFile string
 	mu                sync.Mutex

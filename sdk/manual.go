@@ -47,11 +47,11 @@ func (s Schema) Exclusive() bool {
 
 // Section is what a manual says of a block: its own attributes, and none of the blocks in it, which are sections that follow.
 type Section struct {
-	Title      string      `json:"title"`            // as it is written, behind the blocks around it: target "ADDRESS" → tls
-	Number     string      `json:"number,omitempty"` // how many of it there may be
-	Doc        string      `json:"doc,omitempty"`
-	Same       string      `json:"same,omitempty"` // the title of an earlier section, which says what it takes
-	Attributes []Attribute `json:"attributes,omitempty"`
+	Title      string      `json:"title"`                // as it is written, behind the blocks around it: target "ADDRESS" → tls
+	Number     string      `json:"number,omitempty"`     // how many of it there may be
+	Doc        string      `json:"doc,omitempty"`        // what the block is for
+	Same       string      `json:"same,omitempty"`       // the title of an earlier section, which says what it takes
+	Attributes []Attribute `json:"attributes,omitempty"` // in the order in which they are declared
 }
 
 // Sections are the manual of a block and of all blocks in it. title is the outer one's; those in it are told without it.

@@ -8,9 +8,9 @@ import (
 
 // Matcher compares a label of an alert: team = 'db'. A label that an alert does not have is empty.
 type Matcher struct {
-	Label string
+	Label string // name
 	Op    string // =, !=, =~, !~; regular expressions match the whole value
-	Value string
+	Value string // as it was written, without quotes
 }
 
 // Func makes the comparison. The error is that Op is none, or Value no regular expression.
@@ -29,10 +29,10 @@ func (m Matcher) Func() (matches func(labels map[string]string) bool, err error)
 	return nil, fmt.Errorf("%q is not one of =, !=, =~ and !~", m.Op)
 }
 
-// MatchError is a mistake between two bytes of matchers.
+// MatchError is a mistake in matchers, between the bytes From and To.
 type MatchError struct {
 	From, To int
-	Text     string
+	Text     string // what was expected there
 }
 
 var (

@@ -11,10 +11,10 @@ import (
 // attribute. The model is that of OpenTelemetry's log records.
 type Record struct {
 	Time       time.Time // zero: the batch's
-	Level      Level
-	Name       string // of an event, such as "process.restarted"; "": a line of a log
-	Text       string // at most 256 KiB
-	Attributes Labels // sorted; at most 256, of at most 64 KiB in all
+	Level      Level     // how severe it is
+	Name       string    // of an event, such as "process.restarted"; "": a line of a log
+	Text       string    // at most 256 KiB
+	Attributes Labels    // sorted; at most 256, of at most 64 KiB in all
 }
 
 // Level is how severe a record is: 1 to 24 as OpenTelemetry has them, 0 where it is not known.
@@ -67,7 +67,7 @@ const (
 
 // RefRecord is a record of a series.
 type RefRecord struct {
-	Ref Ref
+	Ref Ref // of the series
 	Record
 }
 

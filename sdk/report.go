@@ -36,11 +36,11 @@ type Question struct {
 
 // Finding is one thing that is wrong, with what shows it and what to do about it.
 type Finding struct {
-	Severity Severity   `json:"severity"`
-	Title    string     `json:"title"`          // what is wrong, in a line
-	Text     string     `json:"text,omitempty"` // why, and what follows from it
-	Evidence []Evidence `json:"evidence,omitempty"`
-	Next     []NextStep `json:"next,omitempty"` // in order
+	Severity Severity   `json:"severity"`           // Info if it is none of these
+	Title    string     `json:"title"`              // what is wrong, in a line
+	Text     string     `json:"text,omitempty"`     // why, and what follows from it
+	Evidence []Evidence `json:"evidence,omitempty"` // what shows it
+	Next     []NextStep `json:"next,omitempty"`     // in order
 }
 
 // Evidence is what was seen.
@@ -53,24 +53,24 @@ type Evidence struct {
 
 // NextStep is something that a person may do now.
 type NextStep struct {
-	Text    string `json:"text"`
+	Text    string `json:"text"`              // what to do, a sentence
 	Command string `json:"command,omitempty"` // to be copied into a shell
 	Changes bool   `json:"changes,omitempty"` // it changes something: not only a look
 }
 
 // Check is something that a diagnoser looked at, whatever came of it.
 type Check struct {
-	Name    string `json:"name"`
+	Name    string `json:"name"`              // what was looked at
 	Outcome string `json:"outcome,omitempty"` // in a few words
 	Trouble string `json:"trouble,omitempty"` // why it could not be looked at; nothing is known of it then
 }
 
 // Diagnosis is what a diagnoser found.
 type Diagnosis struct {
-	Address  string    `json:"address"` // of the diagnoser
-	Question Question  `json:"question"`
-	Started  time.Time `json:"started"`
-	Ended    time.Time `json:"ended"`
+	Address  string    `json:"address"`           // of the diagnoser
+	Question Question  `json:"question"`          // what was asked
+	Started  time.Time `json:"started"`           // when it began
+	Ended    time.Time `json:"ended"`             // when it was done
 	Findings []Finding `json:"findings"`          // the worst first
 	Checks   []Check   `json:"checks"`            // in order
 	Problem  string    `json:"problem,omitempty"` // why it is not complete

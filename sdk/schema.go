@@ -18,33 +18,52 @@ import (
 //	Wait    time.Duration `hcl:"wait,optional" default:"5s" check:"min=100ms,max=1m" doc:"…" change:"live"`
 //	Token   sdk.Secret    `hcl:"token,optional" doc:"…"`
 //	TLS     *TLS          `hcl:"tls,block" doc:"…"`              // at most one block
+//	Auth    Auth          `hcl:"auth,block" doc:"…"`             // exactly one
 //	Rules   []Rule        `hcl:"rule,block" doc:"…"`             // any number, in order
 //	Name    string        `hcl:"name,label" doc:"…"`             // in a block's struct: its label
 //
-// Field types: string, bool, integers, float64, time.Duration, Bytes, Secret, pointers to them (nil: not written), slices
-// and maps of them. An embedded struct adds its fields. Tags: default, check (url, hostport, regexp, oneof=…, min=…,
-// max=…, separated by commas), doc (required), was (an old name, of an attribute or a block: it is still taken, with a warning, and
-// `magpie fmt -migrate` writes the new one), change (live, replace, exclusive; default
-// replace), deprecated, sensitive ("true": it may hold secrets though its type is none, such as headers).
+// Field types: string, bool, integers, float64, time.Duration (written "5s", "1h30m", "30d"), [Bytes] (written "256MiB"),
+// [Secret], pointers to them (nil: not written), slices and maps of them. An embedded struct adds its fields. A sized integer
+// takes what it can hold.
+//
+// The tags:
+//
+//	hcl         the attribute's name; with ,optional it need not be written, with ,block or ,label it is none
+//	doc         a sentence or two for people; required
+//	default     what it is if it is not written, as HCL has it without quotes; a list's elements are separated by spaces
+//	check       conditions, separated by commas, see below
+//	change      what a change costs: live, replace (the default) or exclusive, see [Change]
+//	was         an old name, of an attribute or a block: it is taken with a warning, and `magpie fmt -migrate` writes the new one
+//	deprecated  why not to use it any more, and what to use: a warning
+//	sensitive   "true": it may hold secrets though its type is none, such as headers
+//
+// The checks, each of the value or of every element of a list or map. They are made of what is written, not of defaults:
+//
+//	url         it has a scheme, and a host or a path
+//	hostport    it is a host and a port, 127.0.0.1:9470
+//	regexp      it is a regular expression, as Go has them
+//	oneof=a b   it is one of these words
+//	min=, max=  bounds of a number, a duration or a size (in its own unit: min=100ms), or of a text's length in bytes
+//	file        it is the path of a file, and another content of that is a change of the attribute
 type Schema struct {
-	Attributes []Attribute `json:"attributes,omitempty"`
-	Blocks     []Block     `json:"blocks,omitempty"`
+	Attributes []Attribute `json:"attributes,omitempty"` // in the order of the fields
+	Blocks     []Block     `json:"blocks,omitempty"`     // in the order of the fields
 }
 
 // Attribute is a name = value line of a block.
 type Attribute struct {
-	Name       string   `json:"name"`
-	Type       string   `json:"type"`              // in HCL's type syntax: string, number, list(string), …
-	Unit       Unit     `json:"unit,omitempty"`    // how text is read and what the plugin is sent
-	Checks     []string `json:"checks,omitempty"`  // url, hostport, regexp, oneof=a b, min=…, max=…
-	Default    string   `json:"default,omitempty"` // as written in HCL without quotes; "" with HasDefault: the empty value
-	HasDefault bool     `json:"has_default,omitempty"`
-	Required   bool     `json:"required,omitempty"`
-	Sensitive  bool     `json:"sensitive,omitempty"`
-	Doc        string   `json:"doc"`
-	Was        string   `json:"was,omitempty"`
-	Deprecated string   `json:"deprecated,omitempty"`
-	Change     Change   `json:"change,omitempty"`
+	Name       string   `json:"name"`                  // as it is written
+	Type       string   `json:"type"`                  // in HCL's type syntax: string, number, list(string), …
+	Unit       Unit     `json:"unit,omitempty"`        // how text is read and what the plugin is sent
+	Checks     []string `json:"checks,omitempty"`      // url, hostport, regexp, file, oneof=a b, min=…, max=…
+	Default    string   `json:"default,omitempty"`     // as written in HCL without quotes; "" with HasDefault: the empty value
+	HasDefault bool     `json:"has_default,omitempty"` // it is Default if it is not written
+	Required   bool     `json:"required,omitempty"`    // it has to be written
+	Sensitive  bool     `json:"sensitive,omitempty"`   // its value is shown to nobody
+	Doc        string   `json:"doc"`                   // what it is, for people
+	Was        string   `json:"was,omitempty"`         // its old name, which is still taken
+	Deprecated string   `json:"deprecated,omitempty"`  // why not to use it any more
+	Change     Change   `json:"change,omitempty"`      // what a change of it costs
 }
 
 // Unit is the meaning of a string or a number.
@@ -71,13 +90,13 @@ const (
 
 // Block is a nested block of a schema.
 type Block struct {
-	Name     string   `json:"name"`
+	Name     string   `json:"name"`               // as it is written
 	Many     bool     `json:"many,omitempty"`     // any number; otherwise at most one
 	Required bool     `json:"required,omitempty"` // at least one
 	Labels   []string `json:"labels,omitempty"`   // names of its labels
-	Body     Schema   `json:"body"`
-	Doc      string   `json:"doc"`
-	Was      string   `json:"was,omitempty"`
+	Body     Schema   `json:"body"`               // what it takes
+	Doc      string   `json:"doc"`                // what it is, for people
+	Was      string   `json:"was,omitempty"`      // its old name, which is still taken
 }
 
 // Reserved are the core attributes, which a Config may not declare.

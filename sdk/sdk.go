@@ -1,23 +1,5 @@
-// Package sdk is the vocabulary of a Magpie plugin: every interface that a plugin author may implement is on this page.
-//
-// A plugin is one binary. Its main function hands capabilities to serve.Main:
-//
-//	func main() { serve.Main("http_check", "0.1.0", sdk.Source(open)) }
-//
-// A capability is made from an open function. The type of its second parameter, a pointer to a struct with `hcl` tags,
-// is the schema of the block that an ops team writes; the value that it returns is the running component:
-//
-//	func open(ctx context.Context, cfg *Config, host sdk.Host) (*check, error)
-//
-// Any number of components of a type live in one process. The SDK keeps their clock, fills their configuration, recovers
-// their panics, and gives each target `up`, `scrape_duration_seconds` and `scrape_samples_scraped`.
-//
-// What a component may do beyond its kind it says by implementing one of the optional interfaces at the end of this page;
-// close your file with a guard such as
-//
-//	var _ sdk.Prober = (*check)(nil)
-//
-// This package needs the standard library only.
+// Every interface that an author may implement is on this page. The guide is in doc.go.
+
 package sdk
 
 import (
@@ -173,9 +155,9 @@ type Host interface {
 type SourceSettings struct {
 	Job         string            // the value of the job label
 	Labels      map[string]string // labels of every series of the component
-	Interval    time.Duration
-	Timeout     time.Duration // of one Collect; a Streamer applies it to what it does
-	LimitSeries int           // live series; more are dropped and counted
+	Interval    time.Duration     // from one Collect to the next
+	Timeout     time.Duration     // of one Collect; a Streamer applies it to what it does
+	LimitSeries int               // live series; more are dropped and counted
 }
 
 // Progress says how far a long open is, such as replaying a log: the daemon's deadline is on silence, not on the whole.
@@ -204,7 +186,7 @@ const (
 
 // Discovered is one target that a discovery found.
 type Discovered struct {
-	Address string
+	Address string            // host:port, as a rule: what becomes instance
 	Labels  map[string]string // __meta_… and others, for relabelling
 }
 

@@ -10,7 +10,7 @@ import (
 // NameLabel is the label that holds a series' metric name.
 const NameLabel = "__name__"
 
-// Label is a name and a value, both UTF-8.
+// Label is a Name and a Value, both UTF-8.
 type Label struct{ Name, Value string }
 
 // Labels are sorted by name, without duplicates and without empty values.
@@ -154,22 +154,22 @@ func (t *MetricType) UnmarshalText(b []byte) error {
 
 // Family is what the series of one metric share: its name without suffixes such as _bucket, its type, unit and help.
 type Family struct {
-	Name string     `json:"name"`
-	Type MetricType `json:"type"`
-	Unit string     `json:"unit,omitempty"`
-	Help string     `json:"help,omitempty"`
+	Name string     `json:"name"`           // without suffixes such as _bucket
+	Type MetricType `json:"type"`           // what its samples are
+	Unit string     `json:"unit,omitempty"` // seconds, bytes, …; the name ends in it
+	Help string     `json:"help,omitempty"` // a sentence for people
 }
 
 // Series is one line in the world: its labels, the name among them, and the family that it belongs to (nil: unknown).
 type Series struct {
-	Labels Labels
-	Family *Family
+	Labels Labels  // the name among them
+	Family *Family // nil: unknown
 }
 
 // Metric is a declared metric: documented, typed, with fixed label names. Declare metrics as package variables.
 type Metric struct {
 	Family
-	LabelNames []string `json:"labels,omitempty"`
+	LabelNames []string `json:"labels,omitempty"` // those that Set is given values for
 }
 
 var declared struct {

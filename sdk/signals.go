@@ -8,8 +8,8 @@ import (
 
 // Exemplar is an example of what a series counts, such as the trace of one request.
 type Exemplar struct {
-	Labels Labels
-	Value  float64
+	Labels Labels    // trace_id and the like, sorted
+	Value  float64   // of the observation
 	Time   time.Time // zero: the batch's
 }
 
@@ -18,14 +18,14 @@ const maxExemplar = 4 << 10
 
 // Signals is what a batch holds beside floats; a source without any has none.
 type Signals struct {
-	Run       Run // of histograms
-	Exemplars []RefExemplar
-	Records   []RefRecord
+	Run       Run           // of histograms
+	Exemplars []RefExemplar // of series of the batch
+	Records   []RefRecord   // lines of logs, and events
 }
 
 // RefExemplar is an exemplar of a series. Its labels and its value are not those of the series.
 type RefExemplar struct {
-	Ref Ref
+	Ref Ref // of the series
 	Exemplar
 }
 

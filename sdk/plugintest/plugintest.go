@@ -60,7 +60,7 @@ func From(checkpoint []byte) Option { return func(o *opening) { o.Checkpoint = c
 // Component is an open component under test; the test's end closes it.
 type Component struct {
 	client.Conn
-	Number  uint32
+	Number  uint32 // what calls of Conn take as the component
 	t       testing.TB
 	socket  string
 	packets chan []byte
@@ -324,18 +324,17 @@ func (p *prefixed) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // Sample is a sample as a sink sees it.
 type Sample struct {
-	Labels sdk.Labels
-	Family *sdk.Family
-	Value  float64
-	Time   time.Time
-
+	Labels    sdk.Labels     // of its series, those that serve adds among them
+	Family    *sdk.Family    // nil: unknown
+	Value     float64        // where it is a float
+	Time      time.Time      // when it was taken
 	Histogram *sdk.Histogram // nil: a float
 	Record    *sdk.Record    // a line of a log, or an event
 }
 
 // Exemplar is an exemplar with the labels of its series.
 type Exemplar struct {
-	Series sdk.Labels
+	Series sdk.Labels // labels of the series
 	sdk.Exemplar
 }
 

@@ -489,3 +489,26 @@ func TestVectorsOfFramesAreReadAsTheseSamples(t *testing.T) {
 		}
 	})
 }
+
+// FORMAT.md shows a packet byte by byte.
+func TestThePacketThatIsDrawnIsTheFirstVector(t *testing.T) {
+	text, err := os.ReadFile("FORMAT.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "## One packet, byte by byte")
+	_, rest, _ = strings.Cut(rest, "```\n")
+	drawn, _, _ := strings.Cut(rest, "```")
+	var bytes string
+	for line := range strings.Lines(drawn) {
+		left, _, _ := strings.Cut(line, "  ")
+		bytes += strings.ReplaceAll(strings.TrimSpace(left), " ", "")
+	}
+	var all []batches
+	if file, err := os.ReadFile("testdata/batches.json"); err != nil || json.Unmarshal(file, &all) != nil {
+		t.Fatal(err)
+	}
+	if want := all[0].Packets[0].Hex; bytes != want {
+		t.Errorf("FORMAT.md draws\n%s\nand the vector is\n%s", bytes, want)
+	}
+}
