@@ -137,6 +137,11 @@ func Diagnoser[C any, T Examiner](open Open[C, T], opts ...Option) Capability {
 	return capability(KindDiagnoser, open, opts)
 }
 
+// Coordinator offers a coordinator.
+func Coordinator[C any, T Arbiter](open Open[C, T], opts ...Option) Capability {
+	return capability(KindCoordinator, open, opts)
+}
+
 // Service offers a service.
 func Service[C any, T Runner](open Open[C, T], opts ...Option) Capability {
 	return capability(KindService, open, opts)

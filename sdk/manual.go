@@ -31,6 +31,7 @@ func (t Type) Facts() (list []string) {
 	say(sink && t.Histograms && t.Exemplars, "It takes native histograms and exemplars.")
 	say(sink && t.Histograms && !t.Exemplars, "It takes native histograms, and no exemplars.")
 	say(sink && !t.Histograms, "It does not take native histograms: they are counted as dropped under `histograms`.")
+	say(t.Kind == KindCoordinator, "The daemon opens it, watches its health and shows it. It shares no work through it yet: each daemon works alone.")
 	say(t.Probes, "`magpie check -online` asks whether what it needs is there.")
 	exclusive := t.Config.Exclusive()
 	say(t.Live, "A change of an attribute marked *live* is taken while it runs.")

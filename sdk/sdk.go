@@ -14,18 +14,16 @@ type Kind string
 
 // The kinds that a plugin can offer today.
 const (
-	KindSource    Kind = "source"
-	KindProcessor Kind = "processor"
-	KindSink      Kind = "sink"
-	KindStore     Kind = "store"
-	KindNotifier  Kind = "notifier"
-	KindDiscovery Kind = "discovery"
-	KindService   Kind = "service"
-	KindDiagnoser Kind = "diagnoser"
+	KindSource      Kind = "source"
+	KindProcessor   Kind = "processor"
+	KindSink        Kind = "sink"
+	KindStore       Kind = "store"
+	KindNotifier    Kind = "notifier"
+	KindDiscovery   Kind = "discovery"
+	KindService     Kind = "service"
+	KindDiagnoser   Kind = "diagnoser"
+	KindCoordinator Kind = "coordinator"
 )
-
-// KindCoordinator is reserved: a configuration that uses it is told that it is not there yet.
-const KindCoordinator Kind = "coordinator"
 
 // Collector is a source on the SDK's clock.
 //
@@ -114,6 +112,21 @@ type Finder interface {
 // error says why that is not all.
 type Examiner interface {
 	Diagnose(ctx context.Context, q Question, r *Report) error
+}
+
+// Arbiter is a coordinator: it decides between daemons. Several calls of either method come at the same time.
+type Arbiter interface {
+	// Acquire waits until key is free, and takes the lease on it; an error of ctx, or one that says why it cannot be had. Once it
+	// is returned the component renews it (Lease.Renewed) until it is Done, and tells it when it is lost (Lease.Lose).
+	//
+	// Its fence is greater than that of every lease on the key before it, whoever held it. The lease is another's at the earliest
+	// when ttl has passed since the holder was last heard of; after a holder's death it should be not much later. key and ttl
+	// are within CheckLease.
+	Acquire(ctx context.Context, key string, ttl time.Duration) (*Lease, error)
+	// Members announces self until ctx ends, or only looks where self has no name. It calls changed, one call after another,
+	// with all members, self among them, as soon as they are known and whenever they change. A member that is not heard of any more
+	// is none after its ttl, and not much later.
+	Members(ctx context.Context, self Member, ttl time.Duration, changed func([]Member) error) error
 }
 
 // Runner is a service: it blocks until ctx ends. A service that only serves HTTP implements http.Handler and waits.

@@ -161,15 +161,15 @@ var grammar = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "source", LabelNames: typeAndName}, {Type: "processor", LabelNames: typeAndName}, {Type: "sink", LabelNames: typeAndName},
 	{Type: "store", LabelNames: typeAndName}, {Type: "notifier", LabelNames: typeAndName}, {Type: "discovery", LabelNames: typeAndName},
 	{Type: "service", LabelNames: typeAndName}, {Type: "diagnoser", LabelNames: typeAndName},
+	{Type: "coordinator", LabelNames: typeAndName},
 }}
 
 var typeAndName = []string{"type", "name"}
 
 // notYet says what to write instead of the blocks that this version does not have.
 var notYet = map[string]string{
-	"plugin":      "Plugins are found by their file name in the plugin directories: remove the block.",
-	"cluster":     "Each daemon works alone: remove the block.",
-	"coordinator": "Each daemon works alone: remove the block.",
+	"plugin":  "Plugins are found by their file name in the plugin directories: remove the block.",
+	"cluster": "Each daemon works alone, a coordinator or not: remove the block.",
 }
 
 // Parse reads sources as one body. The Config is usable whatever the diagnostics say: it lacks the files that have

@@ -24,6 +24,7 @@ type component struct {
 	running sync.WaitGroup
 
 	mu       sync.Mutex
+	closed   bool
 	status   sdk.Status
 	text     string
 	collects uint64
@@ -114,8 +115,22 @@ func (c *component) keepRunning(ctx context.Context, what string, run func() err
 	}
 }
 
+// enter has close wait for a call that holds something of the component's, until leave is called; false: it is closed.
+func (c *component) enter() (leave func(), open bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, false
+	}
+	c.running.Add(1)
+	return c.running.Done, true
+}
+
 // close ends the component's work, then the component.
 func (c *component) close(ctx context.Context) error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
 	c.stop()
 	done := make(chan struct{})
 	go func() { c.running.Wait(); close(done) }()

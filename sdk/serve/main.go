@@ -7,6 +7,7 @@
 //	component.go  a component from Open to Close
 //	source.go     the clock of a Collector, the life of a Streamer
 //	sink.go       batches to a Writer, with retries and acknowledgements
+//	lease.go      the leases of a coordinator, each a stream; its members
 //	host.go       what a component can ask of the daemon
 package serve
 

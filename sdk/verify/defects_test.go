@@ -31,6 +31,7 @@ import (
 type config struct {
 	URL   string     `hcl:"url,optional" check:"url" doc:"Where to send to."`
 	Token sdk.Secret `hcl:"token,optional" doc:"A token."`
+	Dir   string     `hcl:"dir,optional" doc:"Where leases are kept."`
 	Count int        `hcl:"count,optional" default:"3" check:"min=1,max=10" doc:"How many."`
 	wrong string
 }
@@ -278,6 +279,8 @@ func capabilityOf(name string) sdk.Capability {
 		return sdk.Discovery(open, doc)
 	case "run":
 		return sdk.Service(open, doc)
+	case "lease", "members":
+		return sdk.Coordinator(open, doc)
 	}
 	if name == "secret-in-error" {
 		return sdk.Notifier(open, doc)
@@ -309,6 +312,9 @@ func be(name string) {
 			os.Exit(7)
 		}
 		return
+	}
+	if name == "raw-lease-lies" {
+		capability = sdk.Coordinator(open, sdk.Doc("Knows who may open doors."))
 	}
 	if name == "raw-acks-twice" || name == "raw-loses" || name == "raw-acks-ahead" {
 		capability = sdk.Sink(open, sdk.Doc("Keeps doors."))
@@ -346,7 +352,7 @@ func (l *liar) Describe(ctx context.Context, r *wire.DescribeRequest) (*wire.Des
 		return nil, err
 	}
 	t := d.Types[0]
-	a := t.Config.Attributes[2] // count
+	a := t.Config.Attributes[3] // count
 	switch l.wrong {
 	case "raw-random-description":
 		a.Doc = fmt.Sprint(rand.Int())
@@ -390,6 +396,32 @@ func (l *liar) Health(ctx context.Context, r *wire.HealthRequest) (*wire.HealthR
 		<-alone
 	}
 	return l.Server.Health(ctx, r)
+}
+
+// Acquire gives leases that hold as long as they should, whatever has happened meanwhile.
+func (l *liar) Acquire(stream grpc.BidiStreamingServer[wire.LeaseCall, wire.LeaseEvent]) error {
+	return l.Server.Acquire(&lying{stream, l.wrong})
+}
+
+type lying struct {
+	grpc.BidiStreamingServer[wire.LeaseCall, wire.LeaseEvent]
+	wrong string
+}
+
+func (l *lying) Recv() (*wire.LeaseCall, error) {
+	m, err := l.BidiStreamingServer.Recv()
+	if err == nil && l.wrong == "raw-lease-lies" && m.GetAsk() != 0 {
+		l.BidiStreamingServer.Send(&wire.LeaseEvent{Answer: m.GetAsk(), LeftNs: int64(time.Second)})
+		return l.Recv()
+	}
+	return m, err
+}
+
+func (l *lying) Send(m *wire.LeaseEvent) error {
+	if l.wrong == "raw-lease-lies" && m.Problem != nil {
+		<-l.Context().Done()
+	}
+	return l.BidiStreamingServer.Send(m)
 }
 
 func (l *liar) Consume(stream grpc.BidiStreamingServer[wire.Packet, wire.Up]) error {

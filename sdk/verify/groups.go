@@ -29,6 +29,8 @@ var groups = []group{
 	{fits: of(sdk.KindDiscovery), checks: discoveryChecks},
 	{fits: of(sdk.KindService), checks: serviceChecks},
 	{fits: of(sdk.KindDiagnoser), checks: diagnoserChecks},
+	{fits: of(sdk.KindCoordinator), checks: coordinatorChecks},
+	{fits: of(sdk.KindCoordinator), checks: coordinatorFaultChecks},
 }
 
 // afterwards are checks of everything that the plugin's processes printed and answered.

@@ -332,6 +332,18 @@ func (s *session) poke(c *component) (giveUp func()) {
 				}
 			}
 		}()
+	case sdk.KindCoordinator:
+		for range 2 { // one holds, one waits
+			go func() {
+				stream, err := s.rpc.Acquire(ctx)
+				if err == nil {
+					err = stream.Send(acquiring(c.number, s.keyed("poke"), long))
+				}
+				for err == nil {
+					_, err = stream.Recv()
+				}
+			}()
+		}
 	}
 	s.settle()
 	if asked { // its target is asked when something is to be done

@@ -35,6 +35,7 @@ func verified(t *testing.T, name string, patience float64, only ...string) *Repo
 	for _, kind := range []string{"source", "sink", "store", "notifier", "processor", "discovery", "service"} {
 		text.WriteString(kind + " \"defect\" \"verify\" {\n  url = env(\"VERIFY_URL\")\n  token = secret(\"env:TOKEN\")\n}\n")
 	}
+	text.WriteString("coordinator \"defect\" \"verify\" {\n  dir = env(\"VERIFY_DIR\")\n  token = secret(\"env:TOKEN\")\n}\n")
 	r, err := Run(t.Context(), Options{Binary: binary, Example: &Example{"verify.hcl", []byte(text.String())}, Patience: patience, Only: only})
 	if err != nil {
 		t.Fatal(err)
@@ -125,6 +126,18 @@ func TestEachBrokenPluginIsCaughtByTheCheckThatShould(t *testing.T) {
 		{"discover-nothing", "discover/lists", nil},
 		{"discover-for-ever", "leak/goroutines", nil},
 		{"run-ends", "service/runs", nil},
+
+		{"lease-of-two", "lease/one", nil},
+		{"lease-fence-falls", "lease/fence", nil},
+		{"lease-no-fence", "lease/held", nil},
+		{"lease-too-long", "lease/held", nil},
+		{"lease-not-renewed", "lease/renewed", nil},
+		{"lease-kept", "lease/released", nil},
+		{"lease-ignores-cancel", "lease/cancelled", nil},
+		{"lease-for-ever", "lease/killed", nil},
+		{"raw-lease-lies", "lease/stopped", nil},
+		{"members-alone", "members/lists", nil},
+		{"members-for-ever", "members/leave", nil},
 	} {
 		limit <- struct{}{}
 		running.Go(func() {
@@ -153,7 +166,7 @@ func TestEachBrokenPluginIsCaughtByTheCheckThatShould(t *testing.T) {
 }
 
 func TestAHealthyPluginOfEachKindPasses(t *testing.T) {
-	for _, kind := range []string{"source", "sink", "notify", "map", "discover", "run"} {
+	for _, kind := range []string{"source", "sink", "notify", "map", "discover", "run", "lease"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			r := verified(t, kind+"-healthy", 10)

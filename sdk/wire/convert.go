@@ -136,6 +136,22 @@ func FromTargets(ms []*Target) (found []sdk.Discovered) {
 	return found
 }
 
+// ToMembers and FromMembers convert those who share a coordinator.
+func ToMembers(all []sdk.Member) (ms []*Member) {
+	for _, m := range all {
+		ms = append(ms, &Member{Name: m.Name, Facts: m.Facts})
+	}
+	return ms
+}
+
+// FromMembers is the way back.
+func FromMembers(ms []*Member) (all []sdk.Member) {
+	for _, m := range ms {
+		all = append(all, sdk.Member{Name: m.GetName(), Facts: m.GetFacts()})
+	}
+	return all
+}
+
 // ToLabels makes messages of labels.
 func ToLabels(ls sdk.Labels) (ms []*Label) {
 	for _, l := range ls {

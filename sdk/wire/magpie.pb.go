@@ -3699,6 +3699,404 @@ func (x *Target) GetLabels() map[string]string {
 	return nil
 }
 
+type LeaseCall struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Call:
+	//
+	//	*LeaseCall_Acquire
+	//	*LeaseCall_Ask
+	//	*LeaseCall_Release
+	Call          isLeaseCall_Call `protobuf_oneof:"call"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaseCall) Reset() {
+	*x = LeaseCall{}
+	mi := &file_magpie_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaseCall) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaseCall) ProtoMessage() {}
+
+func (x *LeaseCall) ProtoReflect() protoreflect.Message {
+	mi := &file_magpie_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaseCall.ProtoReflect.Descriptor instead.
+func (*LeaseCall) Descriptor() ([]byte, []int) {
+	return file_magpie_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *LeaseCall) GetCall() isLeaseCall_Call {
+	if x != nil {
+		return x.Call
+	}
+	return nil
+}
+
+func (x *LeaseCall) GetAcquire() *AcquireRequest {
+	if x != nil {
+		if x, ok := x.Call.(*LeaseCall_Acquire); ok {
+			return x.Acquire
+		}
+	}
+	return nil
+}
+
+func (x *LeaseCall) GetAsk() uint64 {
+	if x != nil {
+		if x, ok := x.Call.(*LeaseCall_Ask); ok {
+			return x.Ask
+		}
+	}
+	return 0
+}
+
+func (x *LeaseCall) GetRelease() bool {
+	if x != nil {
+		if x, ok := x.Call.(*LeaseCall_Release); ok {
+			return x.Release
+		}
+	}
+	return false
+}
+
+type isLeaseCall_Call interface {
+	isLeaseCall_Call()
+}
+
+type LeaseCall_Acquire struct {
+	Acquire *AcquireRequest `protobuf:"bytes,1,opt,name=acquire,proto3,oneof"` // the first one, and only that
+}
+
+type LeaseCall_Ask struct {
+	Ask uint64 `protobuf:"varint,2,opt,name=ask,proto3,oneof"` // how long does it still hold? The answer has this number, which is above 0
+}
+
+type LeaseCall_Release struct {
+	Release bool `protobuf:"varint,3,opt,name=release,proto3,oneof"` // give it back
+}
+
+func (*LeaseCall_Acquire) isLeaseCall_Call() {}
+
+func (*LeaseCall_Ask) isLeaseCall_Call() {}
+
+func (*LeaseCall_Release) isLeaseCall_Call() {}
+
+type AcquireRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Component     uint32                 `protobuf:"varint,1,opt,name=component,proto3" json:"component,omitempty"`
+	Key           string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`                   // 1 to 200 bytes of UTF-8 without control characters
+	TtlNs         int64                  `protobuf:"varint,3,opt,name=ttl_ns,json=ttlNs,proto3" json:"ttl_ns,omitempty"` // 1 s to 1 h: so long after its holder was last heard of the lease is another's at the earliest
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcquireRequest) Reset() {
+	*x = AcquireRequest{}
+	mi := &file_magpie_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcquireRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcquireRequest) ProtoMessage() {}
+
+func (x *AcquireRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_magpie_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcquireRequest.ProtoReflect.Descriptor instead.
+func (*AcquireRequest) Descriptor() ([]byte, []int) {
+	return file_magpie_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *AcquireRequest) GetComponent() uint32 {
+	if x != nil {
+		return x.Component
+	}
+	return 0
+}
+
+func (x *AcquireRequest) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *AcquireRequest) GetTtlNs() int64 {
+	if x != nil {
+		return x.TtlNs
+	}
+	return 0
+}
+
+type LeaseEvent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Fence         uint64                 `protobuf:"fixed64,1,opt,name=fence,proto3" json:"fence,omitempty"`                // the first event of a lease that is held: above 0, and above that of every lease on the key before it
+	Answer        uint64                 `protobuf:"varint,2,opt,name=answer,proto3" json:"answer,omitempty"`               // to the ask of this number
+	LeftNs        int64                  `protobuf:"varint,3,opt,name=left_ns,json=leftNs,proto3" json:"left_ns,omitempty"` // with it: how long it surely holds, from when the ask came
+	Released      bool                   `protobuf:"varint,4,opt,name=released,proto3" json:"released,omitempty"`           // given back: the last event
+	Problem       *Problem               `protobuf:"bytes,5,opt,name=problem,proto3" json:"problem,omitempty"`              // it could not be had, or is lost: the last event
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaseEvent) Reset() {
+	*x = LeaseEvent{}
+	mi := &file_magpie_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaseEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaseEvent) ProtoMessage() {}
+
+func (x *LeaseEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_magpie_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaseEvent.ProtoReflect.Descriptor instead.
+func (*LeaseEvent) Descriptor() ([]byte, []int) {
+	return file_magpie_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *LeaseEvent) GetFence() uint64 {
+	if x != nil {
+		return x.Fence
+	}
+	return 0
+}
+
+func (x *LeaseEvent) GetAnswer() uint64 {
+	if x != nil {
+		return x.Answer
+	}
+	return 0
+}
+
+func (x *LeaseEvent) GetLeftNs() int64 {
+	if x != nil {
+		return x.LeftNs
+	}
+	return 0
+}
+
+func (x *LeaseEvent) GetReleased() bool {
+	if x != nil {
+		return x.Released
+	}
+	return false
+}
+
+func (x *LeaseEvent) GetProblem() *Problem {
+	if x != nil {
+		return x.Problem
+	}
+	return nil
+}
+
+type MembersRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Component     uint32                 `protobuf:"varint,1,opt,name=component,proto3" json:"component,omitempty"`
+	Self          *Member                `protobuf:"bytes,2,opt,name=self,proto3" json:"self,omitempty"`                 // without a name: only look
+	TtlNs         int64                  `protobuf:"varint,3,opt,name=ttl_ns,json=ttlNs,proto3" json:"ttl_ns,omitempty"` // how long self is a member after it was last heard of, as for a lease
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MembersRequest) Reset() {
+	*x = MembersRequest{}
+	mi := &file_magpie_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MembersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MembersRequest) ProtoMessage() {}
+
+func (x *MembersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_magpie_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MembersRequest.ProtoReflect.Descriptor instead.
+func (*MembersRequest) Descriptor() ([]byte, []int) {
+	return file_magpie_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *MembersRequest) GetComponent() uint32 {
+	if x != nil {
+		return x.Component
+	}
+	return 0
+}
+
+func (x *MembersRequest) GetSelf() *Member {
+	if x != nil {
+		return x.Self
+	}
+	return nil
+}
+
+func (x *MembersRequest) GetTtlNs() int64 {
+	if x != nil {
+		return x.TtlNs
+	}
+	return 0
+}
+
+type Member struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Facts         map[string]string      `protobuf:"bytes,2,rep,name=facts,proto3" json:"facts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Member) Reset() {
+	*x = Member{}
+	mi := &file_magpie_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Member) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Member) ProtoMessage() {}
+
+func (x *Member) ProtoReflect() protoreflect.Message {
+	mi := &file_magpie_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Member.ProtoReflect.Descriptor instead.
+func (*Member) Descriptor() ([]byte, []int) {
+	return file_magpie_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *Member) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Member) GetFacts() map[string]string {
+	if x != nil {
+		return x.Facts
+	}
+	return nil
+}
+
+type MembersEvent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Members       []*Member              `protobuf:"bytes,1,rep,name=members,proto3" json:"members,omitempty"` // sorted by name
+	Problem       *Problem               `protobuf:"bytes,2,opt,name=problem,proto3" json:"problem,omitempty"` // the last event
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MembersEvent) Reset() {
+	*x = MembersEvent{}
+	mi := &file_magpie_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MembersEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MembersEvent) ProtoMessage() {}
+
+func (x *MembersEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_magpie_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MembersEvent.ProtoReflect.Descriptor instead.
+func (*MembersEvent) Descriptor() ([]byte, []int) {
+	return file_magpie_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *MembersEvent) GetMembers() []*Member {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *MembersEvent) GetProblem() *Problem {
+	if x != nil {
+		return x.Problem
+	}
+	return nil
+}
+
 type SetTargetsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Component     uint32                 `protobuf:"varint,1,opt,name=component,proto3" json:"component,omitempty"`
@@ -3709,7 +4107,7 @@ type SetTargetsRequest struct {
 
 func (x *SetTargetsRequest) Reset() {
 	*x = SetTargetsRequest{}
-	mi := &file_magpie_proto_msgTypes[53]
+	mi := &file_magpie_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3721,7 +4119,7 @@ func (x *SetTargetsRequest) String() string {
 func (*SetTargetsRequest) ProtoMessage() {}
 
 func (x *SetTargetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[53]
+	mi := &file_magpie_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3734,7 +4132,7 @@ func (x *SetTargetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTargetsRequest.ProtoReflect.Descriptor instead.
 func (*SetTargetsRequest) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{53}
+	return file_magpie_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *SetTargetsRequest) GetComponent() uint32 {
@@ -3760,7 +4158,7 @@ type SetTargetsResponse struct {
 
 func (x *SetTargetsResponse) Reset() {
 	*x = SetTargetsResponse{}
-	mi := &file_magpie_proto_msgTypes[54]
+	mi := &file_magpie_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3772,7 +4170,7 @@ func (x *SetTargetsResponse) String() string {
 func (*SetTargetsResponse) ProtoMessage() {}
 
 func (x *SetTargetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_magpie_proto_msgTypes[54]
+	mi := &file_magpie_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3785,7 +4183,7 @@ func (x *SetTargetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTargetsResponse.ProtoReflect.Descriptor instead.
 func (*SetTargetsResponse) Descriptor() ([]byte, []int) {
-	return file_magpie_proto_rawDescGZIP(), []int{54}
+	return file_magpie_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *SetTargetsResponse) GetProblem() *Problem {
@@ -4097,12 +4495,42 @@ const file_magpie_proto_rawDesc = "" +
 	"\x06labels\x18\x02 \x03(\v2\x1d.magpie.v1.Target.LabelsEntryR\x06labels\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"^\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"z\n" +
+	"\tLeaseCall\x125\n" +
+	"\aacquire\x18\x01 \x01(\v2\x19.magpie.v1.AcquireRequestH\x00R\aacquire\x12\x12\n" +
+	"\x03ask\x18\x02 \x01(\x04H\x00R\x03ask\x12\x1a\n" +
+	"\arelease\x18\x03 \x01(\bH\x00R\areleaseB\x06\n" +
+	"\x04call\"W\n" +
+	"\x0eAcquireRequest\x12\x1c\n" +
+	"\tcomponent\x18\x01 \x01(\rR\tcomponent\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12\x15\n" +
+	"\x06ttl_ns\x18\x03 \x01(\x03R\x05ttlNs\"\x9d\x01\n" +
+	"\n" +
+	"LeaseEvent\x12\x14\n" +
+	"\x05fence\x18\x01 \x01(\x06R\x05fence\x12\x16\n" +
+	"\x06answer\x18\x02 \x01(\x04R\x06answer\x12\x17\n" +
+	"\aleft_ns\x18\x03 \x01(\x03R\x06leftNs\x12\x1a\n" +
+	"\breleased\x18\x04 \x01(\bR\breleased\x12,\n" +
+	"\aproblem\x18\x05 \x01(\v2\x12.magpie.v1.ProblemR\aproblem\"l\n" +
+	"\x0eMembersRequest\x12\x1c\n" +
+	"\tcomponent\x18\x01 \x01(\rR\tcomponent\x12%\n" +
+	"\x04self\x18\x02 \x01(\v2\x11.magpie.v1.MemberR\x04self\x12\x15\n" +
+	"\x06ttl_ns\x18\x03 \x01(\x03R\x05ttlNs\"\x8a\x01\n" +
+	"\x06Member\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x122\n" +
+	"\x05facts\x18\x02 \x03(\v2\x1c.magpie.v1.Member.FactsEntryR\x05facts\x1a8\n" +
+	"\n" +
+	"FactsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"i\n" +
+	"\fMembersEvent\x12+\n" +
+	"\amembers\x18\x01 \x03(\v2\x11.magpie.v1.MemberR\amembers\x12,\n" +
+	"\aproblem\x18\x02 \x01(\v2\x12.magpie.v1.ProblemR\aproblem\"^\n" +
 	"\x11SetTargetsRequest\x12\x1c\n" +
 	"\tcomponent\x18\x01 \x01(\rR\tcomponent\x12+\n" +
 	"\atargets\x18\x02 \x03(\v2\x11.magpie.v1.TargetR\atargets\"B\n" +
 	"\x12SetTargetsResponse\x12,\n" +
-	"\aproblem\x18\x01 \x01(\v2\x12.magpie.v1.ProblemR\aproblem2\xb1\b\n" +
+	"\aproblem\x18\x01 \x01(\v2\x12.magpie.v1.ProblemR\aproblem2\xae\t\n" +
 	"\x06Plugin\x12>\n" +
 	"\bDescribe\x12\x1a.magpie.v1.DescribeRequest\x1a\x16.magpie.v1.Description\x12A\n" +
 	"\bValidate\x12\x18.magpie.v1.ConfigRequest\x1a\x1b.magpie.v1.ValidateResponse\x12;\n" +
@@ -4120,7 +4548,9 @@ const file_magpie_proto_rawDesc = "" +
 	"CheckQuery\x12\x1c.magpie.v1.CheckQueryRequest\x1a\x1d.magpie.v1.CheckQueryResponse\x12=\n" +
 	"\x06Notify\x12\x18.magpie.v1.NotifyRequest\x1a\x19.magpie.v1.NotifyResponse\x12B\n" +
 	"\bDiagnose\x12\x1a.magpie.v1.DiagnoseRequest\x1a\x18.magpie.v1.DiagnoseEvent0\x01\x12<\n" +
-	"\bDiscover\x12\x1a.magpie.v1.DiscoverRequest\x1a\x12.magpie.v1.Targets0\x01\x12I\n" +
+	"\bDiscover\x12\x1a.magpie.v1.DiscoverRequest\x1a\x12.magpie.v1.Targets0\x01\x12:\n" +
+	"\aAcquire\x12\x14.magpie.v1.LeaseCall\x1a\x15.magpie.v1.LeaseEvent(\x010\x01\x12?\n" +
+	"\aMembers\x12\x19.magpie.v1.MembersRequest\x1a\x17.magpie.v1.MembersEvent0\x01\x12I\n" +
 	"\n" +
 	"SetTargets\x12\x1c.magpie.v1.SetTargetsRequest\x1a\x1d.magpie.v1.SetTargetsResponseB.Z,github.com/magpie-monitoring/magpie/sdk/wireb\x06proto3"
 
@@ -4137,7 +4567,7 @@ func file_magpie_proto_rawDescGZIP() []byte {
 }
 
 var file_magpie_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_magpie_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
+var file_magpie_proto_msgTypes = make([]protoimpl.MessageInfo, 67)
 var file_magpie_proto_goTypes = []any{
 	(Problem_Blame)(0),          // 0: magpie.v1.Problem.Blame
 	(ComponentHealth_Status)(0), // 1: magpie.v1.ComponentHealth.Status
@@ -4194,13 +4624,20 @@ var file_magpie_proto_goTypes = []any{
 	(*DiscoverRequest)(nil),     // 52: magpie.v1.DiscoverRequest
 	(*Targets)(nil),             // 53: magpie.v1.Targets
 	(*Target)(nil),              // 54: magpie.v1.Target
-	(*SetTargetsRequest)(nil),   // 55: magpie.v1.SetTargetsRequest
-	(*SetTargetsResponse)(nil),  // 56: magpie.v1.SetTargetsResponse
-	nil,                         // 57: magpie.v1.Source.LabelsEntry
-	nil,                         // 58: magpie.v1.ComponentHealth.DroppedEntry
-	nil,                         // 59: magpie.v1.ComponentHealth.ErrorsEntry
-	nil,                         // 60: magpie.v1.SinkAck.DroppedEntry
-	nil,                         // 61: magpie.v1.Target.LabelsEntry
+	(*LeaseCall)(nil),           // 55: magpie.v1.LeaseCall
+	(*AcquireRequest)(nil),      // 56: magpie.v1.AcquireRequest
+	(*LeaseEvent)(nil),          // 57: magpie.v1.LeaseEvent
+	(*MembersRequest)(nil),      // 58: magpie.v1.MembersRequest
+	(*Member)(nil),              // 59: magpie.v1.Member
+	(*MembersEvent)(nil),        // 60: magpie.v1.MembersEvent
+	(*SetTargetsRequest)(nil),   // 61: magpie.v1.SetTargetsRequest
+	(*SetTargetsResponse)(nil),  // 62: magpie.v1.SetTargetsResponse
+	nil,                         // 63: magpie.v1.Source.LabelsEntry
+	nil,                         // 64: magpie.v1.ComponentHealth.DroppedEntry
+	nil,                         // 65: magpie.v1.ComponentHealth.ErrorsEntry
+	nil,                         // 66: magpie.v1.SinkAck.DroppedEntry
+	nil,                         // 67: magpie.v1.Target.LabelsEntry
+	nil,                         // 68: magpie.v1.Member.FactsEntry
 }
 var file_magpie_proto_depIdxs = []int32{
 	0,  // 0: magpie.v1.Problem.blame:type_name -> magpie.v1.Problem.Blame
@@ -4216,7 +4653,7 @@ var file_magpie_proto_depIdxs = []int32{
 	3,  // 10: magpie.v1.Diagnostic.path:type_name -> magpie.v1.Step
 	2,  // 11: magpie.v1.ProbeResponse.problem:type_name -> magpie.v1.Problem
 	16, // 12: magpie.v1.OpenRequest.source:type_name -> magpie.v1.Source
-	57, // 13: magpie.v1.Source.labels:type_name -> magpie.v1.Source.LabelsEntry
+	63, // 13: magpie.v1.Source.labels:type_name -> magpie.v1.Source.LabelsEntry
 	54, // 14: magpie.v1.Source.targets:type_name -> magpie.v1.Target
 	18, // 15: magpie.v1.OpenEvent.opened:type_name -> magpie.v1.Opened
 	2,  // 16: magpie.v1.OpenEvent.problem:type_name -> magpie.v1.Problem
@@ -4224,8 +4661,8 @@ var file_magpie_proto_depIdxs = []int32{
 	2,  // 18: magpie.v1.CloseResponse.problem:type_name -> magpie.v1.Problem
 	25, // 19: magpie.v1.HealthReport.components:type_name -> magpie.v1.ComponentHealth
 	1,  // 20: magpie.v1.ComponentHealth.status:type_name -> magpie.v1.ComponentHealth.Status
-	58, // 21: magpie.v1.ComponentHealth.dropped:type_name -> magpie.v1.ComponentHealth.DroppedEntry
-	59, // 22: magpie.v1.ComponentHealth.errors:type_name -> magpie.v1.ComponentHealth.ErrorsEntry
+	64, // 21: magpie.v1.ComponentHealth.dropped:type_name -> magpie.v1.ComponentHealth.DroppedEntry
+	65, // 22: magpie.v1.ComponentHealth.errors:type_name -> magpie.v1.ComponentHealth.ErrorsEntry
 	2,  // 23: magpie.v1.ComponentHealth.last_error:type_name -> magpie.v1.Problem
 	27, // 24: magpie.v1.HostCall.get:type_name -> magpie.v1.StateGet
 	28, // 25: magpie.v1.HostCall.put:type_name -> magpie.v1.StatePut
@@ -4238,7 +4675,7 @@ var file_magpie_proto_depIdxs = []int32{
 	36, // 32: magpie.v1.Up.ack:type_name -> magpie.v1.SinkAck
 	2,  // 33: magpie.v1.Up.trouble:type_name -> magpie.v1.Problem
 	33, // 34: magpie.v1.Up.credit:type_name -> magpie.v1.Credit
-	60, // 35: magpie.v1.SinkAck.dropped:type_name -> magpie.v1.SinkAck.DroppedEntry
+	66, // 35: magpie.v1.SinkAck.dropped:type_name -> magpie.v1.SinkAck.DroppedEntry
 	37, // 36: magpie.v1.SinkAck.refused:type_name -> magpie.v1.Refusal
 	38, // 37: magpie.v1.Labels.labels:type_name -> magpie.v1.Label
 	39, // 38: magpie.v1.MapRequest.series:type_name -> magpie.v1.Labels
@@ -4253,48 +4690,58 @@ var file_magpie_proto_depIdxs = []int32{
 	2,  // 47: magpie.v1.DiagnoseEvent.problem:type_name -> magpie.v1.Problem
 	54, // 48: magpie.v1.Targets.targets:type_name -> magpie.v1.Target
 	2,  // 49: magpie.v1.Targets.problem:type_name -> magpie.v1.Problem
-	61, // 50: magpie.v1.Target.labels:type_name -> magpie.v1.Target.LabelsEntry
-	54, // 51: magpie.v1.SetTargetsRequest.targets:type_name -> magpie.v1.Target
-	2,  // 52: magpie.v1.SetTargetsResponse.problem:type_name -> magpie.v1.Problem
-	4,  // 53: magpie.v1.Plugin.Describe:input_type -> magpie.v1.DescribeRequest
-	11, // 54: magpie.v1.Plugin.Validate:input_type -> magpie.v1.ConfigRequest
-	11, // 55: magpie.v1.Plugin.Probe:input_type -> magpie.v1.ConfigRequest
-	15, // 56: magpie.v1.Plugin.Open:input_type -> magpie.v1.OpenRequest
-	19, // 57: magpie.v1.Plugin.Reconfigure:input_type -> magpie.v1.ReconfigureRequest
-	21, // 58: magpie.v1.Plugin.Close:input_type -> magpie.v1.CloseRequest
-	23, // 59: magpie.v1.Plugin.Health:input_type -> magpie.v1.HealthRequest
-	29, // 60: magpie.v1.Plugin.Host:input_type -> magpie.v1.HostReply
-	31, // 61: magpie.v1.Plugin.Produce:input_type -> magpie.v1.Down
-	30, // 62: magpie.v1.Plugin.Consume:input_type -> magpie.v1.Packet
-	40, // 63: magpie.v1.Plugin.MapSeries:input_type -> magpie.v1.MapRequest
-	42, // 64: magpie.v1.Plugin.Query:input_type -> magpie.v1.QueryRequest
-	46, // 65: magpie.v1.Plugin.CheckQuery:input_type -> magpie.v1.CheckQueryRequest
-	48, // 66: magpie.v1.Plugin.Notify:input_type -> magpie.v1.NotifyRequest
-	50, // 67: magpie.v1.Plugin.Diagnose:input_type -> magpie.v1.DiagnoseRequest
-	52, // 68: magpie.v1.Plugin.Discover:input_type -> magpie.v1.DiscoverRequest
-	55, // 69: magpie.v1.Plugin.SetTargets:input_type -> magpie.v1.SetTargetsRequest
-	5,  // 70: magpie.v1.Plugin.Describe:output_type -> magpie.v1.Description
-	12, // 71: magpie.v1.Plugin.Validate:output_type -> magpie.v1.ValidateResponse
-	14, // 72: magpie.v1.Plugin.Probe:output_type -> magpie.v1.ProbeResponse
-	17, // 73: magpie.v1.Plugin.Open:output_type -> magpie.v1.OpenEvent
-	20, // 74: magpie.v1.Plugin.Reconfigure:output_type -> magpie.v1.ReconfigureResponse
-	22, // 75: magpie.v1.Plugin.Close:output_type -> magpie.v1.CloseResponse
-	24, // 76: magpie.v1.Plugin.Health:output_type -> magpie.v1.HealthReport
-	26, // 77: magpie.v1.Plugin.Host:output_type -> magpie.v1.HostCall
-	30, // 78: magpie.v1.Plugin.Produce:output_type -> magpie.v1.Packet
-	35, // 79: magpie.v1.Plugin.Consume:output_type -> magpie.v1.Up
-	41, // 80: magpie.v1.Plugin.MapSeries:output_type -> magpie.v1.MapResponse
-	43, // 81: magpie.v1.Plugin.Query:output_type -> magpie.v1.QueryResponse
-	47, // 82: magpie.v1.Plugin.CheckQuery:output_type -> magpie.v1.CheckQueryResponse
-	49, // 83: magpie.v1.Plugin.Notify:output_type -> magpie.v1.NotifyResponse
-	51, // 84: magpie.v1.Plugin.Diagnose:output_type -> magpie.v1.DiagnoseEvent
-	53, // 85: magpie.v1.Plugin.Discover:output_type -> magpie.v1.Targets
-	56, // 86: magpie.v1.Plugin.SetTargets:output_type -> magpie.v1.SetTargetsResponse
-	70, // [70:87] is the sub-list for method output_type
-	53, // [53:70] is the sub-list for method input_type
-	53, // [53:53] is the sub-list for extension type_name
-	53, // [53:53] is the sub-list for extension extendee
-	0,  // [0:53] is the sub-list for field type_name
+	67, // 50: magpie.v1.Target.labels:type_name -> magpie.v1.Target.LabelsEntry
+	56, // 51: magpie.v1.LeaseCall.acquire:type_name -> magpie.v1.AcquireRequest
+	2,  // 52: magpie.v1.LeaseEvent.problem:type_name -> magpie.v1.Problem
+	59, // 53: magpie.v1.MembersRequest.self:type_name -> magpie.v1.Member
+	68, // 54: magpie.v1.Member.facts:type_name -> magpie.v1.Member.FactsEntry
+	59, // 55: magpie.v1.MembersEvent.members:type_name -> magpie.v1.Member
+	2,  // 56: magpie.v1.MembersEvent.problem:type_name -> magpie.v1.Problem
+	54, // 57: magpie.v1.SetTargetsRequest.targets:type_name -> magpie.v1.Target
+	2,  // 58: magpie.v1.SetTargetsResponse.problem:type_name -> magpie.v1.Problem
+	4,  // 59: magpie.v1.Plugin.Describe:input_type -> magpie.v1.DescribeRequest
+	11, // 60: magpie.v1.Plugin.Validate:input_type -> magpie.v1.ConfigRequest
+	11, // 61: magpie.v1.Plugin.Probe:input_type -> magpie.v1.ConfigRequest
+	15, // 62: magpie.v1.Plugin.Open:input_type -> magpie.v1.OpenRequest
+	19, // 63: magpie.v1.Plugin.Reconfigure:input_type -> magpie.v1.ReconfigureRequest
+	21, // 64: magpie.v1.Plugin.Close:input_type -> magpie.v1.CloseRequest
+	23, // 65: magpie.v1.Plugin.Health:input_type -> magpie.v1.HealthRequest
+	29, // 66: magpie.v1.Plugin.Host:input_type -> magpie.v1.HostReply
+	31, // 67: magpie.v1.Plugin.Produce:input_type -> magpie.v1.Down
+	30, // 68: magpie.v1.Plugin.Consume:input_type -> magpie.v1.Packet
+	40, // 69: magpie.v1.Plugin.MapSeries:input_type -> magpie.v1.MapRequest
+	42, // 70: magpie.v1.Plugin.Query:input_type -> magpie.v1.QueryRequest
+	46, // 71: magpie.v1.Plugin.CheckQuery:input_type -> magpie.v1.CheckQueryRequest
+	48, // 72: magpie.v1.Plugin.Notify:input_type -> magpie.v1.NotifyRequest
+	50, // 73: magpie.v1.Plugin.Diagnose:input_type -> magpie.v1.DiagnoseRequest
+	52, // 74: magpie.v1.Plugin.Discover:input_type -> magpie.v1.DiscoverRequest
+	55, // 75: magpie.v1.Plugin.Acquire:input_type -> magpie.v1.LeaseCall
+	58, // 76: magpie.v1.Plugin.Members:input_type -> magpie.v1.MembersRequest
+	61, // 77: magpie.v1.Plugin.SetTargets:input_type -> magpie.v1.SetTargetsRequest
+	5,  // 78: magpie.v1.Plugin.Describe:output_type -> magpie.v1.Description
+	12, // 79: magpie.v1.Plugin.Validate:output_type -> magpie.v1.ValidateResponse
+	14, // 80: magpie.v1.Plugin.Probe:output_type -> magpie.v1.ProbeResponse
+	17, // 81: magpie.v1.Plugin.Open:output_type -> magpie.v1.OpenEvent
+	20, // 82: magpie.v1.Plugin.Reconfigure:output_type -> magpie.v1.ReconfigureResponse
+	22, // 83: magpie.v1.Plugin.Close:output_type -> magpie.v1.CloseResponse
+	24, // 84: magpie.v1.Plugin.Health:output_type -> magpie.v1.HealthReport
+	26, // 85: magpie.v1.Plugin.Host:output_type -> magpie.v1.HostCall
+	30, // 86: magpie.v1.Plugin.Produce:output_type -> magpie.v1.Packet
+	35, // 87: magpie.v1.Plugin.Consume:output_type -> magpie.v1.Up
+	41, // 88: magpie.v1.Plugin.MapSeries:output_type -> magpie.v1.MapResponse
+	43, // 89: magpie.v1.Plugin.Query:output_type -> magpie.v1.QueryResponse
+	47, // 90: magpie.v1.Plugin.CheckQuery:output_type -> magpie.v1.CheckQueryResponse
+	49, // 91: magpie.v1.Plugin.Notify:output_type -> magpie.v1.NotifyResponse
+	51, // 92: magpie.v1.Plugin.Diagnose:output_type -> magpie.v1.DiagnoseEvent
+	53, // 93: magpie.v1.Plugin.Discover:output_type -> magpie.v1.Targets
+	57, // 94: magpie.v1.Plugin.Acquire:output_type -> magpie.v1.LeaseEvent
+	60, // 95: magpie.v1.Plugin.Members:output_type -> magpie.v1.MembersEvent
+	62, // 96: magpie.v1.Plugin.SetTargets:output_type -> magpie.v1.SetTargetsResponse
+	78, // [78:97] is the sub-list for method output_type
+	59, // [59:78] is the sub-list for method input_type
+	59, // [59:59] is the sub-list for extension type_name
+	59, // [59:59] is the sub-list for extension extendee
+	0,  // [0:59] is the sub-list for field type_name
 }
 
 func init() { file_magpie_proto_init() }
@@ -4324,13 +4771,18 @@ func file_magpie_proto_init() {
 		(*Up_Credit)(nil),
 		(*Up_Derived)(nil),
 	}
+	file_magpie_proto_msgTypes[53].OneofWrappers = []any{
+		(*LeaseCall_Acquire)(nil),
+		(*LeaseCall_Ask)(nil),
+		(*LeaseCall_Release)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_magpie_proto_rawDesc), len(file_magpie_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   60,
+			NumMessages:   67,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -38,6 +38,8 @@ const (
 	Plugin_Notify_FullMethodName      = "/magpie.v1.Plugin/Notify"
 	Plugin_Diagnose_FullMethodName    = "/magpie.v1.Plugin/Diagnose"
 	Plugin_Discover_FullMethodName    = "/magpie.v1.Plugin/Discover"
+	Plugin_Acquire_FullMethodName     = "/magpie.v1.Plugin/Acquire"
+	Plugin_Members_FullMethodName     = "/magpie.v1.Plugin/Members"
 	Plugin_SetTargets_FullMethodName  = "/magpie.v1.Plugin/SetTargets"
 )
 
@@ -79,6 +81,11 @@ type PluginClient interface {
 	Diagnose(ctx context.Context, in *DiagnoseRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DiagnoseEvent], error)
 	// Lists of targets, whole at every change, until the call is cancelled.
 	Discover(ctx context.Context, in *DiscoverRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Targets], error)
+	// Takes the lease on a key and keeps it for as long as the stream is open: the plugin renews it, and the daemon asks from time
+	// to time how long it still holds. The end of the stream, however it comes, is the end of the lease.
+	Acquire(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[LeaseCall, LeaseEvent], error)
+	// Announces a member until the call is cancelled, and tells all members, the whole list at every change.
+	Members(ctx context.Context, in *MembersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[MembersEvent], error)
 	// What the discoveries of a source found, all together.
 	SetTargets(ctx context.Context, in *SetTargetsRequest, opts ...grpc.CallOption) (*SetTargetsResponse, error)
 }
@@ -287,6 +294,38 @@ func (c *pluginClient) Discover(ctx context.Context, in *DiscoverRequest, opts .
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Plugin_DiscoverClient = grpc.ServerStreamingClient[Targets]
 
+func (c *pluginClient) Acquire(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[LeaseCall, LeaseEvent], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Plugin_ServiceDesc.Streams[6], Plugin_Acquire_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[LeaseCall, LeaseEvent]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Plugin_AcquireClient = grpc.BidiStreamingClient[LeaseCall, LeaseEvent]
+
+func (c *pluginClient) Members(ctx context.Context, in *MembersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[MembersEvent], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Plugin_ServiceDesc.Streams[7], Plugin_Members_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[MembersRequest, MembersEvent]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Plugin_MembersClient = grpc.ServerStreamingClient[MembersEvent]
+
 func (c *pluginClient) SetTargets(ctx context.Context, in *SetTargetsRequest, opts ...grpc.CallOption) (*SetTargetsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SetTargetsResponse)
@@ -335,6 +374,11 @@ type PluginServer interface {
 	Diagnose(*DiagnoseRequest, grpc.ServerStreamingServer[DiagnoseEvent]) error
 	// Lists of targets, whole at every change, until the call is cancelled.
 	Discover(*DiscoverRequest, grpc.ServerStreamingServer[Targets]) error
+	// Takes the lease on a key and keeps it for as long as the stream is open: the plugin renews it, and the daemon asks from time
+	// to time how long it still holds. The end of the stream, however it comes, is the end of the lease.
+	Acquire(grpc.BidiStreamingServer[LeaseCall, LeaseEvent]) error
+	// Announces a member until the call is cancelled, and tells all members, the whole list at every change.
+	Members(*MembersRequest, grpc.ServerStreamingServer[MembersEvent]) error
 	// What the discoveries of a source found, all together.
 	SetTargets(context.Context, *SetTargetsRequest) (*SetTargetsResponse, error)
 	mustEmbedUnimplementedPluginServer()
@@ -394,6 +438,12 @@ func (UnimplementedPluginServer) Diagnose(*DiagnoseRequest, grpc.ServerStreaming
 }
 func (UnimplementedPluginServer) Discover(*DiscoverRequest, grpc.ServerStreamingServer[Targets]) error {
 	return status.Error(codes.Unimplemented, "method Discover not implemented")
+}
+func (UnimplementedPluginServer) Acquire(grpc.BidiStreamingServer[LeaseCall, LeaseEvent]) error {
+	return status.Error(codes.Unimplemented, "method Acquire not implemented")
+}
+func (UnimplementedPluginServer) Members(*MembersRequest, grpc.ServerStreamingServer[MembersEvent]) error {
+	return status.Error(codes.Unimplemented, "method Members not implemented")
 }
 func (UnimplementedPluginServer) SetTargets(context.Context, *SetTargetsRequest) (*SetTargetsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SetTargets not implemented")
@@ -653,6 +703,24 @@ func _Plugin_Discover_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Plugin_DiscoverServer = grpc.ServerStreamingServer[Targets]
 
+func _Plugin_Acquire_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(PluginServer).Acquire(&grpc.GenericServerStream[LeaseCall, LeaseEvent]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Plugin_AcquireServer = grpc.BidiStreamingServer[LeaseCall, LeaseEvent]
+
+func _Plugin_Members_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(MembersRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(PluginServer).Members(m, &grpc.GenericServerStream[MembersRequest, MembersEvent]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Plugin_MembersServer = grpc.ServerStreamingServer[MembersEvent]
+
 func _Plugin_SetTargets_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(SetTargetsRequest)
 	if err := dec(in); err != nil {
@@ -755,6 +823,17 @@ var Plugin_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Discover",
 			Handler:       _Plugin_Discover_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Acquire",
+			Handler:       _Plugin_Acquire_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Members",
+			Handler:       _Plugin_Members_Handler,
 			ServerStreams: true,
 		},
 	},

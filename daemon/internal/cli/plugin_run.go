@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/mem"
@@ -29,6 +30,7 @@ type running struct {
 	*client.Process
 	t      sdk.Type
 	number uint32
+	out    sync.Mutex // where two write
 }
 
 func runPlugin(ctx context.Context, o *options, path string) int {
@@ -135,6 +137,8 @@ func (r *running) play(ctx context.Context, b *verify.Block, dir string) error {
 		return r.send(ctx)
 	case sdk.KindNotifier:
 		return r.notify(ctx, opening.Address)
+	case sdk.KindCoordinator:
+		return r.hold(ctx, host)
 	case sdk.KindDiscovery:
 		return r.Discover(ctx, r.number, func(found []sdk.Discovered) {
 			if r.json {

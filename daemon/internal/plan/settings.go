@@ -144,6 +144,8 @@ func (b *builder) unconnected() {
 			b.Warn(c.Range, "Source without a destination", "What %s collects goes nowhere: there is no store or sink for it.", c.Address)
 		case (c.Kind == "processor" || c.Kind == "notifier" || c.Kind == "discovery" || c.Kind == "sink" || c.Kind == "store") && !b.Used(c.Address) && !reached[c.Address]:
 			b.Warn(c.Range, "Unused component", "Nothing refers to %s.", c.Address)
+		case c.Kind == sdk.KindCoordinator:
+			b.Warn(c.Range, "Nothing is coordinated yet", "This version opens %s and watches it, and shares no work through it: each daemon still works alone.", c.Address)
 		}
 	}
 	for _, g := range b.desired.Groups {
