@@ -115,30 +115,20 @@ func cutWaits(rules string) string {
 
 // tellOf watches a cluster, and breaks it in one way after another.
 func tellOf(t *testing.T, c *etcd, stories []etcdStory) {
-	rules, err := os.ReadFile("../examples/03-etcd-rules/rules.hcl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tls := ""
+	tls := "null"
 	if ca, cert, key := c.Files(); ca != "" {
-		tls = fmt.Sprintf("tls {\n ca_file = %q\n cert_file = %q\n key_file = %q\n }\n", ca, cert, key)
+		tls = fmt.Sprintf("{ ca_file = %q, cert_file = %q, key_file = %q }", ca, cert, key)
 	}
 	hashes := map[bool]string{true: "2s", false: "0s"}[os.Getenv("MAGPIE_SOAK") != ""]
-	endpoints := `["` + strings.Join(c.URLs(), `", "`) + `"]`
 	box := newMailbox(t)
-	m := start(t, fmt.Sprintf(`
-source "etcd" "main" {
-  endpoints     = %s
-  labels        = { cluster = "main" }
-  timeout       = "900ms"
-  hash_interval = %q
-  %s
-}
-diagnoser "etcd" "main" {
-  endpoints = %s
-  watch_for = "1500ms"
-  data_dir  = %q
-  %s
+	m := &magpie{TB: t, dir: t.TempDir()}
+	m.pack(etcdPack, cutWaits)
+	m.file("config.hcl", fmt.Sprintf(testConfig+`
+pack "etcd" {
+  source   = "./packs/etcd"
+  clusters = { main = { endpoints = ["%s"], tls = %s, hash_interval = %q, data_dir = %q } }
+  timeout  = "900ms"
+  override "diagnoser" "etcd" "main" { watch_for = "1500ms" }
 }
 store "tsdb" "main" {}
 notifier "webhook" "box" { url = %q }
@@ -148,7 +138,9 @@ route {
   group_wait     = "1s"
   group_interval = "1s"
 }
-%s`, endpoints, hashes, tls, endpoints, c.Dir(c.Len()-1), tls, box.URL, cutWaits(string(rules))))
+`, strings.Join(c.URLs(), `", "`), tls, hashes, c.Dir(c.Len()-1), box.URL))
+	m.run()
+	m.endWithTheTest()
 	for _, s := range stories {
 		if t.Failed() {
 			return // what is still broken would be told of again
@@ -232,7 +224,7 @@ func (on *telling) patiently(what string, condition func() bool) {
 // diagnosis asks what is wrong.
 func (on *telling) diagnosis() string {
 	on.Helper()
-	said, stderr, _ := on.cli("diagnose", "etcd.main", "-json")
+	said, stderr, _ := on.cli("diagnose", `pack.etcd.diagnoser.etcd.main["main"]`, "-json")
 	on.found = &sdk.Diagnosis{}
 	if err := json.Unmarshal([]byte(said), on.found); err != nil {
 		on.Fatalf("%v\n%s%s", err, said, stderr)

@@ -224,7 +224,7 @@ func (x *exam) compareData(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 6*x.MemberTimeout) // a member reads its whole database
 	defer cancel()
-	x.data = x.clients.disagreement(ctx, members, time.Second)
+	x.data = x.clients.disagreement(ctx, members, int64(x.HashUpTo), time.Second)
 }
 
 // name is how a member is called in a line.

@@ -16,7 +16,8 @@
 //
 // With hash_interval the members' data are compared by their hashes (HashKV): all at one revision, only where the compacted
 // revision is the same, and a second time before it is said that they differ. It runs beside the cycles, for it takes as long
-// as reading the database, during which a member's writes wait. The user needs the role root; learners are left out.
+// as reading the database, during which a member's writes wait: members with a database larger than hash_up_to are left out. The
+// user needs the role root; learners are left out.
 //
 // # Acting as a client
 //
@@ -130,6 +131,7 @@ import (
 type Config struct {
 	Access
 	HashInterval time.Duration `hcl:"hash_interval,optional" default:"0s" check:"min=0s" doc:"How often to compare the members' data by their hashes (HashKV); 0s: never. Each member reads its whole database for it, and its writes wait meanwhile. The user needs the role root."`
+	HashUpTo     sdk.Bytes     `hcl:"hash_up_to,optional" default:"512MiB" doc:"Do not compare the data of members with larger databases: their writes would wait for long."`
 	Probe        *ProbeConfig  `hcl:"probe,block" doc:"Acts as a client: reads at every member, and two writes an interval under a lease at one of them, in turn."`
 }
 
@@ -161,7 +163,7 @@ func open(_ context.Context, cfg *Config, host sdk.Host) (*source, error) {
 	}
 	clients, err := newClients(&cfg.Access)
 	s.probe = newProbe(cfg.Probe, clients, host.Source().Interval)
-	s.data = newWatching(clients, cfg.HashInterval)
+	s.data = newWatching(clients, cfg.HashInterval, int64(cfg.HashUpTo))
 	s.roster = &roster{access: &cfg.Access, clients: clients, wait: s.timeout / 8}
 	return s, err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -33,13 +34,16 @@ func (c *clients) hashKV(ctx context.Context, url string, revision int64) (r *et
 }
 
 // hashAll asks the members side by side for their hashes at one revision: the newest that all of them have. Those that do not
-// answer are left out of that.
-func (c *clients) hashAll(ctx context.Context, members []*member) (revision int64, all []hashed) {
+// answer are left out of that, and those with a larger database than upTo.
+func (c *clients) hashAll(ctx context.Context, members []*member, upTo int64) (revision int64, all []hashed) {
 	revisions := make([]int64, len(members))
 	all = make([]hashed, len(members))
 	sideBySide(len(members), func(i int) {
 		all[i].member = members[i]
 		r, err := c.status(ctx, members[i].url)
+		if err == nil && r.DbSize > upTo {
+			err = fmt.Errorf("its database of %s is larger than hash_up_to", size(float64(r.DbSize)))
+		}
 		if all[i].err = err; err == nil {
 			revisions[i] = r.GetHeader().GetRevision()
 		}
@@ -110,8 +114,8 @@ func compare(revision int64, all []hashed) comparison {
 
 // disagreement compares the members' data, and again where they differ, after a pause and at a newer revision: etcd before
 // 3.6 answers with another hash while it compacts. Only what differs both times is odd.
-func (c *clients) disagreement(ctx context.Context, members []*member, pause time.Duration) comparison {
-	first := compare(c.hashAll(ctx, members))
+func (c *clients) disagreement(ctx context.Context, members []*member, upTo int64, pause time.Duration) comparison {
+	first := compare(c.hashAll(ctx, members, upTo))
 	if len(first.odd) == 0 {
 		return first
 	}
@@ -119,7 +123,7 @@ func (c *clients) disagreement(ctx context.Context, members []*member, pause tim
 	case <-time.After(pause):
 	case <-ctx.Done():
 	}
-	second := compare(c.hashAll(ctx, members))
+	second := compare(c.hashAll(ctx, members, upTo))
 	second.odd = slices.DeleteFunc(second.odd, func(i string) bool { return !slices.Contains(first.odd, i) })
 	return second
 }

@@ -90,6 +90,7 @@ func parseChecks(endpoint string, body io.Reader) (all []check) {
 type watching struct {
 	clients  *clients
 	every    time.Duration
+	upTo     int64 // bytes of a database
 	end      context.CancelFunc
 	life     context.Context
 	mu       sync.Mutex
@@ -100,8 +101,8 @@ type watching struct {
 	running  sync.WaitGroup
 }
 
-func newWatching(c *clients, every time.Duration) *watching {
-	w := &watching{clients: c, every: every}
+func newWatching(c *clients, every time.Duration, upTo int64) *watching {
+	w := &watching{clients: c, every: every, upTo: upTo}
 	w.life, w.end = context.WithCancel(context.Background())
 	return w
 }
@@ -124,7 +125,7 @@ func (w *watching) start(members []*member) {
 		ctx, cancel := context.WithTimeout(w.life, max(w.every/2, time.Minute))
 		defer cancel()
 		var c comparison
-		sdk.Recover("the hashes", func() error { c = w.clients.disagreement(ctx, asked, time.Second); return nil })
+		sdk.Recover("the hashes", func() error { c = w.clients.disagreement(ctx, asked, w.upTo, time.Second); return nil })
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.busy, w.last, w.finished = false, c, time.Now()

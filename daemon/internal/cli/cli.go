@@ -80,6 +80,7 @@ type options struct {
 	fmt        fmtFlags
 	check      checkFlags
 	graph      graphFlags
+	show       showFlags
 	diagnose   diagnoseFlags
 	plugin     pluginFlags
 }
@@ -102,7 +103,7 @@ func commands() []command {
 		{"confirm", "", confirmHelp, nil, confirm},
 		{"history", "[N]", historyHelp, nil, history},
 		{"rollback", "[N]", rollbackHelp, applyFlagsOf, rollback},
-		{"show", "[PATH | pack.NAME]", showHelp, nil, show},
+		{"show", "[PATH | pack.NAME]", showHelp, showFlagsOf, show},
 		{"status", "[PATH]", "show how the components, plugins and pipelines of the running daemon are", nil, status},
 		{"diagnose", "[ADDRESS]", diagnoseHelp, diagnoseFlagsOf, diagnose},
 		{"query", "EXPR", "ask the running daemon with PromQL", queryFlagsOf, query},

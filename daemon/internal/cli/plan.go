@@ -72,7 +72,8 @@ func (o *options) printPlan(m *control.PlanResponse) {
 const showHelp = `show the configuration that runs, with every default; with pack.NAME, what that pack of the files becomes
 
 PATH is that of the configuration whose daemon is asked. pack.NAME, or pack.NAME["key"], is read from the files of -config, whatever runs: each block has
-the place where it is written, and what the pack block overrides has that one. Secrets are masked. -json gives an object: hcl is that text, and blocks the same for programs, each with address, type, labels, key (of one that for_each
+the place where it is written, and what the pack block overrides has that one. Secrets are masked. With -rules the files at PATH, a pack alone too, are read, and their rules are written as a
+rule file of Prometheus: what only Magpie has, such as diagnose and notify, is left out. -json gives an object: hcl is that text, and blocks the same for programs, each with address, type, labels, key (of one that for_each
 made), pack, at (file:line:column), attributes by name (value, default, sensitive, at; the value of a secret is null) and the blocks in it`
 
 // shown is what show -json writes.
@@ -82,6 +83,9 @@ type shown struct {
 }
 
 func show(ctx context.Context, o *options, args []string) int {
+	if o.show.rules {
+		return o.showRules(ctx, args)
+	}
 	if len(args) == 1 && strings.HasPrefix(args[0], "pack.") {
 		return o.showPack(ctx, args[0])
 	}

@@ -31,6 +31,9 @@ func (b *builder) matchers(f *language.Field) []sdk.Matcher {
 	if f == nil {
 		return nil
 	}
+	if v, ok := b.Value(f.Expr); ok && !v.IsKnown() {
+		return nil // a pack alone, whose for_each has no keys yet
+	}
 	text, _ := f.Value.(string)
 	list, wrong := sdk.ParseMatchers(text)
 	if wrong != nil {
