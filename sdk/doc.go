@@ -46,6 +46,7 @@
 //	Notifier         Messenger    tells people of alerts
 //	Discovery        Finder       finds targets for sources
 //	Diagnoser        Examiner     finds out what is wrong, and never repairs
+//	Coordinator      Arbiter      decides between daemons: leases with a fence, and members
 //	Service          Runner       anything else that is to run; serves HTTP
 //
 // Each has an example here. What a component can beyond its kind it says by implementing one of the optional interfaces at the
@@ -127,6 +128,13 @@
 // call only. [Batch.Samples] is the simple way to read; [Batch.Runs] are its columns, with refs under which a [Table] keeps what
 // the sink knows of a series, until [Forgetter] says that it will not come again. [Gathers] is for sinks that wait for an
 // answer from far away, [OutOfOrder] for those that take samples in any order.
+//
+// # Coordinators
+//
+// A coordinator gives a Lease on a key to one daemon at a time, renews it (Lease.Renewed, with the time before it asked) and says
+// when it is lost (Lease.Lose). The SDK keeps the clock: a lease that is not renewed in time ends by itself, at the plugin and at
+// the daemon. The fence rises from holder to holder. The daemon of this version opens coordinators and shows how they are; it
+// takes no leases yet.
 //
 // # Notifiers and diagnosers
 //

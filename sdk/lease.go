@@ -178,8 +178,8 @@ func (l *Lease) end(err error) {
 
 // Member is one of those who share a coordinator.
 type Member struct {
-	Name  string            `json:"name"` // its own: one who comes back within its ttl may be listed twice
-	Facts map[string]string `json:"facts,omitempty"`
+	Name  string            `json:"name"`            // its own: one who comes back within its ttl may be listed twice
+	Facts map[string]string `json:"facts,omitempty"` // what others may want to know of it, such as where it listens
 }
 
 // Check says what is wrong with a member, if anything is.
