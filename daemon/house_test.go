@@ -26,6 +26,7 @@ var doors = map[string][]string{
 	"sdk/template":   {"sdk"},
 	"sdk/clock":      {},
 	"sdk/report":     {"sdk"},
+	"sdk/manual":     {"sdk"},
 	"sdk/verify":     {"sdk", "sdk/wire", "sdk/client", "sdk/language"},
 	"sdk/plugintest": {"sdk", "sdk/wire", "sdk/serve", "sdk/client", "sdk/language", "sdk/verify"},
 
@@ -33,7 +34,7 @@ var doors = map[string][]string{
 	"plugins/internal": {"sdk"},
 
 	"daemon":                                     {"daemon/internal/cli"},
-	"daemon/internal/cli":                        {"daemon/internal/api", "daemon/internal/api/...", "daemon/internal/engine", "daemon/internal/buffer", "daemon/internal/rule", "daemon/internal/notify", "sdk/clock", "sdk/language", "sdk/report", "sdk/client", "sdk/verify", "sdk/wire", "sdk"},
+	"daemon/internal/cli":                        {"daemon/internal/api", "daemon/internal/api/...", "daemon/internal/engine", "daemon/internal/buffer", "daemon/internal/rule", "daemon/internal/notify", "sdk/clock", "sdk/language", "sdk/report", "sdk/client", "sdk/manual", "sdk/verify", "sdk/wire", "sdk"},
 	"daemon/internal/api":                        {"daemon/internal/api/...", "daemon/internal/engine", "daemon/internal/supervisor", "daemon/internal/telemetry", "daemon/internal/rule", "sdk", "sdk/language", "sdk/report"},
 	"daemon/internal/api/control":                {},
 	"daemon/internal/api/control/controlconnect": {"daemon/internal/api/control"},
@@ -47,7 +48,7 @@ var doors = map[string][]string{
 	"daemon/internal/notify":     {"sdk", "sdk/clock"},
 	"daemon/internal/state":      {},
 	"daemon/internal/telemetry":  {},
-	"daemon/internal/gen":        {"sdk", "sdk/client"},
+	"daemon/internal/gen":        {"sdk", "sdk/client", "sdk/manual"},
 }
 
 // forbidden lists what must not be imported even though it is not ours.

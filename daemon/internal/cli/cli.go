@@ -108,7 +108,7 @@ func commands() []command {
 		{"diagnose", "[ADDRESS]", diagnoseHelp, diagnoseFlagsOf, diagnose},
 		{"query", "EXPR", "ask the running daemon with PromQL", queryFlagsOf, query},
 		{"docs", "[WHAT]", docsHelp, nil, docs},
-		{"plugin", "list | describe NAME | verify PATH | new NAME | dev [DIR] | run PATH", pluginHelp, pluginFlagsOf, plugin},
+		{"plugin", "list | describe NAME | docs PATH | verify PATH | new NAME | dev [DIR] | run PATH", pluginHelp, pluginFlagsOf, plugin},
 		{"buffer", "inspect | verify | repair [DIR]", bufferHelp, nil, bufferCommand},
 		{"version", "", "print the version", nil, version},
 	}

@@ -17,6 +17,8 @@ const pluginHelp = `show the plugins that there are and what they offer, and try
 
   list             the plugins in the plugin directories: what they offer, and how they were verified
   describe NAME    what the blocks of a plugin take
+  docs PATH        the manual of a plugin in Markdown, as its README; with -json-schema what its blocks take when they are
+                   written in JSON, as JSON Schema 2020-12; with -metrics its metrics. PATH as of verify
   verify PATH      try whether a plugin keeps the contract: PATH is a binary, a directory of sources,
                    or the name of a plugin. Components are opened with the blocks of -example, else of
                    testdata/verify.hcl or example.hcl beside the sources: name servers of tests there
@@ -31,6 +33,8 @@ const pluginHelp = `show the plugins that there are and what they offer, and try
 type pluginFlags struct {
 	example, junit string
 	all            bool
+	schema         bool          // docs
+	metrics        bool          // docs
 	snippet        string        // run: what to open
 	every          time.Duration // run
 
@@ -46,6 +50,8 @@ func pluginFlagsOf(f *flag.FlagSet, o *options) {
 	f.StringVar(&o.plugin.module, "module", "", "new: path of the Go module; default: NAME")
 	f.StringVar(&o.plugin.replace, "replace", "", "new: directory of the SDK, instead of the published one; default: that of the checkout that magpie was built in")
 	f.DurationVar(&o.plugin.every, "every", 5*time.Second, "run: how often a source collects whose block does not say it")
+	f.BoolVar(&o.plugin.schema, "json-schema", false, "docs: what the blocks take, as JSON Schema")
+	f.BoolVar(&o.plugin.metrics, "metrics", false, "docs: the metrics; with -json for programs")
 	f.BoolVar(&o.plugin.all, "all", false, "verify: list the checks that do not apply, too")
 }
 
@@ -55,6 +61,7 @@ var authoring = []struct {
 	run       func(ctx context.Context, o *options, arg string) int
 }{
 	{"describe", "NAME", describePlugin},
+	{"docs", "PATH", docsPlugin},
 	{"verify", "PATH", verifyPlugin},
 	{"new", "NAME", newPlugin},
 	{"dev", "[DIR]", devPlugin},
