@@ -157,7 +157,7 @@ route {
 func (s etcdStory) tell(on *telling) {
 	n := on.c.Len()
 	on.eventually("all members are seen", func() bool { return len(on.query(`etcd_status_has_leader{cluster="main"} == 1`)) == n })
-	on.eventually("nothing fires", func() bool { return len(on.query(`ALERTS{alertstate="firing"}`)) == 0 })
+	on.patiently("nothing fires", func() bool { return len(on.query(`ALERTS{alertstate="firing"}`)) == 0 })
 	var err error
 	if on.b, err = cluster.Named(s.name); err != nil {
 		on.Fatal(err)
@@ -181,14 +181,13 @@ func (s etcdStory) tell(on *telling) {
 			on.Errorf("the notification's diagnosis: %+v", d)
 		}
 	}
-	said := ""
 	for range 3 { // a leader flaps now and then: not each look sees it
-		if said = on.diagnosis(); on.finding(s.cause) != nil {
+		if on.diagnosis(); on.finding(s.cause) != nil {
 			break
 		}
 	}
 	if on.finding(s.cause) == nil {
-		on.Errorf("the diagnosis does not say %q\n%s", s.cause, said)
+		on.Errorf("the diagnosis does not say %q", s.cause)
 	}
 	if s.ask != nil {
 		s.ask(on)
@@ -221,15 +220,18 @@ func (on *telling) patiently(what string, condition func() bool) {
 	}
 }
 
-// diagnosis asks what is wrong.
-func (on *telling) diagnosis() string {
+// diagnosis asks what is wrong, and lists what is found.
+func (on *telling) diagnosis() (titles string) {
 	on.Helper()
 	said, stderr, _ := on.cli("diagnose", `pack.etcd.diagnoser.etcd.main["main"]`, "-json")
 	on.found = &sdk.Diagnosis{}
 	if err := json.Unmarshal([]byte(said), on.found); err != nil {
 		on.Fatalf("%v\n%s%s", err, said, stderr)
 	}
-	return said
+	for _, f := range on.found.Findings {
+		titles += fmt.Sprintf("%s: %s\n", f.Severity, f.Title)
+	}
+	return titles
 }
 
 func (on *telling) finding(cause string) *sdk.Finding {

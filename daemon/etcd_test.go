@@ -10,6 +10,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -286,5 +289,37 @@ func TestWatchingEtcdWritesNothing(t *testing.T) {
 	})
 	if after := revision(); after != before {
 		t.Errorf("the revision went from %d to %d", before, after)
+	}
+}
+
+// TestBenchIsAProgramBesideThePlugins, and takes from the configuration which cluster it is about.
+func TestBenchIsAProgramBesideThePlugins(t *testing.T) {
+	t.Parallel()
+	c := startEtcd(t, cluster.Options{Members: 1, TLS: true})
+	ca, cert, key := c.Files()
+	dir := t.TempDir()
+	config := fmt.Sprintf("source \"etcd\" \"main\" {\n  endpoints = [%q]\n  tls {\n    ca_file   = %q\n    cert_file = %q\n    key_file  = %q\n  }\n}\n", c.URL(0), ca, cert, key)
+	if err := os.WriteFile(filepath.Join(dir, "config.hcl"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, stderr, code := command(t, dir, "bench", "etcd", "-workload", "mixed", "-rate", "50", "-clients", "5", "-duration", "1s", "-keys", "10", "source.etcd.main")
+	if code != 0 || stderr != "" || !strings.Contains(out, "mixed: 5 clients, 50 requests/s, ") || !strings.Contains(out, "put: ") {
+		t.Errorf("exit %d\n%s%s", code, out, stderr)
+	}
+	for args, want := range map[string]string{
+		"bench etcd source.etcd.mian": `the configuration has no source.etcd.mian, or nothing is in it. Did you mean "source.etcd.main"?`,
+		"bench":                       "Usage: magpie bench etcd",
+		"bensh":                       `there is no command "bensh". Did you mean "bench"?`,
+		"../bench":                    "there is no command",
+	} {
+		if out, stderr, code := command(t, dir, strings.Fields(args)...); code != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit %d\n%s%s", args, code, out, stderr)
+		}
+	}
+	if out, _, code := command(t, dir, "help"); code != 0 || !strings.Contains(out, "\n  bench ") {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+	if out, _, _ := command(t, dir, "plugin", "list"); strings.Contains(out, "bench") {
+		t.Errorf("a command is no plugin:\n%s", out)
 	}
 }

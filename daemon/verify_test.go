@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -22,6 +23,9 @@ func TestEveryPluginKeepsTheContract(t *testing.T) {
 	limit := make(chan struct{}, 3) // they wait more than they work
 	var running sync.WaitGroup
 	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "magpie-") {
+			continue // a command
+		}
 		limit <- struct{}{}
 		running.Go(func() {
 			defer func() { <-limit }()

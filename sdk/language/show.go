@@ -14,12 +14,20 @@ import (
 // Show writes bodies as HCL: what nobody wrote is marked as a default.
 func Show(all []*Body) string { return showAll(all, false) }
 
-// ShowPack writes those of a pack, or of all of its for_each, with their origins: where blocks and rules are written, and where what stands in the place of
+// ShowOf writes those of a pack, or of all of its for_each, or the one with an address, with their origins: where blocks and rules are written, and where what stands in the place of
 // what the pack says.
-func ShowPack(all []*Body, address string) string { return showAll(within(all, address), true) }
+func ShowOf(all []*Body, address string) string { return showAll(within(all, address), true) }
 
-func within(all []*Body, pack string) []*Body {
-	return slices.DeleteFunc(slices.Clone(all), func(x *Body) bool { return !x.Pack.Within(pack) })
+func within(all []*Body, address string) []*Body {
+	return slices.DeleteFunc(slices.Clone(all), func(x *Body) bool { return !x.Pack.Within(address) && x.address(x.Pack) != address })
+}
+
+// address is that of a block at the top.
+func (x *Body) address(pack *Pack) string {
+	if IsKind(x.Kind) && len(x.Labels) == 2 {
+		return pack.Prefix() + x.Kind + "." + strings.Join(x.Labels, ".") + x.Key
+	}
+	return pack.Prefix() + x.Title + x.Key
 }
 
 func showAll(all []*Body, origins bool) string {
@@ -121,15 +129,13 @@ func ShowBlocks(all []*Body) []Shown {
 	return list
 }
 
-// ShowPackBlocks gives those of a pack, or of all of its for_each, to programs.
-func ShowPackBlocks(all []*Body, address string) []Shown { return ShowBlocks(within(all, address)) }
+// ShowBlocksOf gives to programs what ShowOf gives to people.
+func ShowBlocksOf(all []*Body, address string) []Shown { return ShowBlocks(within(all, address)) }
 
 func (x *Body) shown(pack *Pack, top bool) Shown {
 	s := Shown{Type: x.Kind, Labels: x.Labels, Key: x.Key, At: Place(x.Header), Attributes: map[string]ShownAttribute{}}
 	if top {
-		if s.Address = pack.Prefix() + x.Title + x.Key; IsKind(x.Kind) && len(x.Labels) == 2 {
-			s.Address = pack.Prefix() + x.Kind + "." + strings.Join(x.Labels, ".") + x.Key
-		}
+		s.Address = x.address(pack)
 		if pack != nil {
 			s.Pack = pack.Address()
 		}

@@ -103,7 +103,7 @@ func commands() []command {
 		{"confirm", "", confirmHelp, nil, confirm},
 		{"history", "[N]", historyHelp, nil, history},
 		{"rollback", "[N]", rollbackHelp, applyFlagsOf, rollback},
-		{"show", "[PATH | pack.NAME]", showHelp, showFlagsOf, show},
+		{"show", "[PATH | pack.NAME | ADDRESS]", showHelp, showFlagsOf, show},
 		{"status", "[PATH]", "show how the components, plugins and pipelines of the running daemon are", nil, status},
 		{"diagnose", "[ADDRESS]", diagnoseHelp, diagnoseFlagsOf, diagnose},
 		{"query", "EXPR", "ask the running daemon with PromQL", queryFlagsOf, query},
@@ -132,7 +132,10 @@ func Main(args []string, to IO) int {
 			return start(c, args[1:], to)
 		}
 	}
-	var names []string
+	if code, ran := beside(args, to); ran {
+		return code
+	}
+	names := commandsBeside()
 	for _, c := range commands() {
 		names = append(names, c.name)
 	}
@@ -180,7 +183,7 @@ func start(c command, args []string, to IO) int {
 		return o.fail(fmt.Errorf("%s takes no arguments, and these are some: %s", c.name, strings.Join(args, " ")))
 	case len(args) > 1 && (c.args == "[PATH]" || c.name == "show"):
 		return o.fail(fmt.Errorf("one configuration at a time, and these are %d: %s (a directory is read as a whole)", len(args), strings.Join(args, " ")))
-	case len(args) == 1 && (c.args == "[PATH]" || c.name == "show" && !strings.HasPrefix(args[0], "pack.")):
+	case len(args) == 1 && (c.args == "[PATH]" || c.name == "show" && !isAddress(args[0])):
 		o.config = args[0]
 	}
 	if len(o.pluginDirs) == 0 {
@@ -209,6 +212,9 @@ func usage(w io.Writer) {
 	for _, c := range commands() {
 		about, _, _ := strings.Cut(c.about, "\n") // the rest is for its own help
 		fmt.Fprintf(w, "  %-8s %s\n", c.name, about)
+	}
+	for _, name := range commandsBeside() {
+		fmt.Fprintf(w, "  %-8s a program beside the plugins, magpie-%s: magpie %s -help says more\n", name, name, name)
 	}
 	fmt.Fprintf(w, "\nmagpie COMMAND -help says more.\n")
 }

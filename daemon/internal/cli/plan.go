@@ -69,9 +69,9 @@ func (o *options) printPlan(m *control.PlanResponse) {
 	}
 }
 
-const showHelp = `show the configuration that runs, with every default; with pack.NAME, what that pack of the files becomes
+const showHelp = `show the configuration that runs, with every default; with pack.NAME or a component's address, what the files have
 
-PATH is that of the configuration whose daemon is asked. pack.NAME, or pack.NAME["key"], is read from the files of -config, whatever runs: each block has
+PATH is that of the configuration whose daemon is asked. pack.NAME, pack.NAME["key"] and source.TYPE.NAME are read from the files of -config, whatever runs: each block has
 the place where it is written, and what the pack block overrides has that one. Secrets are masked. With -rules the files at PATH, a pack alone too, are read, and their rules are written as a
 rule file of Prometheus: what only Magpie has, such as diagnose and notify, is left out. -json gives an object: hcl is that text, and blocks the same for programs, each with address, type, labels, key (of one that for_each
 made), pack, at (file:line:column), attributes by name (value, default, sensitive, at; the value of a secret is null) and the blocks in it`
@@ -86,8 +86,8 @@ func show(ctx context.Context, o *options, args []string) int {
 	if o.show.rules {
 		return o.showRules(ctx, args)
 	}
-	if len(args) == 1 && strings.HasPrefix(args[0], "pack.") {
-		return o.showPack(ctx, args[0])
+	if len(args) == 1 && isAddress(args[0]) {
+		return o.showFiles(ctx, args[0])
 	}
 	d := o.daemon()
 	answer, err := d.control().Show(ctx, connect.NewRequest(&control.ShowRequest{}))
@@ -101,24 +101,30 @@ func show(ctx context.Context, o *options, args []string) int {
 	return exitOK
 }
 
-// showPack writes what a pack becomes, from the files.
-func (o *options) showPack(ctx context.Context, address string) int {
+// isAddress tells a component's address, and a pack's, from a path.
+func isAddress(text string) bool {
+	kind, _, ok := strings.Cut(text, ".")
+	return ok && (kind == "pack" || language.IsKind(kind))
+}
+
+// showFiles writes what a pack becomes, or a component, from the files.
+func (o *options) showFiles(ctx context.Context, address string) int {
 	built := o.valid(ctx)
 	if built == nil {
 		return exitErrors
 	}
-	text := language.ShowPack(built.Desired.Bodies(), address)
+	text := language.ShowOf(built.Desired.Bodies(), address)
 	if text == "" {
-		var packs []string
+		var all []string
 		for _, b := range built.Config.Blocks {
-			if b.Type == "pack" {
-				packs = append(packs, language.Address(b))
+			if b.Type == "pack" || language.IsKind(b.Type) {
+				all = append(all, language.Address(b))
 			}
 		}
-		return o.fail(fmt.Errorf("the configuration has no %s, or nothing is in it.%s", address, language.DidYouMean(address, packs)))
+		return o.fail(fmt.Errorf("the configuration has no %s, or nothing is in it.%s", address, language.DidYouMean(address, all)))
 	}
 	if o.json {
-		blocks, err := json.Marshal(language.ShowPackBlocks(built.Desired.Bodies(), address))
+		blocks, err := json.Marshal(language.ShowBlocksOf(built.Desired.Bodies(), address))
 		if err != nil {
 			return o.fail(err)
 		}

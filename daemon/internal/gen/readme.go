@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/magpie-monitoring/magpie/sdk/client"
 	"github.com/magpie-monitoring/magpie/sdk/manual"
@@ -28,6 +29,12 @@ func readmes(names []string) error {
 	}
 	defer os.RemoveAll(sockets)
 	for i, name := range names {
+		if strings.HasPrefix(name, "magpie-") {
+			if err := commandReadme(name); err != nil {
+				return err
+			}
+			continue
+		}
 		d, err := describe(binaries[i], sockets)
 		if err != nil {
 			return err
@@ -49,6 +56,20 @@ func readmes(names []string) error {
 		}
 	}
 	return nil
+}
+
+// commandReadme writes the manual of a command, a program beside the plugins: its package comment is all of it.
+func commandReadme(name string) error {
+	dir := filepath.Join("plugins", name)
+	about, err := manual.PackageComment(dir)
+	if err != nil {
+		return err
+	}
+	if about == nil {
+		return fmt.Errorf("%s has no package comment, which would be its manual", dir)
+	}
+	text := manual.Markdown("make gen", strings.Replace(name, "-", " ", 1), nil, nil, about, "")
+	return os.WriteFile(filepath.Join(dir, "README.md"), []byte(text), 0o644)
 }
 
 func describe(binary, sockets string) (*client.Description, error) {

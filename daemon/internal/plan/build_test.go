@@ -630,7 +630,7 @@ func fuzzed(t *testing.T, types []plan.Offer, sources []language.Source) {
 	if p := plan.Diff(d, d); !p.Empty() {
 		t.Errorf("a configuration differs from itself: %+v", p)
 	}
-	_ = language.ShowPack(d.Bodies(), "pack.etcd")
+	_ = language.ShowOf(d.Bodies(), "pack.etcd")
 	offline := env()
 	offline.Offline = true
 	plan.Build(cfg, types, offline)

@@ -179,7 +179,7 @@ func golden(t *testing.T, what string, old, sources []language.Source) string {
 	address, ofPack := strings.CutPrefix(what, "show ")
 	switch {
 	case ofPack:
-		b.WriteString(language.ShowPack(desired.Bodies(), address))
+		b.WriteString(language.ShowOf(desired.Bodies(), address))
 	case what == "show":
 		b.WriteString(plan.Show(desired))
 	case what == "plan":
