@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -42,6 +46,9 @@ func freePort(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// strangers makes a connection for each request, with a handshake of its own.
+var strangers = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+
 func posting(url, kind, body string) error {
 	r, err := patient.Post(url, kind, strings.NewReader(body))
 	if err != nil {
@@ -54,7 +61,8 @@ func posting(url, kind, body string) error {
 	return nil
 }
 
-// A receiver whose port changes, and a store whose retention changes: the plan says that there is no gap, and there is none.
+// Receivers whose ports change, and a store whose retention changes: the plan says that there is no gap, and there is none. Nor is there one while a
+// certificate and its key are replaced one after the other.
 func TestAChangeHasNoOtherGapThanThePlanSays(t *testing.T) {
 	t.Parallel()
 	influx := &pusher{name: "pushed_influx_v", ports: [2]string{freePort(t), freePort(t)}, post: func(to string, at int64) error {
@@ -64,13 +72,36 @@ func TestAChangeHasNoOtherGapThanThePlanSays(t *testing.T) {
 		return posting("http://"+to+"/v1/metrics", "application/json", fmt.Sprintf(`{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"pushed_otlp","gauge":{"dataPoints":[{"timeUnixNano":"%d","asDouble":1}]}}]}]}]}`, at))
 	}}
 	remote := &pusher{name: "numbered", ports: [2]string{freePort(t), freePort(t)}, post: func(to string, at int64) error {
-		return posting("http://"+to+"/api/v1/write", "application/x-protobuf", string(numbered(1, 1, time.Unix(0, at))))
+		r, err := strangers.Post("https://"+to+"/api/v1/write", "application/x-protobuf", bytes.NewReader(numbered(1, 1, time.Unix(0, at))))
+		if err != nil {
+			return err
+		}
+		defer r.Body.Close()
+		if r.StatusCode/100 != 2 {
+			return fmt.Errorf("%s", r.Status)
+		}
+		return nil
 	}}
+	certificates := t.TempDir()
+	for _, pair := range []string{"1", "2"} {
+		in(t, certificates, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", pair+".key", "-out", pair+".pem", "-days", "7", "-subj", "/CN="+pair)
+	}
+	put := func(pair, kind string) { // over what is there, as some programs do
+		text, err := os.ReadFile(filepath.Join(certificates, pair+kind))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(certificates, "live"+kind), text, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("1", ".pem")
+	put("1", ".key")
 	pushers := []*pusher{influx, otlp, remote}
 	lines := [2]string{freePort(t), freePort(t)}
 	config := func(i int, retention string) string {
-		return fmt.Sprintf("source \"influx\" \"i\" { http_listen = %q }\nsource \"otlp\" \"o\" {\n  http_listen = %q\n  grpc_listen = \"\"\n}\nsource \"remote_write\" \"r\" { listen = %q }\n"+
-			"source \"statsd\" \"s\" {\n  interval = \"1s\"\n  listen   = [\"udp://%s\"]\n}\nstore \"tsdb\" \"main\" { retention = %q }\n", influx.ports[i], otlp.ports[i], remote.ports[i], lines[i], retention)
+		return fmt.Sprintf("source \"influx\" \"i\" { http_listen = %q }\nsource \"otlp\" \"o\" {\n  http_listen = %q\n  grpc_listen = \"\"\n}\nsource \"remote_write\" \"r\" {\n  listen = %q\n  tls {\n    cert_file = \"%s/live.pem\"\n    key_file  = \"%[4]s/live.key\"\n  }\n}\n"+
+			"source \"statsd\" \"s\" {\n  interval = \"1s\"\n  listen   = [\"udp://%[5]s\"]\n}\nstore \"tsdb\" \"main\" { retention = %[6]q }\n", influx.ports[i], otlp.ports[i], remote.ports[i], certificates, lines[i], retention)
 	}
 	f := fault(t, "rate = 1000", "", config(0, "30d"), "influx", "otlp", "remote_write", "statsd", "tsdb")
 	began := time.Now().Add(-time.Hour).Truncate(time.Second)
@@ -131,6 +162,23 @@ func TestAChangeHasNoOtherGapThanThePlanSays(t *testing.T) {
 		f.says(0, "Applied", "apply", "-yes")
 		count((i + 1) % 2)
 		time.Sleep(50 * time.Millisecond)
+	}
+	for i := range atLength(2, 20) { // the certificate first, and its key when half a pair has been there for a while
+		pair := []string{"2", "1"}[i%2]
+		put(pair, ".pem")
+		f.eventually("it is seen that they do not fit", func() bool {
+			return f.metric("magpie_watched_files_stale") > 0 || strings.Contains(f.logged(), "the pair before goes on")
+		})
+		put(pair, ".key")
+		f.eventually("the new certificate is shown", func() bool {
+			for _, to := range remote.ports {
+				if c, err := tls.Dial("tcp", to, &tls.Config{InsecureSkipVerify: true}); err == nil {
+					defer c.Close()
+					return c.ConnectionState().PeerCertificates[0].Subject.CommonName == pair
+				}
+			}
+			return false
+		})
 	}
 	close(stop)
 	pushing.Wait()

@@ -3,7 +3,9 @@ package sdk
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -146,32 +148,36 @@ type watched struct {
 	at      time.Time
 	size    int64
 	content string
+	stale   bool // it was said that the file is no good
 }
 
 func (w *watched) read(path string) (string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	info, err := os.Stat(path)
-	if err != nil {
-		return w.content, ifEmpty(w.content, err)
-	}
-	if w.size == info.Size() && w.at.Equal(info.ModTime()) {
+	if err == nil && w.size == info.Size() && w.at.Equal(info.ModTime()) {
 		return w.content, nil
 	}
-	b, err := os.ReadFile(path)
+	var b []byte
+	if err == nil {
+		b, err = os.ReadFile(path)
+	}
 	text := strings.TrimSpace(string(b))
-	if err != nil || text == "" && w.content != "" { // what was good goes on
-		return w.content, ifEmpty(w.content, err)
+	switch {
+	case w.content != "" && (err != nil || text == ""): // what was good goes on
+		if err == nil {
+			err = errors.New("it is empty")
+		}
+		if !w.stale {
+			slog.Warn("a file with a secret is no good: what it held before goes on", "file", path, "problem", err)
+		}
+		w.stale = true
+		return w.content, nil
+	case err != nil:
+		return "", err
 	}
-	w.at, w.size, w.content = info.ModTime(), info.Size(), text
+	w.at, w.size, w.content, w.stale = info.ModTime(), info.Size(), text, false
 	return w.content, nil
-}
-
-func ifEmpty(content string, err error) error {
-	if content != "" {
-		return nil
-	}
-	return err
 }
 
 // KeyPair is a certificate with its key, in files that may change while they are used: CertFile and KeyFile, in PEM.
@@ -179,6 +185,7 @@ type KeyPair struct {
 	CertFile, KeyFile string
 	mu                sync.Mutex
 	last              *tls.Certificate
+	stale             bool // it was said that the files are no good
 }
 
 // Load reads the files again. What can be read no more, or does not fit together, leaves the pair that did.
@@ -186,10 +193,14 @@ func (k *KeyPair) Load() (*tls.Certificate, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	pair, err := tls.LoadX509KeyPair(k.CertFile, k.KeyFile)
-	if err == nil {
-		k.last = &pair
-	} else if k.last == nil {
+	switch {
+	case err == nil:
+		k.last, k.stale = &pair, false
+	case k.last == nil:
 		return nil, err
+	case !k.stale:
+		k.stale = true
+		slog.Warn("a certificate and its key are no good, or not both new yet: the pair before goes on", "cert_file", k.CertFile, "key_file", k.KeyFile, "problem", err)
 	}
 	return k.last, nil
 }

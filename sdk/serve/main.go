@@ -31,6 +31,7 @@ func Main(name, version string, capabilities ...sdk.Capability) {
 		os.Exit(2)
 	}
 	log := newLogger(os.Stderr)
+	slog.SetDefault(log) // of what no component says
 	server, err := NewServer(name, version, log, capabilities...)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)

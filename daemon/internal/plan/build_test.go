@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -553,7 +554,8 @@ func FuzzParse(f *testing.F) {
 		}
 		for _, file := range a.Files {
 			if strings.HasSuffix(file.Name, ".hcl") || strings.HasSuffix(file.Name, ".hcl.json") {
-				f.Add(file.Data, strings.HasSuffix(file.Name, ".json"))
+				// Work to the bound, a second of it, would take most of the time, and of ten on a busy machine go test thinks that it hangs.
+				f.Add(bytes.ReplaceAll(file.Data, []byte("range(1000)"), []byte("range(9)")), strings.HasSuffix(file.Name, ".json"))
 			}
 		}
 	}
