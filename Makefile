@@ -32,6 +32,7 @@ deps:
 	command -v etcd >/dev/null || missing="$$missing etcd-server"; \
 	command -v etcdctl >/dev/null || missing="$$missing etcd-client"; \
 	command -v strace >/dev/null || missing="$$missing strace"; \
+	command -v openssl >/dev/null || missing="$$missing openssl"; \
 	command -v carbon-c-relay >/dev/null || missing="$$missing carbon-c-relay"; \
 	/usr/bin/python3 -c "import grpc, google.protobuf, venv, ensurepip, setuptools, wheel" 2>/dev/null || \
 		missing="$$missing python3 python3-venv python3-grpcio python3-protobuf python3-setuptools python3-wheel"; \
