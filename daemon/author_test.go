@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,7 +63,7 @@ func TestANewPluginIsTestedVerifiedAndQueriedOutsideTheRepository(t *testing.T) 
 		t.Errorf("%s", report)
 	}
 	in(t, dir, "make", "build")
-	if list := in(t, dir, magpieBinary(t), "plugin", "list", "-plugin-dir", "bin"); !strings.Contains(list, " ok ") {
+	if list := in(t, dir, magpieBinary(t), "plugin", "list", "-plugin-dir", "bin"); !strings.Contains(list, " ok, "+time.Now().Format("2006-")) {
 		t.Errorf("the report is not in the list:\n%s", list)
 	}
 	m := start(t, `
@@ -71,6 +72,31 @@ source "demo" "self" { url = "http://127.0.0.1:1/" }
 `, "-plugin-dir", filepath.Join(dir, "bin"), "-plugin-dir", ours)
 	m.eventually("what it says can be asked for", func() bool { return len(m.query(`up{job="self"} == 0`)) == 1 })
 	within(t, "a new plugin is verified, and queried in a daemon", time.Since(began), time.Minute)
+	var list []struct {
+		Name     string
+		Verified struct {
+			Current bool
+			OK      int
+			At      time.Time
+		}
+		Processes []struct {
+			Pid        int
+			State      string
+			Current    bool
+			RSS        uint64 `json:"rss_bytes"`
+			LastError  string `json:"last_error"`
+			Components map[string]string
+		}
+	}
+	m.eventually("its error is known", func() bool { return bytes.Contains(m.get("/api/magpie/v1/Status"), []byte("refused")) })
+	text := in(t, dir, magpieBinary(t), "plugin", "list", "-plugin-dir", "bin", "-addr", m.url, "-json")
+	if err := json.Unmarshal([]byte(text), &list); err != nil || len(list) != 1 {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if v, p := list[0].Verified, list[0].Processes; v.OK < 50 || !v.Current || v.At.Before(began) || len(p) != 1 || p[0].Pid != m.pids()["demo"] ||
+		!p[0].Current || p[0].Components["source.demo.self"] != "running" || p[0].RSS == 0 || !strings.Contains(p[0].LastError, "refused") {
+		t.Errorf("the list has\n%s", text)
+	}
 	own := []string{"test", "-timeout", "5m", "."}
 	if os.Getenv("MAGPIE_SOAK") == "" {
 		own = append(own, "-skip", "KeepsTheContract") // which is what verify has just done

@@ -208,6 +208,13 @@ source "demo" "self" { url = "http://127.0.0.1:1/" }
 		t.Errorf("processes were %v, and are %v", before, now)
 	}
 
+	if list := in(t, dir, magpieBinary(t), "plugin", "list", "-plugin-dir", "bin", "-addr", m.url); !strings.Contains(list, "COMPONENTS") || strings.Contains(list, "another binary") {
+		t.Errorf("the list is\n%s", list)
+	}
+	in(t, dir, "go", "build", "-o", "elsewhere/demo", ".") // with other flags: another binary
+	if list := in(t, dir, magpieBinary(t), "plugin", "list", "-plugin-dir", "elsewhere", "-addr", m.url); !strings.Contains(list, "another binary than this one runs") {
+		t.Errorf("the list is\n%s", list)
+	}
 	edit(collects, collects+"	out.Set(tries, 1\n")
 	says("the mistake is shown where it is", `(?s)it does not build: what ran before goes on.*demo\.go:4\d:\d+: syntax error`)
 	edit("	client, err := cfg.Client(host.Source().Timeout, 1)\n", "	client, err := cfg.Client(host.Source().Timeout, 1)\n	if cfg.URL == \"http://127.0.0.1:1/\" {\n		return nil, sdk.At(&cfg.URL, context.Canceled)\n	}\n")

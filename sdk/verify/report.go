@@ -168,6 +168,19 @@ func (r *Report) Save(dir string) error {
 	return os.Rename(temporary, reportFile(dir, r.SHA256))
 }
 
+// Latest finds the report on the binary of a plugin's name that was verified last; nil: none was.
+func Latest(dir, plugin string) (latest *Report) {
+	files, _ := filepath.Glob(reportFile(dir, "*"))
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		r := &Report{}
+		if err == nil && json.Unmarshal(b, r) == nil && r.Plugin == plugin && (latest == nil || r.At.After(latest.At)) {
+			latest = r
+		}
+	}
+	return latest
+}
+
 // Load finds the report on the binary of a hash; nil: it was not verified.
 func Load(dir, sha256 string) *Report {
 	b, err := os.ReadFile(reportFile(dir, sha256))

@@ -184,7 +184,7 @@ func (c *controls) Status(context.Context, *connect.Request[control.StatusReques
 	for _, p := range s.Processes {
 		m.Processes = append(m.Processes, &control.Process{
 			Plugin: p.Plugin, Pid: int32(p.Pid), State: p.State, Restarts: int32(p.Restarts), CpuSeconds: p.CPU, RssBytes: p.RSS, PssBytes: p.PSS,
-			StartedUnixMs: p.Started.UnixMilli(), LastDeath: text(p.LastDeath), Components: p.Components, Version: p.Version,
+			StartedUnixMs: p.Started.UnixMilli(), LastDeath: text(p.LastDeath), Components: p.Components, Version: p.Version, Sha256: p.SHA256,
 		})
 	}
 	for _, p := range s.Pipelines {

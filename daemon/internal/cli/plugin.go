@@ -15,7 +15,8 @@ import (
 
 const pluginHelp = `show the plugins that there are and what they offer, and try one's own
 
-  list             the plugins in the plugin directories: what they offer, and how they were verified
+  list             the plugins in the plugin directories: what they offer, how this binary was verified and when, and, of those that
+                   a running daemon has, the process, its components, restarts, last error, memory and CPU
   describe NAME    what the blocks of a plugin take
   docs PATH        the manual of a plugin in Markdown, as its README; with -json-schema what its blocks take when they are
                    written in JSON, as JSON Schema 2020-12; with -metrics its metrics. PATH as of verify
@@ -100,42 +101,6 @@ func (o *options) plugins(ctx context.Context) ([]client.Plugin, error) {
 	}
 	defer os.RemoveAll(catalogue.Run)
 	return catalogue.Plugins(ctx)
-}
-
-func listPlugins(ctx context.Context, o *options) int {
-	plugins, err := o.plugins(ctx)
-	if err != nil {
-		return o.fail(err)
-	}
-	if len(plugins) == 0 && !o.json {
-		return o.fail(fmt.Errorf("there are no plugins in %s: give their directory with -plugin-dir", strings.Join(o.pluginDirs, " or ")))
-	}
-	type entry struct {
-		client.Plugin
-		Error    string    `json:"error,omitempty"`
-		Verified *verified `json:"verified,omitempty"`
-	}
-	list, code := []entry{}, exitOK
-	t := table{w: o.Out, colour: o.Colour}
-	t.head("PLUGIN", "VERSION", "VERIFIED", "OFFERS", "NOTE")
-	for _, p := range plugins {
-		e := entry{Plugin: p, Verified: verifiedOf(p.SHA256)}
-		if p.Err != nil {
-			e.Error, code = p.Err.Error(), exitErrors
-		}
-		var offers []string
-		for _, x := range p.Types {
-			offers = append(offers, fmt.Sprintf("%s %q", x.Kind, x.Name))
-		}
-		t.row("", p.Name, p.Version, e.Verified.String(), strings.Join(offers, ", "), firstLine(e.Error))
-		list = append(list, e)
-	}
-	if o.json {
-		o.writeJSON(list)
-	} else {
-		t.flush()
-	}
-	return code
 }
 
 func (o *options) writeJSON(v any) int {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/magpie-monitoring/magpie/sdk/verify"
@@ -85,8 +84,9 @@ func verifyPlugin(ctx context.Context, o *options, path string) int {
 	return exitOK
 }
 
-// verified is what is known of a binary from the last time that it was verified.
+// verified is what is known of a binary from the last time that it was verified, or else of the last one of its name.
 type verified struct {
+	Current bool      `json:"current"` // it was this binary
 	At      time.Time `json:"at"`
 	OK      int       `json:"ok"`
 	Failed  []string  `json:"failed,omitempty"` // checks
@@ -94,12 +94,15 @@ type verified struct {
 	Skipped int       `json:"not_applicable"`
 }
 
-func verifiedOf(sha256 string) *verified {
+func verifiedOf(name, sha256 string) *verified {
 	r := verify.Load(reports(), sha256)
+	if r == nil {
+		r = verify.Latest(reports(), name)
+	}
 	if r == nil {
 		return nil
 	}
-	v := &verified{At: r.At, OK: r.Count(verify.OK), Skipped: r.Count(verify.NotApplicable), Kit: r.Kit}
+	v := &verified{Current: r.SHA256 == sha256, At: r.At, OK: r.Count(verify.OK), Skipped: r.Count(verify.NotApplicable), Kit: r.Kit}
 	for _, x := range r.Results {
 		if x.State == verify.Failed {
 			v.Failed = append(v.Failed, x.Of+": "+x.Check)
@@ -109,13 +112,19 @@ func verifiedOf(sha256 string) *verified {
 }
 
 func (v *verified) String() string {
-	switch {
-	case v == nil:
+	if v == nil {
 		return "no"
-	case len(v.Failed) > 0:
-		return fmt.Sprintf("%d failed", len(v.Failed))
-	case v.Kit != verify.Version:
-		return fmt.Sprintf("%d ok (by %s)", v.OK, v.Kit)
 	}
-	return strings.TrimSpace(fmt.Sprintf("%d ok", v.OK))
+	text := fmt.Sprintf("%d ok", v.OK)
+	if len(v.Failed) > 0 {
+		text = fmt.Sprintf("%d failed", len(v.Failed))
+	}
+	text += ", " + v.At.Local().Format(time.DateOnly)
+	if v.Kit != verify.Version {
+		text += " by " + v.Kit
+	}
+	if !v.Current {
+		text = "another binary: " + text
+	}
+	return text
 }

@@ -338,6 +338,7 @@ func (p *process) addresses() (all []string) {
 type ProcessState struct {
 	Plugin     string
 	Version    string
+	SHA256     string
 	Pid        int
 	State      string // running, starting, backoff, stopped
 	Restarts   int
@@ -351,7 +352,7 @@ func (p *process) report() ProcessState {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	st := ProcessState{
-		Plugin: p.plugin.Name, Version: p.plugin.Version, State: p.state, Restarts: max(p.starts-1, 0), Started: p.started,
+		Plugin: p.plugin.Name, Version: p.plugin.Version, SHA256: p.plugin.SHA256, State: p.state, Restarts: max(p.starts-1, 0), Started: p.started,
 		LastDeath: p.lastDeath, Components: addresses,
 	}
 	if p.running != nil {

@@ -429,6 +429,7 @@ type Process struct {
 	LastDeath     string                 `protobuf:"bytes,9,opt,name=last_death,json=lastDeath,proto3" json:"last_death,omitempty"`
 	Components    []string               `protobuf:"bytes,10,rep,name=components,proto3" json:"components,omitempty"`
 	Version       string                 `protobuf:"bytes,11,opt,name=version,proto3" json:"version,omitempty"`
+	Sha256        string                 `protobuf:"bytes,12,opt,name=sha256,proto3" json:"sha256,omitempty"` // of the binary that it was started for
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -536,6 +537,13 @@ func (x *Process) GetComponents() []string {
 func (x *Process) GetVersion() string {
 	if x != nil {
 		return x.Version
+	}
+	return ""
+}
+
+func (x *Process) GetSha256() string {
+	if x != nil {
+		return x.Sha256
 	}
 	return ""
 }
@@ -1826,7 +1834,7 @@ const file_control_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\x1a9\n" +
 	"\vErrorsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xc1\x02\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xd9\x02\n" +
 	"\aProcess\x12\x16\n" +
 	"\x06plugin\x18\x01 \x01(\tR\x06plugin\x12\x10\n" +
 	"\x03pid\x18\x02 \x01(\x05R\x03pid\x12\x14\n" +
@@ -1843,7 +1851,8 @@ const file_control_proto_rawDesc = "" +
 	"components\x18\n" +
 	" \x03(\tR\n" +
 	"components\x12\x18\n" +
-	"\aversion\x18\v \x01(\tR\aversion\"\xba\x02\n" +
+	"\aversion\x18\v \x01(\tR\aversion\x12\x16\n" +
+	"\x06sha256\x18\f \x01(\tR\x06sha256\"\xba\x02\n" +
 	"\bPipeline\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04sink\x18\x02 \x01(\tR\x04sink\x12\x1c\n" +

@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"github.com/magpie-monitoring/magpie/daemon/internal/api/control"
+	"github.com/magpie-monitoring/magpie/sdk/client"
+)
+
+// listed is a plugin in the list, in JSON too.
+type listed struct {
+	client.Plugin
+	Error     string          `json:"error,omitempty"`
+	Verified  *verified       `json:"verified,omitempty"`
+	Processes []listedProcess `json:"processes,omitempty"` // of a running daemon; two while one takes the place of the other
+}
+
+type listedProcess struct {
+	Pid        int32             `json:"pid"`
+	State      string            `json:"state"`
+	Version    string            `json:"version"`
+	Current    bool              `json:"current"` // it runs this binary
+	Restarts   int32             `json:"restarts"`
+	LastError  string            `json:"last_error,omitempty"` // of the process, else of a component
+	CPU        float64           `json:"cpu_seconds"`
+	RSS        uint64            `json:"rss_bytes"`
+	Components map[string]string `json:"components"` // address: state
+}
+
+func listPlugins(ctx context.Context, o *options) int {
+	plugins, err := o.plugins(ctx)
+	if err != nil {
+		return o.fail(err)
+	}
+	if len(plugins) == 0 && !o.json {
+		return o.fail(fmt.Errorf("there are no plugins in %s: give their directory with -plugin-dir", strings.Join(o.pluginDirs, " or ")))
+	}
+	running, err := o.runningPlugins(ctx)
+	if err != nil {
+		return o.failed(o.daemon(), err)
+	}
+	list, code := []listed{}, exitOK
+	for _, p := range plugins {
+		e := listed{Plugin: p, Verified: verifiedOf(p.Name, p.SHA256), Processes: processesOf(running, p)}
+		if p.Err != nil {
+			e.Error, code = p.Err.Error(), exitErrors
+		}
+		list = append(list, e)
+	}
+	if o.json {
+		o.writeJSON(list)
+		return code
+	}
+	o.printPlugins(list, running != nil)
+	return code
+}
+
+// runningPlugins asks the daemon, if there is one; nil: there is none. One that was named must be there.
+func (o *options) runningPlugins(ctx context.Context) (*control.StatusResponse, error) {
+	d := o.daemon()
+	d.http.Timeout = 5 * time.Second
+	s, err := d.control().Status(ctx, connect.NewRequest(&control.StatusRequest{}))
+	if unreached(err) && o.addr == "" {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.Msg, nil
+}
+
+func processesOf(s *control.StatusResponse, of client.Plugin) (list []listedProcess) {
+	for _, p := range s.GetProcesses() {
+		if p.Plugin != of.Name {
+			continue
+		}
+		x := listedProcess{
+			Pid: p.Pid, State: p.State, Version: p.Version, Current: p.Sha256 == of.SHA256, Restarts: p.Restarts, LastError: p.LastDeath,
+			CPU: p.CpuSeconds, RSS: p.RssBytes, Components: map[string]string{},
+		}
+		mine := map[string]bool{}
+		for _, address := range p.Components {
+			mine[address] = true
+		}
+		for _, c := range s.Components {
+			if mine[c.Address] {
+				x.Components[c.Address] = c.State
+				x.LastError = cmp.Or(x.LastError, note(c))
+			}
+		}
+		list = append(list, x)
+	}
+	return list
+}
+
+// printPlugins writes a line for each plugin and one more for each further process; health only where a daemon was asked.
+func (o *options) printPlugins(list []listed, asked bool) {
+	columns := []string{"PLUGIN", "VERSION", "VERIFIED"}
+	if asked {
+		columns = append(columns, "STATE", "PID", "COMPONENTS", "RESTARTS", "CPU", "MEMORY")
+	}
+	t := table{w: o.Out, colour: o.Colour}
+	t.head(append(columns, "OFFERS", "NOTE")...)
+	for _, e := range list {
+		var offers []string
+		for _, x := range e.Types {
+			offers = append(offers, fmt.Sprintf("%s %q", x.Kind, x.Name))
+		}
+		begin := []string{e.Name, e.Version, e.Verified.String()}
+		end := []string{strings.Join(offers, ", "), firstLine(e.Error)}
+		if !asked || len(e.Processes) == 0 {
+			if asked {
+				begin = append(begin, "-", "", "", "", "", "")
+			}
+			t.row("", append(begin, end...)...)
+			continue
+		}
+		for _, p := range e.Processes {
+			state, text := p.health()
+			t.row(state, append(append(append([]string{}, begin...), state, fmt.Sprint(p.Pid), fmt.Sprint(len(p.Components)), fmt.Sprint(p.Restarts),
+				fmt.Sprintf("%.1fs", p.CPU), fmt.Sprintf("%.1f MiB", float64(p.RSS)/(1<<20))), end[0], firstLine(cmp.Or(end[1], text)))...)
+		}
+	}
+	t.flush()
+}
+
+// health is how a process and its components are in a word, and what there is to say of it.
+func (p *listedProcess) health() (state, text string) {
+	state = p.State
+	for _, of := range []string{"opening", "degraded", "failed"} { // the worst one last
+		for _, c := range p.Components {
+			if c == of {
+				state = of
+			}
+		}
+	}
+	if !p.Current {
+		return state, strings.TrimSpace("another binary than this one runs until the next apply. " + p.LastError)
+	}
+	return state, p.LastError
+}
