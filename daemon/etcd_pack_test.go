@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,10 +10,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/chromedp/chromedp"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/magpie-monitoring/magpie/examples/04-etcd-demo/cluster"
 )
 
 const etcdPack = "../examples/packs/etcd"
@@ -156,5 +161,131 @@ func (m *magpie) pack(from string, change func(string) string) {
 			m.Fatal(err)
 		}
 		m.file(filepath.Join("packs", filepath.Base(from), strings.TrimPrefix(f, from)), change(string(text)))
+	}
+}
+
+// Nothing on the dashboard is drawn of series that an etcd of 3.4 or 3.7 does not have, and every panel has something of both, but for
+// what a cluster that is well does not have.
+func TestTheDashboardOfThePackEtcdDrawsClustersOfBothNames(t *testing.T) {
+	t.Parallel()
+	if cluster.Installed() == "" {
+		t.Skip("SKIPPED: there is no etcd on this machine; make deps installs it")
+	}
+	old := startEtcd(t, cluster.Options{Program: cluster.Installed(), Members: 2, Set: map[string]any{"metrics": "extensive"}})
+	young := startEtcd(t, cluster.Options{Members: 2})
+	for _, c := range []*etcd{old, young} {
+		stop, err := c.Load(20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(stop)
+	}
+	m := &magpie{TB: t, dir: t.TempDir()}
+	m.pack(etcdPack, func(text string) string { return text })
+	m.file("config.hcl", fmt.Sprintf(testConfig+`
+pack "etcd" {
+  source   = "./packs/etcd"
+  clusters = { old = { endpoints = [%q] }, young = { endpoints = [%q] } }
+  probe    = true
+}
+store "tsdb" "main" {}
+service "console" "main" {}
+notifier "log" "alerts" {}
+route { notify = [notifier.log.alerts] }
+`, old.URLs()[0], young.URLs()[0]))
+	m.run()
+	m.endWithTheTest()
+
+	var board struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal(m.get("/api/magpie/v1/dashboards/pack.etcd.etcd"), &board); err != nil {
+		t.Fatal(err)
+	}
+	quiet := []string{"Quota full in", "Alerts that fire", "Requests that fail, by method and code"} // of a cluster that is well
+	for _, p := range board.Panels {
+		for _, name := range []string{"old", "young"} {
+			if len(p.Targets) == 0 || slices.Contains(quiet, p.Title) {
+				continue
+			}
+			m.eventually(fmt.Sprintf("%q has something of the cluster %s", p.Title, name), func() bool {
+				return slices.ContainsFunc(p.Targets, func(q struct{ Expr string }) bool {
+					return len(m.query(strings.NewReplacer("$cluster", name, "$instance", ".*", "$__rate_interval", "10s").Replace(q.Expr))) > 0
+				})
+			})
+		}
+	}
+	if *screenshots == "" {
+		return
+	}
+	time.Sleep(time.Minute) // for people, who want to see lines
+	p := browse(t, m.url)
+	p.open("/?tab=dashboards&board=pack.etcd.etcd&range=5m")
+	p.do(chromedp.EmulateViewport(1440, 3600)) // panels are drawn once they are in view
+	p.until(`document.querySelectorAll("canvas").length > 20`)
+	p.do(chromedp.Sleep(3 * time.Second))
+	png, err := chromedp.Run(p, chromedp.FullScreenshot(100))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(*screenshots, "etcd.png"), png, 0o600)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// What the README says that watching costs, counted by etcd itself: requests an interval, with the probe on.
+func TestWhatThePackAsksOfAnEtcdIsWhatItsManualSays(t *testing.T) {
+	if os.Getenv("MAGPIE_SOAK") == "" {
+		t.Skip("this is counted by make soak")
+	}
+	t.Parallel()
+	c := startEtcd(t, cluster.Options{})
+	m := &magpie{TB: t, dir: t.TempDir()}
+	m.pack(etcdPack, func(text string) string { return text })
+	m.file("config.hcl", fmt.Sprintf(testConfig+`
+pack "etcd" {
+  source   = "./packs/etcd"
+  clusters = { main = { endpoints = ["%s"], hash_interval = "0s" } }
+  probe    = true
+}
+store "tsdb" "main" {}
+notifier "log" "alerts" {}
+route { notify = [notifier.log.alerts] }
+`, strings.Join(c.URLs(), `", "`)))
+	m.run()
+	m.endWithTheTest()
+	count := func(expr string) float64 {
+		if got := m.query(expr); len(got) == 1 {
+			return number(got[0].Value[1])
+		}
+		return 0
+	}
+	cycles := func() float64 { return count(`max(count_over_time(scrape_duration_seconds{job="etcd"}[1h]))`) }
+	m.eventually("it is watched, and has its lease", func() bool {
+		return cycles() >= 4 && count(`sum(grpc_server_started_total{grpc_method="LeaseKeepAlive"})`) > 1
+	})
+	began, before := cycles(), map[string]float64{}
+	// By what etcd counts it, and how many there are an interval in the whole cluster of three.
+	said := map[string]float64{
+		`grpc_server_started_total{grpc_method="Status"}`: 3, `grpc_server_started_total{grpc_method="MemberList"}`: 1, `grpc_server_started_total{grpc_method="Range"}`: 6,
+		`grpc_server_started_total{grpc_method="Put"}`: 1, `grpc_server_started_total{grpc_method="DeleteRange"}`: 1, `grpc_server_started_total{grpc_method="LeaseKeepAlive"}`: 1,
+		`grpc_server_started_total{grpc_method="LeaseGrant"}`: 0, `grpc_server_started_total{grpc_method="Watch"}`: 1, `grpc_server_started_total{grpc_method="Alarm"}`: 0,
+		`grpc_server_started_total{grpc_method="HashKV"}`: 0, `grpc_server_started_total`: 14, `promhttp_metric_handler_requests_total`: 3,
+		`etcd_server_health_success`: 3, `etcd_server_healthchecks_total{type="livez", name="serializable_read"}`: 3, `etcd_server_healthchecks_total{type="readyz", name="linearizable_read"}`: 3,
+	}
+	for what := range said {
+		before[what] = count("sum(" + what + ")")
+	}
+	m.eventually("ten more intervals have passed", func() bool { return cycles() >= began+10 })
+	passed := cycles() - began + 1 // those that were asked before what they found is stored
+	for what, most := range said {
+		got := count("sum("+what+")") - before[what]
+		t.Logf("%.1f an interval: %s", got/passed, what)
+		if got > most*(passed+1) || most > 0 && got == 0 {
+			t.Errorf("%s: %.0f in %.0f intervals, and the README says %.0f in each", what, got, passed, most)
+		}
 	}
 }

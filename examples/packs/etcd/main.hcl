@@ -62,3 +62,5 @@ locals {
   # HashKV needs the role root, which a user that only watches should not have.
   hash_interval = { for name, c in var.clusters : name => coalesce(c.hash_interval, c.username == null ? "6h" : "0s") }
 }
+
+dashboard "etcd" { file = "dashboards/etcd.json" }
