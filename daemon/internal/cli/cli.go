@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -157,7 +158,7 @@ func start(c command, args []string, to IO) int {
 	f.StringVar(&o.config, "config", "config.hcl", "configuration: a file, or a directory of *.hcl files")
 	f.StringVar(&o.dataDir, "data-dir", "", "data directory; default: as the configuration says")
 	f.StringVar(&o.listen, "listen", "", "address to serve on; default: as the configuration says")
-	f.Var(&o.pluginDirs, "plugin-dir", "plugin directory, repeatable; default: plugins beside the binary, then /usr/lib/magpie/plugins")
+	f.Var(&o.pluginDirs, "plugin-dir", "plugin directory, repeatable: looked into before plugins beside the binary, and /usr/lib/magpie/plugins")
 	f.Var(&o.vars, "var", "value of a variable, repeatable: name=value")
 	f.Var(&o.varFiles, "var-file", "file of values of variables, repeatable: name.vars.hcl")
 	f.StringVar(&o.logLevel, "log-level", "info", "least level to log: debug, info, warn, error")
@@ -186,8 +187,10 @@ func start(c command, args []string, to IO) int {
 	case len(args) == 1 && (c.args == "[PATH]" || c.name == "show" && !isAddress(args[0])):
 		o.config = args[0]
 	}
-	if len(o.pluginDirs) == 0 {
-		o.pluginDirs = defaultPluginDirs()
+	for _, dir := range defaultPluginDirs() {
+		if !slices.Contains(o.pluginDirs, dir) {
+			o.pluginDirs = append(o.pluginDirs, dir)
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

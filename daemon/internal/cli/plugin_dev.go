@@ -89,7 +89,7 @@ func (d *dev) place(ctx context.Context) error {
 		}
 	}
 	if !slices.Contains(s.PluginDirs, filepath.Dir(d.target)) {
-		return fmt.Errorf("there is no plugin %s in %s, where the daemon at %s looks: start it with -plugin-dir %s, too, and every other directory that it needs",
+		return fmt.Errorf("there is no plugin %s in %s, where the daemon at %s looks: start it with -plugin-dir %s, too",
 			d.name, strings.Join(s.PluginDirs, " or "), d.to.name, filepath.Dir(d.target))
 	}
 	return nil
@@ -202,7 +202,7 @@ func (d *dev) swap(ctx context.Context, built [sha256.Size]byte, began time.Time
 	reload, err := d.to.control().Reload(ctx, connect.NewRequest(&control.ReloadRequest{Plugins: true}))
 	if unreached(err) {
 		d.last = built
-		d.say("built: no daemon answers at %s, which would take it. Start one with\n  %s", d.to.name, d.startWith())
+		d.say("built: no daemon answers at %s, which would take it. Start one with\n  magpie run -plugin-dir %s config.hcl", d.to.name, filepath.Dir(d.target))
 		return nil
 	}
 	if err == nil && reload.Msg.Applied {
@@ -218,17 +218,6 @@ func (d *dev) swap(ctx context.Context, built [sha256.Size]byte, began time.Time
 		err = errors.New(strings.TrimSpace(reload.Msg.Text))
 	}
 	return errors.Join(err, back)
-}
-
-// startWith is how a daemon would find the plugin and those of magpie.
-func (d *dev) startWith() string {
-	dirs := []string{filepath.Dir(d.target)}
-	for _, dir := range d.pluginDirs {
-		if info, err := os.Stat(dir); err == nil && info.IsDir() && dir != dirs[0] {
-			dirs = append(dirs, dir)
-		}
-	}
-	return "magpie run -plugin-dir " + strings.Join(dirs, " -plugin-dir ") + " config.hcl"
 }
 
 // taken says what runs now.

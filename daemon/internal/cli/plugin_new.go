@@ -101,7 +101,7 @@ func newPlugin(ctx context.Context, o *options, name string) int {
 	}
 	fmt.Fprintf(o.Out, "%s holds a %s in %s: %s\n\nNext:\n  cd %s\n  magpie plugin verify .                 # it keeps the contract\n", dir, flags.kind, flags.lang, strings.Join(files, ", "), dir)
 	if flags.lang == "go" {
-		fmt.Fprintf(o.Out, "  go build -o bin/%s . && magpie run -plugin-dir bin -plugin-dir … config.hcl   # example.hcl is a block for it\n", name)
+		fmt.Fprintf(o.Out, "  go build -o bin/%s . && magpie run -plugin-dir bin config.hcl   # example.hcl is a block for it\n", name)
 	}
 	return exitOK
 }
