@@ -28,20 +28,22 @@ type DiagnoserConfig struct {
 
 // diagnoser is an open component. Every question makes connections of its own.
 type diagnoser struct {
-	cfg *DiagnoserConfig
+	cfg  *DiagnoserConfig
+	host sdk.Host
 }
 
-func openDiagnoser(_ context.Context, cfg *DiagnoserConfig, _ sdk.Host) (*diagnoser, error) {
+func openDiagnoser(_ context.Context, cfg *DiagnoserConfig, host sdk.Host) (*diagnoser, error) {
 	if _, err := newClients(&cfg.Access); err != nil {
 		return nil, err
 	}
-	return &diagnoser{cfg}, nil
+	return &diagnoser{cfg, host}, nil
 }
 
 // exam is one diagnosis: what was seen, and the report that it becomes.
 type exam struct {
 	*DiagnoserConfig
 	report  *sdk.Report
+	ask     func(context.Context, sdk.Query) (*sdk.Result, error) // the store
 	clients *clients
 	http    *http.Client
 	roster  *roster
@@ -89,7 +91,7 @@ func (d *diagnoser) Diagnose(ctx context.Context, _ sdk.Question, r *sdk.Report)
 		return err
 	}
 	defer client.CloseIdleConnections()
-	x := &exam{DiagnoserConfig: d.cfg, report: r, clients: clients, http: client}
+	x := &exam{DiagnoserConfig: d.cfg, report: r, ask: d.host.Query, clients: clients, http: client}
 	x.roster = &roster{access: &d.cfg.Access, clients: clients, wait: d.cfg.MemberTimeout}
 
 	r.Progress("asking for the member list")

@@ -79,7 +79,7 @@
 //   - What makes members late: the log and the database on disk, the way to each peer, a member that is behind its own log or
 //     the leader's.
 //   - Space: alarm NOSPACE, the size against the quota, what a defragmentation would free, keys by prefix, when the quota will
-//     be reached; and the way out, step by step.
+//     be reached, by the store's history of what the source collected where there is some, else by the two readings; and the way out, step by step.
 //   - Data that differ between members: hashes (HashKV) of all at one revision, compared only where the compacted revision is
 //     the same, and twice before it is said; alarm CORRUPT.
 //   - Requests that fail, by code and method; clients that ask for revisions that are compacted. Watches are left out: they

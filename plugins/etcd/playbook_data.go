@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -76,7 +75,7 @@ func (x *exam) space(ctx context.Context) {
 			Evidence: x.sizes(ctx), Next: x.defragment(),
 		})
 	}
-	x.forecast()
+	x.forecast(ctx)
 }
 
 // alarms is what the members say of alarms.
@@ -211,29 +210,6 @@ func (x *exam) makeRoom(disarm bool) (steps []sdk.NextStep) {
 		steps = append(steps, change("Disarm the alarm when all members are below the quota: writes are taken again", x.etcdctl(all, "alarm", "disarm")))
 	}
 	return append(steps, change("If what is in use is itself near the quota, delete keys, or raise --quota-backend-bytes on every member (8 GiB is what etcd advises at most)", "systemctl restart etcd"))
-}
-
-// forecast says when the quota is reached if it goes on as between the two readings.
-func (x *exam) forecast() {
-	for _, m := range x.answering() {
-		bytes, ok := grew(m.page, m.after, "etcd_debugging_mvcc_total_put_size_in_bytes")
-		took := m.after
-		if !ok || took == nil || took.at.Sub(m.page.at) < time.Second {
-			continue // of less time a single write makes a trend
-		}
-		room, rate := m.quotaOf()-float64(m.last().DbSizeInUse), bytes/took.at.Sub(m.page.at).Seconds()
-		if rate <= 0 || room <= 0 || room/rate > 4*3600 {
-			continue
-		}
-		left := time.Duration(room / rate * float64(time.Second))
-		x.report.Find(sdk.Finding{
-			Severity: sdk.Warning, Title: fmt.Sprintf("the database reaches its quota within %s if writes go on like now", span(left)),
-			Text:     "Unless a compaction makes room meanwhile: the values written count, and overwritten ones are freed by it.",
-			Evidence: []sdk.Evidence{{Time: took.at, Where: m.instance, What: "bytes written", Value: fmt.Sprintf("%s/s over %s", size(rate), span(took.at.Sub(m.page.at)))}, {Time: m.at, Where: m.instance, What: "room below the quota", Value: size(room)}},
-			Next:     []sdk.NextStep{look("See which keys are written most", x.etcdctl([]string{m.url}, "watch", "--prefix", "", "-w", "fields"))},
-		})
-		return
-	}
 }
 
 // agreement looks whether all members hold the same data.
