@@ -42,7 +42,7 @@ func inPython(t testing.TB, dir string, args ...string) string {
 func TestPluginsInPythonAreSourcesAndProcessorsLikeAllOthers(t *testing.T) {
 	t.Parallel()
 	plugins := t.TempDir()
-	for _, name := range []string{"hello_python", "sqlite", "inventory"} {
+	for _, name := range []string{"hello_python", "sqlite", "inventory", "smooth"} {
 		dir := filepath.Join("../examples/plugins", name)
 		if tests, _ := filepath.Glob(filepath.Join(dir, "test_*.py")); len(tests) > 0 {
 			inPython(t, dir, "-m", "unittest")
@@ -70,9 +70,10 @@ processor "inventory" "machines" {
   label = "machine"
   table = "host,owner,room\nshop1,Zoë,A 2\n"
 }
+processor "smooth" "crowd" { match = "hello_.*" }
 pipeline "all" {
   from    = [source.sqlite.shop, source.hello_python.crowd]
-  through = [processor.inventory.machines]
+  through = [processor.inventory.machines, processor.smooth.crowd]
   to      = [store.tsdb.main]
 }
 `
@@ -80,7 +81,7 @@ pipeline "all" {
 	m := start(t, fmt.Sprintf(config, crowd, db, "count(*)"), "-plugin-dir", ours, "-plugin-dir", plugins)
 	enriched := `shop_orders{state="open", job="sqlite", owner="Zoë", room="A 2"}`
 	m.eventually("what the source asked and the processor knows is in the store", func() bool {
-		return len(m.query(enriched+" == 2")) == 1 && len(m.query(`up{job="sqlite"} == 1`)) == 1 && len(m.query(`hello_directory_entries == 0`)) == 1
+		return len(m.query(enriched+" == 2")) == 1 && len(m.query(`up{job="sqlite"} == 1`)) == 1 && len(m.query(`{__name__="hello_directory_entries:smooth", job="crowd"} == 0`)) == 1
 	})
 
 	if out, stderr, code := m.cli("plugin", "describe", "-plugin-dir", plugins, "sqlite"); code != 0 || !strings.Contains(out, "SELECT with a column called value") {
@@ -121,7 +122,7 @@ func TestTheExamplesInPythonKeepTheContract(t *testing.T) {
 	t.Parallel()
 	plugins := t.TempDir()
 	var running sync.WaitGroup
-	for _, name := range []string{"sqlite", "inventory"} {
+	for _, name := range []string{"sqlite", "inventory", "smooth"} {
 		from := filepath.Join("../examples/plugins", name)
 		inPython(t, from, "-m", "magpie", "pack", "-o", filepath.Join(plugins, name))
 		f, err := verify.Find(from, "", nil)

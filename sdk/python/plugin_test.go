@@ -567,6 +567,42 @@ func TestANotifierInPythonRemembersThroughItsHost(t *testing.T) {
 	}
 }
 
+func TestAComponentInPythonAsksTheStore(t *testing.T) {
+	t.Parallel()
+	e := startEvery(t)
+	var asked sdk.Query
+	go e.ServeHost(t.Context(), func(_ context.Context, call *wire.HostCall) *wire.HostReply {
+		asked = wire.FromQuery(call.GetQuery())
+		switch asked.Expr {
+		case "up(":
+			return &wire.HostReply{Result: wire.ToResult(nil, &sdk.QueryError{Start: 2, End: 3, Text: "there is no end"})}
+		case "slow":
+			return &wire.HostReply{Result: wire.ToResult(nil, sdk.Target(errors.New("it took too long")))}
+		}
+		h := &sdk.Histogram{Count: 3, Sum: 4, Positive: []float64{3}, PositiveSpans: []sdk.Span{{Length: 1}}}
+		return &wire.HostReply{Result: wire.ToResult(&sdk.Result{Type: sdk.Matrix, Warnings: []string{"old"}, Series: []sdk.ResultSeries{
+			{Labels: sdk.NewLabels("job", "a"), Points: []sdk.Point{{Time: time.UnixMilli(10500), Value: 1}, {Time: time.UnixMilli(15500), Histogram: h}}},
+		}}, nil)}
+	})
+	e.open(7, sdk.KindNotifier, "note", `{}`)
+	ask := func(expr string) (sdk.Receipt, error) {
+		return e.Notify(t.Context(), 7, sdk.Notification{Title: "ask " + expr, Alerts: []sdk.Alert{{}}})
+	}
+	eventually(t, "the host stream is there", func() bool {
+		got, err := ask("up")
+		return err == nil && strings.HasPrefix(got.ID, "matrix [({'job': 'a'}, [(10.5, 1.0), (15.5, Histogram(") && strings.HasSuffix(got.ID, "['old']")
+	})
+	if asked.Start.UnixMilli() != 10_000 || asked.End.UnixMilli() != 20_000 || asked.Step != 5*time.Second {
+		t.Errorf("it asks %+v", asked)
+	}
+	if _, err := ask("up("); err == nil || sdk.AsProblem(err).Blame != sdk.BlameConfig || err.Error() != "there is no end" {
+		t.Errorf("%v", err)
+	}
+	if _, err := ask("slow"); err == nil || sdk.AsProblem(err).Blame != sdk.BlameTarget {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestADiscoveryInPythonTellsWholeLists(t *testing.T) {
 	t.Parallel()
 	e := startEvery(t)

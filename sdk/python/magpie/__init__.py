@@ -40,6 +40,7 @@ OSError) are panics: logged with their stack, and after five in a row a source i
     kinds.py      the decorators, and what each kind has to do
     config.py     attributes, blocks, defaults, checks        units.py   durations, sizes, secrets
     batch.py      what a source fills                         series.py  metrics and labels
+    query.py      what a store answers
     received.py   what a sink is handed                       notification.py
     errors.py     problems                                    host.py    what a component can ask of the daemon
     testing.py    a component in a test, without a daemon     pack.py    one file of a plugin
@@ -51,9 +52,10 @@ from .config import Mistake, attr, block, label
 from .errors import Full, Problem, Remarks, at, fix, permanent, retry_after, target
 from .histogram import CUSTOM_BUCKETS, Exemplar, Histogram
 from .host import Host, SourceSettings
-from .kinds import DEGRADED, FAILED, OK, Discovered, Emitter, Finder, discovery, notifier, processor, sink, source, stream_source
+from .kinds import DEGRADED, FAILED, OK, Derivation, Discovered, Emitter, Finder, discovery, notifier, processor, sample_processor, sink, source, stream_source
 from .process import main
 from .notification import Alert, Notification
+from .query import QueryError, Result, ResultSeries
 from .received import Received, Sample
 from .record import LEVELS, Record
 from .series import Family, Metric, counter, gauge, untyped
@@ -61,8 +63,8 @@ from .units import Bytes, Duration, Secret
 from .version import VERSION as __version__
 
 __all__ = [
-    "Alert", "Batch", "Bytes", "CUSTOM_BUCKETS", "DEGRADED", "Discovered", "Duration", "Emitter", "Exemplar", "FAILED", "Family",
-    "Finder", "Full", "LEVELS", "Histogram", "Host", "Metric", "Mistake", "NO_REF", "Notification", "OK", "Problem", "Received", "Record", "Remarks",
+    "Alert", "Batch", "Bytes", "CUSTOM_BUCKETS", "DEGRADED", "Derivation", "Discovered", "Duration", "Emitter", "Exemplar", "FAILED", "Family",
+    "Finder", "Full", "LEVELS", "Histogram", "Host", "Metric", "Mistake", "NO_REF", "Notification", "OK", "Problem", "QueryError", "Received", "Record", "Remarks", "Result", "ResultSeries",
     "STALE_NAN", "Sample", "Secret", "SourceSettings", "__version__", "at", "attr", "block", "counter", "discovery", "fix", "gauge",
-    "label", "main", "notifier", "permanent", "processor", "retry_after", "sink", "source", "stream_source", "target", "untyped",
+    "label", "main", "notifier", "permanent", "processor", "retry_after", "sample_processor", "sink", "source", "stream_source", "target", "untyped",
 ]  # fmt: skip

@@ -28,7 +28,8 @@ Time = float | datetime.datetime
 """Unix seconds, or a datetime that knows its zone."""
 
 
-def _ms(t: Time) -> int:
+def to_ms(t: Time) -> int:
+    """Unix milliseconds."""
     return round((t.timestamp() if isinstance(t, datetime.datetime) else t) * 1000)
 
 
@@ -229,7 +230,7 @@ class Batch:
             self.times = [None] * len(self.refs)
         self.values.append(value)
         self.refs.append(ref)
-        self.times.append(_ms(t))
+        self.times.append(to_ms(t))
 
     def put_histogram(self, ref: int, h: Histogram, t: Time | None = None) -> None:
         """Adds a native histogram. One that is not valid is counted as dropped."""
@@ -241,7 +242,7 @@ class Batch:
         except (ValueError, TypeError):
             self._scope.drop("invalid_histogram")
             return
-        self.histograms.append((ref, h, None if t is None else _ms(t)))
+        self.histograms.append((ref, h, None if t is None else to_ms(t)))
 
     def put_exemplar(self, ref: int, e: Exemplar) -> None:
         """Adds an exemplar to a series of the batch."""
@@ -251,7 +252,7 @@ class Batch:
         if labels is None:
             self._scope.drop("invalid_exemplar")
             return
-        self.exemplars.append((ref, e.value, labels, None if e.time is None else _ms(e.time)))
+        self.exemplars.append((ref, e.value, labels, None if e.time is None else to_ms(e.time)))
 
     def log(self, ref: int, r: Record) -> None:
         """Adds a line of a log, or an event, to a series. Records count as samples do; they never go stale. One whose attributes
@@ -354,7 +355,7 @@ class Batch:
         self._seal_one(encode)
 
     def _seal_one(self, encode: Callable[["Batch"], None]) -> None:
-        self.base_ms = _ms(time.time() if self.time is None else self.time)
+        self.base_ms = to_ms(time.time() if self.time is None else self.time)
         if self.whole:
             self._find_stale()
         self._cycle += 1

@@ -51,11 +51,12 @@ class Inbox:
         if work is not None:
             work.give_up()
 
-    def next(self) -> bytes | None:
-        """Waits for a packet; None: no more are to be taken."""
+    def next(self, seconds: float | None = None) -> bytes | None:
+        """Waits for a packet; None: no more are to be taken. An empty one: none came within so many seconds."""
         with self._changed:
-            while not self._packets and not self._ended and not self._closed:
-                self._changed.wait()
+            some = self._changed.wait_for(lambda: self._packets or self._ended or self._closed, seconds)
+            if not some:
+                return b""
             if self._closed or not self._packets:
                 return None
             packet = self._packets.popleft()
@@ -74,12 +75,17 @@ class Ended(Exception):
     """The stream was cancelled, or the component is being closed."""
 
 
+class Broken(Exception):
+    """The stream cannot go on; another one may."""
+
+
 class Feed:
     """The state of one Consume."""
 
     def __init__(self, c: Component, inbox: Inbox) -> None:
         self._component = c
         self._inbox = inbox
+        self._impl = c.impl  # what is told of series that will not come again
         self._decoder = Decoder()
         self._pending = m.SinkAck()  # counted since the last one was sent
         self._unsent = 0
@@ -99,10 +105,9 @@ class Feed:
         runs = self._taken(runs)
         if runs:
             yield from self._write(Received(packet.last_seq, runs))
-        impl = self._component.impl
         for gone in forgotten:
-            if hasattr(impl, "forget"):
-                recover("forget", impl.forget, gone.origin, gone.refs)
+            if hasattr(self._impl, "forget"):
+                recover("forget", self._impl.forget, gone.origin, gone.refs)
         forget(forgotten)
         self._pending.position = packet.last_seq
 
@@ -118,6 +123,10 @@ class Feed:
                 kept.append(run)
         return kept
 
+    def _hand(self, batch: Received) -> None:
+        """Hands a batch to the author's."""
+        recover("write", self._impl.write, batch)
+
     def _write(self, batch: Received) -> Iterator[Any]:
         """Hands a batch to the sink until it is stored or refused for good, and counts."""
         backoff, troubled = Backoff(), False
@@ -128,8 +137,8 @@ class Feed:
                     self._inbox.work = work
                     if self._inbox.closed_within(0):
                         raise Ended
-                    recover("write", self._component.impl.write, batch)
-            except Ended:
+                    self._hand(batch)
+            except (Ended, Broken):
                 raise
             except Exception as e:
                 error = as_problem(e)

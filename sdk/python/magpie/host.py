@@ -7,12 +7,15 @@ import logging
 import os
 import queue
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Iterator
 
 from . import messages as m
+from .batch import Time, to_ms
 from .errors import HOST, Problem, as_problem
 from .log import Component as Logger
+from .query import Result, result
 
 if TYPE_CHECKING:
     from .component import Component
@@ -74,6 +77,16 @@ class Host:
     def put(self, key: str, value: bytes) -> None:
         """Stores a small value (at most 1 MiB) durably under the component's address."""
         self._calls.ask(m.HostCall(component=self._number, put=m.StatePut(key=key, value=value)))
+
+    def query(self, expr: str, start: Time | None = None, end: Time | None = None, step: float = 0.0, timeout: float = 30.0) -> Result:
+        """Asks the store whose HTTP API the daemon serves. With a step, in seconds, it is a range query from start to end; without,
+        an instant query at start (None: now). A mistake in the expression is a QueryError."""
+        start = time.time() if start is None else start
+        ask = m.QueryRequest(expr=expr, start_ms=to_ms(start), end_ms=to_ms(start if end is None else end), step_ms=round(step * 1000), timeout_ns=int(timeout * 1e9))
+        reply = self._calls.ask(m.HostCall(component=self._number, query=ask), timeout + 1)
+        if reply.result.HasField("problem"):
+            m.raise_problem(reply.result.problem)
+        return result(reply.result)
 
     def fail(self, error: BaseException | str) -> None:
         """Reports an error that the component goes on after: it is counted by blame and shown as the last one."""

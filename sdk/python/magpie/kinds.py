@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Callable, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Protocol, TypeVar
 
 from .batch import Batch
 from .config import Mistake, Schema, schema_of
+
+if TYPE_CHECKING:
+    from .received import Received
 
 T = TypeVar("T", bound=type)
 
@@ -42,6 +45,7 @@ class Capability:
     histograms: bool = False
     exemplars: bool = False
     logs: bool = False
+    derives: bool = False
     schema: Schema | None = None
 
     def ready(self) -> Schema:
@@ -98,6 +102,33 @@ def processor(config: type | None = None, *, name: str = "", doc: str = "") -> C
     """A processor of series: ``map_series(self, labels: dict) -> dict | None`` is asked once per series, never per sample, and
     must give the same answer for the same series (a replay asks again). None drops the series."""
     return _kind("processor", "map_series", config, dict(name=name, doc=doc))
+
+
+def sample_processor(config: type | None = None, *, name: str = "", doc: str = "", histograms: bool = False, logs: bool = False) -> Callable[[T], T]:
+    """A processor of samples: what it makes of them goes on in their place. ``derive(self, state: bytes | None)`` begins the work
+    on the samples of one pipeline, or goes on with it, and returns what does that (see Derivation); state is what the last
+    ``snapshot`` gave whose batches were kept, None at first. It may be of an earlier configuration of the component.
+
+    ``histograms`` and ``logs``: it takes them; otherwise they are not given to it, and counted as dropped."""
+    return _kind("processor", "derive", config, dict(name=name, doc=doc, derives=True, histograms=histograms, logs=logs))
+
+
+class Derivation(Protocol):
+    """The work of a processor of samples on one pipeline; its calls are one after another. What ``process`` sets, how far it was
+    handed samples, and the ``snapshot`` taken there become durable together, every few seconds; after a failure another
+    derivation goes on from there, so that every sample counts exactly once, whatever dies.
+
+    It may have ``forget(self, origin, refs)`` too, as a sink may: series of an origin will not come again (refs None: none of
+    them)."""
+
+    def process(self, batch: "Received", out: Batch) -> None:
+        """Takes a batch, and sets in out what comes of it, with times of their own (``put_at``) or at ``out.time``. Samples that it
+        does not take are dropped with ``batch.drop(i, reason)``. A permanent Problem drops the whole batch; after any other
+        exception, which must leave no trace in the memory, it is called again with the same batch; what was put into out is
+        taken away. out is the same each time: its refs stay defined."""
+
+    def snapshot(self) -> bytes | None:
+        """All that is needed to go on, at most 8 MiB; None for a processor without memory."""
 
 
 def sink(

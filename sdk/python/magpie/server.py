@@ -15,7 +15,8 @@ from .codec.frame import Malformed
 from .codec.packer import Packer
 from .component import Component, configured, valid_config
 from .config import Mistake
-from .consume import Ended, Feed, Inbox
+from .consume import Broken, Ended, Feed, Inbox
+from .derive import Derive
 from .errors import Problem, as_problem, recover
 from .host import Host, HostCalls, SourceSettings
 from .kinds import Capability, Discovered
@@ -70,7 +71,7 @@ class Server:
             d.types.add(
                 kind=c.kind, name=c.name, doc=c.doc, config=m.schema(c.ready()), job=c.job, own_labels=c.own_labels, streams=c.streams,
                 discovers=c.discovers, late=c.late, live=c.live, validates=c.validates, histograms=c.histograms, exemplars=c.exemplars,
-                probes=c.probes, logs=c.logs,
+                probes=c.probes, logs=c.logs, derives=c.derives,
             )  # fmt: skip
         return d
 
@@ -204,24 +205,24 @@ class Server:
             self.packer.close()
 
     def Consume(self, packets: Iterator[bytes], context: Any) -> Iterator[Any]:
-        """Feeds one sink from one pipeline. One packet is read ahead while another is written."""
-        numbers = [v for k, v in context.invocation_metadata() if k == "magpie-component"]
-        if len(numbers) != 1 or not numbers[0].isdecimal():
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the metadata lacks magpie-component")
+        """Feeds one sink, or one processor of samples, from one pipeline. One packet is read ahead while another is written."""
         try:
-            c = self._component(int(numbers[0]))
+            c = self._component(_number(context, "magpie-component"))
         except Problem as e:
             context.abort(grpc.StatusCode.NOT_FOUND, e.text)
-        if c.capability.kind != "sink":
+        if c.capability.kind != "sink" and not c.capability.derives:
             context.abort(grpc.StatusCode.UNIMPLEMENTED, "not a sink")
         inbox = Inbox()
+        feed = Derive(c, inbox, _number(context, "magpie-derives")) if c.capability.derives else Feed(c, inbox)
         when_ended(context, inbox.close)
         c.on_stop(inbox.close)
         threading.Thread(target=inbox.read, args=(packets,), daemon=True, name="consume").start()
         try:
-            yield from Feed(c, inbox).run()
+            yield from feed.run()
         except Malformed as e:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(e))
+        except Broken as e:
+            context.abort(grpc.StatusCode.ABORTED, str(e))
         except Ended:
             pass
         finally:
@@ -300,6 +301,14 @@ class Server:
             t.start()
         for t in closing:
             t.join(max(0.0, until - time.monotonic()))
+
+
+def _number(context: Any, key: str) -> int:
+    """A number in the call's metadata."""
+    numbers = [v for k, v in context.invocation_metadata() if k == key]
+    if len(numbers) != 1 or not numbers[0].isdecimal():
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the metadata lacks {key}")
+    return int(numbers[0])
 
 
 def when_ended(context: Any, call: Any) -> None:

@@ -14,15 +14,17 @@ import tempfile
 import time
 from typing import Any, Iterator
 
-from .batch import Batch
-from .codec.bodies import text
+from .batch import Batch, Scope
+from .codec.bodies import histogram_bytes, text
 from .codec.decoder import Decoder, Run, forget
 from .codec.encoder import Encoder
 from .codec.frame import STREAM, Header, frame, parse_packet
 from .codec.packer import Packer
 from .component import Component, configured
 from .errors import Problem, path_text
+from .histogram import Histogram
 from .host import Host, HostCalls, SourceSettings
+from .query import Result
 from .received import Received, Sample
 from .series import NAME, series_text
 from .units import Bytes, Duration, Secret
@@ -44,11 +46,12 @@ class Samples(list[Sample]):
 
 
 class State(HostCalls):
-    """A daemon's memory for ``host.get`` and ``host.put``."""
+    """A daemon's memory for ``host.get`` and ``host.put``. ``results`` are what ``host.query`` gives, by expression."""
 
-    def __init__(self) -> None:
+    def __init__(self, results: dict[str, Result] | None = None) -> None:
         super().__init__()
         self.kept: dict[str, bytes] = {}
+        self.results = results or {}
 
     def ask(self, call: Any, timeout: float = 10.0) -> Any:
         from . import messages as m
@@ -56,8 +59,46 @@ class State(HostCalls):
         if call.HasField("put"):
             self.kept[call.put.key] = call.put.value
             return m.HostReply()
+        if call.HasField("query"):
+            return m.HostReply(result=self._result(call.query.expr))
         found = call.get.key in self.kept
         return m.HostReply(found=found, value=self.kept.get(call.get.key, b""))
+
+
+    def _result(self, expr: str) -> Any:
+        from . import messages as m
+
+        r = self.results.get(expr, Result("vector"))
+        out = m.QueryResponse(type=r.type, text=r.text, warnings=r.warnings)
+        for s in r.series:
+            series = out.series.add(times_ms=[round(t * 1000) for t, _ in s.points], values=[v if isinstance(v, (int, float)) else 0.0 for _, v in s.points])
+            if any(isinstance(v, Histogram) for _, v in s.points):
+                series.histograms.extend(histogram_bytes(v) if isinstance(v, Histogram) else b"" for _, v in s.points)
+            for name, value in sorted(s.labels.items()):
+                series.labels.add(name=name, value=value)
+        return out
+
+
+class Derived:
+    """The work of a processor of samples under test."""
+
+    def __init__(self, work: Any) -> None:
+        self.work = work
+        self._out = Scope(own=True).batch()
+        self._packer, self._encoder, self._decoder = Packer(1, 3600, 1 << 30), Encoder(1), Decoder()
+        self._decoder.decode(frame(Header(STREAM, stream=1), text("processor.test.main")))
+
+    def process(self, batch: Received) -> Samples:
+        """Hands a batch over, such as ``received`` makes them, and returns what comes of it."""
+        out = self._out
+        out.time = None
+        self.work.process(batch, out)
+        self._packer.fill(lambda p: out.seal(lambda part: self._encoder.encode(p, part)))
+        return _unpacked(self._packer, self._decoder)
+
+    def snapshot(self) -> bytes | None:
+        """The state."""
+        return self.work.snapshot()
 
 
 class Opened:
@@ -86,20 +127,29 @@ class Opened:
 
     def sent(self) -> Samples:
         """What was emitted since the last call."""
-        out = Samples()
-        last = self.packer.cut()
-        while self.packer._queue:
-            packet = parse_packet(self.packer.next(lambda: False) or b"")
-            runs, forgotten = self._decoder.decode(packet.frames)
-            out += [s for _, s in Received(packet.last_seq, runs).samples()]
-            forget(forgotten)
-        self.packer.ack(last)
-        return out
+        return _unpacked(self.packer, self._decoder)
+
+    def derive(self, state: bytes | None = None) -> Derived:
+        """Begins the work of a processor of samples, or goes on with it."""
+        return Derived(self.impl.derive(state))
 
     @property
     def dropped(self) -> dict[str, int]:
         """What was dropped so far, by reason."""
         return dict(self.component.scope.dropped)
+
+
+def _unpacked(packer: Packer, decoder: Decoder) -> Samples:
+    """What was packed since the last call."""
+    out = Samples()
+    last = packer.cut()
+    while packer._queue:
+        packet = parse_packet(packer.next(lambda: False) or b"")
+        runs, forgotten = decoder.decode(packet.frames)
+        out += [s for _, s in Received(packet.last_seq, runs).samples()]
+        forget(forgotten)
+    packer.ack(last)
+    return out
 
 
 class _Alone:
@@ -110,16 +160,18 @@ class _Alone:
 
 
 @contextlib.contextmanager
-def opened(cls: Any, config: dict[str, Any] | None = None, source: SourceSettings | None = None, checkpoint: bytes | None = None) -> Iterator[Opened]:
+def opened(
+    cls: Any, config: dict[str, Any] | None = None, source: SourceSettings | None = None, checkpoint: bytes | None = None, results: dict[str, Result] | None = None
+) -> Iterator[Opened]:
     """Opens a component and closes it at the end. The configuration is by the schema's names; durations are in seconds (or as
-    text, "5s"), a Secret is given as its text."""
+    text, "5s"), a Secret is given as its text. ``results`` are what ``host.query`` answers, by expression."""
     capability = cls.__magpie__
     capability.name = capability.name or "test"
     server: Any = _Alone()
     settings = source or SourceSettings(job="test", timeout=10.0, limit_series=100_000)
     with tempfile.TemporaryDirectory() as d:
         address = f"{capability.kind}.{capability.name}.main"
-        host = Host(State(), 1, address, d, settings, checkpoint)
+        host = Host(State(results), 1, address, d, settings, checkpoint)
         c = Component(server, capability, 1, address, _json(capability.ready(), config or {}), host, "testhost")
         o = Opened(c, server.packer)
         try:
@@ -151,8 +203,6 @@ def received(*samples: tuple[dict[str, str], float], at: float | None = None) ->
 
 
 def _source_batch() -> Batch:
-    from .batch import Scope
-
     return Scope(own=True).batch()
 
 
