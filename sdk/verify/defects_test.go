@@ -305,6 +305,10 @@ func be(name string) {
 			time.Sleep(time.Minute)
 		}
 	}
+	offered := os.Getenv("PLUGIN_PROTOCOL_VERSIONS")
+	if name == "start-waits-for-its-protocol" && offered == "2" {
+		time.Sleep(time.Minute)
+	}
 	capability := capabilityOf(name)
 	if !strings.HasPrefix(name, "raw-") {
 		serve.Main("defect", "1.0.0", capability)
@@ -336,7 +340,10 @@ func be(name string) {
 	if name != "raw-dies-of-interrupt" {
 		signal.Ignore(os.Interrupt)
 	}
-	fmt.Printf("1|1|unix|%s|grpc|\n", l.Addr())
+	if name != "raw-speaks-everything" {
+		offered = "1"
+	}
+	fmt.Printf("1|%s|unix|%s|grpc|\n", offered[len(offered)-1:], l.Addr())
 	g.Serve(l)
 }
 

@@ -10,6 +10,7 @@ import (
 // kind needs nothing but a group here: what every type must do is asked of it at once.
 var groups = []group{
 	{fits: nil, checks: startChecks},
+	{fits: nil, checks: protocolChecks},
 	{fits: nil, checks: describeChecks},
 	{fits: every, closed: true, checks: schemaChecks},
 	{fits: every, closed: true, checks: validateChecks},

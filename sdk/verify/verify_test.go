@@ -57,6 +57,9 @@ func TestEachBrokenPluginIsCaughtByTheCheckThatShould(t *testing.T) {
 		{"start-dies", "start/handshake", nil},
 		{"start-by-hand-hangs", "start/by-hand", nil},
 		{"raw-dies-of-interrupt", "start/interrupt", nil},
+		{"raw-speaks-everything", "start/later-daemon", nil},
+		{"raw-speaks-everything", "start/too-late-daemon", nil},
+		{"start-waits-for-its-protocol", "start/too-late-daemon", nil},
 		{"exit-code", "end/shutdown", nil},
 
 		{"raw-random-description", "describe/same", nil},
