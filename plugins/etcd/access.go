@@ -10,18 +10,33 @@ import (
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
-// Access is how to reach a cluster: what source and diagnoser have in common.
+// Reach is how to reach the members of a cluster: what all three kinds have in common.
+type Reach struct {
+	Endpoints []string   `hcl:"endpoints" doc:"Client URLs of members, http:// or https://. One is enough to find the others; several find them while one is down."`
+	Username  string     `hcl:"username,optional" doc:"User, where the cluster has authentication on. Without a role the user sees all but the hashes of the data, which need the role root."`
+	Password  sdk.Secret `hcl:"password,optional" doc:"The user's password."`
+	TLS       *sdk.TLS   `hcl:"tls,block" doc:"How to verify the members, and what to show them."`
+}
+
+// Access is how to watch a cluster: what source and diagnoser have in common.
 type Access struct {
-	Endpoints        []string          `hcl:"endpoints" doc:"Client URLs of members, http:// or https://. One is enough to find the others; several find them while one is down."`
+	Reach
 	DiscoverMembers  bool              `hcl:"discover_members,optional" default:"true" doc:"Watch every member of the cluster's member list. false: watch exactly the endpoints, for clusters whose members advertise client URLs that this machine cannot reach."`
-	Username         string            `hcl:"username,optional" doc:"User, where the cluster has authentication on. Without a role the user sees all but the hashes of the data, which need the role root."`
-	Password         sdk.Secret        `hcl:"password,optional" doc:"The user's password."`
-	TLS              *sdk.TLS          `hcl:"tls,block" doc:"How to verify the members, and what to show them."`
 	MetricsEndpoints map[string]string `hcl:"metrics_endpoints,optional" doc:"URLs of members that serve /metrics and /health elsewhere than at their client URL (--listen-metrics-urls, --listen-client-http-urls), by the member's name or by the host:port of its client URL."`
 }
 
 // Validate checks what no tag can say.
 func (c *Access) Validate(d *sdk.Diags) {
+	c.Reach.Validate(d)
+	for name, e := range c.MetricsEndpoints {
+		if _, err := parseURL(e); err != nil {
+			d.Errorf(&c.MetricsEndpoints, "metrics endpoint of %q: %s", name, err)
+		}
+	}
+}
+
+// Validate checks what no tag can say.
+func (c *Reach) Validate(d *sdk.Diags) {
 	if len(c.Endpoints) == 0 {
 		d.Errorf(&c.Endpoints, "endpoints is empty: give the client URL of at least one member")
 	}
@@ -38,11 +53,6 @@ func (c *Access) Validate(d *sdk.Diags) {
 		}
 		seen = append(seen, u)
 		secure = secure || strings.HasPrefix(u, "https://")
-	}
-	for name, e := range c.MetricsEndpoints {
-		if _, err := parseURL(e); err != nil {
-			d.Errorf(&c.MetricsEndpoints, "metrics endpoint of %q: %s", name, err)
-		}
 	}
 	switch {
 	case c.Username != "" && !c.Password.IsSet():
@@ -72,7 +82,7 @@ func (c *Access) metricsURL(m *member) string {
 }
 
 // urls are the endpoints in their short form.
-func (c *Access) urls() []string {
+func (c *Reach) urls() []string {
 	urls := make([]string, len(c.Endpoints))
 	for i, e := range c.Endpoints {
 		urls[i], _ = parseURL(e) // Validate has seen them

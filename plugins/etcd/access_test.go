@@ -17,7 +17,7 @@ func TestProbeAsksEveryEndpoint(t *testing.T) {
 		"":                                   {c.url(0)},
 		dead.String() + ": connection error": {c.url(0), dead.String()},
 	} {
-		cfg := &Config{Access: Access{Endpoints: endpoints, DiscoverMembers: true}}
+		cfg := &Config{Access: Access{Reach: Reach{Endpoints: endpoints}, DiscoverMembers: true}}
 		s, err := open(t.Context(), cfg, noHost{})
 		if err != nil {
 			t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -22,17 +23,23 @@ import (
 // maxAnswer bounds an answer over gRPC; a status has about 100 bytes, a list about 200 a member.
 const maxAnswer = 1 << 20
 
+// A connection over which nothing comes is tried, and given up: the machine at its other end may be gone.
+const (
+	aliveEvery = 10 * time.Second // etcd ends connections that are tried more often than every 5 s
+	aliveFor   = 5 * time.Second
+)
+
 // clients keeps one connection to each URL, so that every question reaches the member that it is meant for. A connection
 // over which a question failed is closed: the next question makes a new one at once, where gRPC would wait out a back-off.
 type clients struct {
-	cfg *Access
+	cfg *Reach
 	tls *tls.Config
 
 	mu   sync.Mutex
 	open map[string]*clientv3.Client
 }
 
-func newClients(cfg *Access) (*clients, error) {
+func newClients(cfg *Reach) (*clients, error) {
 	c := &clients{cfg: cfg, open: map[string]*clientv3.Client{}}
 	if cfg.TLS == nil {
 		return c, nil
@@ -90,11 +97,11 @@ func (c *clients) use(ctx context.Context, url string, ask func(*clientv3.Client
 }
 
 // dial makes a client. With a user it waits for the member to accept the password, at most until ctx ends.
-func (c *clients) dial(ctx context.Context, url string) (*clientv3.Client, error) {
+func (c *clients) dial(ctx context.Context, urls ...string) (*clientv3.Client, error) {
 	life, end := context.WithCancel(context.Background())
 	detach := context.AfterFunc(ctx, end)
 	client, err := clientv3.New(clientv3.Config{
-		Endpoints: []string{url}, TLS: c.tls, Username: c.cfg.Username, Password: c.cfg.Password.Reveal(), Context: life,
+		Endpoints: urls, TLS: c.tls, DialKeepAliveTime: aliveEvery, DialKeepAliveTimeout: aliveFor, Username: c.cfg.Username, Password: c.cfg.Password.Reveal(), Context: life,
 		Logger: zap.NewNop(), MaxUnaryRetries: 2, MaxCallRecvMsgSize: maxAnswer, MaxCallSendMsgSize: maxAnswer,
 		DialOptions: []grpc.DialOption{grpc.WithNoProxy(), grpc.WithChainUnaryInterceptor(failFast)},
 	})
@@ -126,8 +133,11 @@ func (c *clients) keep(urls []string) {
 	}
 }
 
+// explain says an error so that an ops team can use it.
+func (c *clients) explain(ctx context.Context, err error) error { return c.cfg.explain(ctx, err) }
+
 // explain blames the configuration for what it can mend, and else the member.
-func (c *clients) explain(ctx context.Context, err error) error {
+func (c *Reach) explain(ctx context.Context, err error) error {
 	err = rpctypes.Error(err)
 	if s, ok := status.FromError(err); ok {
 		err = errors.New(s.Message())
@@ -139,9 +149,9 @@ func (c *clients) explain(ctx context.Context, err error) error {
 	case ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled):
 		return sdk.Target(errNoAnswer)
 	case errors.Is(err, rpctypes.ErrUserEmpty):
-		return sdk.Fix(sdk.At(&c.cfg.Username, err), "This cluster has authentication on: set username and password.")
+		return sdk.Fix(sdk.At(&c.Username, err), "This cluster has authentication on: set username and password.")
 	case errors.Is(err, rpctypes.ErrAuthFailed):
-		return sdk.Fix(sdk.At(&c.cfg.Username, err), "Check username and password.")
+		return sdk.Fix(sdk.At(&c.Username, err), "Check username and password.")
 	}
 	return sdk.Target(err)
 }

@@ -33,7 +33,7 @@ type diagnoser struct {
 }
 
 func openDiagnoser(_ context.Context, cfg *DiagnoserConfig, host sdk.Host) (*diagnoser, error) {
-	if _, err := newClients(&cfg.Access); err != nil {
+	if _, err := newClients(&cfg.Reach); err != nil {
 		return nil, err
 	}
 	return &diagnoser{cfg, host}, nil
@@ -81,7 +81,7 @@ type peerURL struct {
 // Diagnose asks all members side by side, twice, compares their data, and says what follows. The order is that of the time
 // that the answers take; each question has its own limit, so that a member that hangs costs one of them.
 func (d *diagnoser) Diagnose(ctx context.Context, _ sdk.Question, r *sdk.Report) error {
-	clients, err := newClients(&d.cfg.Access)
+	clients, err := newClients(&d.cfg.Reach)
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,5 @@
-// The source "etcd" watches a whole etcd cluster, given the client URL of one of its members, and the diagnoser "etcd" finds out
-// what is wrong with one. They are written for etcd 3.4 to 3.7.
+// The source "etcd" watches a whole etcd cluster, given the client URL of one of its members, the diagnoser "etcd" finds out
+// what is wrong with one, and the coordinator "etcd" has one decide between daemons. They are written for etcd 3.4 to 3.7.
 //
 // Every interval it asks an endpoint for the list of members, and then all members side by side for three things:
 //
@@ -97,7 +97,34 @@
 // Permissions: a user without a role sees all but the hashes, which need the role root, and the number of keys by prefix,
 // which needs to read all keys. What is missing is said, and the rest goes on.
 //
+// # Coordination
+//
+// The coordinator "etcd" gives leases and tells members of each other, below one prefix. This version of the daemon opens it and
+// shows how it is (the cluster answers, which leases are held and waited for); it takes no leases yet, and each daemon works
+// alone. magpie plugin run tries it.
+//
+//   - A lease on a key is the key PREFIX/leases/KEY, made in a transaction that fails where it is there, under an etcd lease of
+//     the ttl, in whole seconds, at least two of them. Its value says who holds it. Who waits watches the key.
+//   - The fence is the key's create_revision: what acts can compare it in the transaction of the act itself, so that etcd refuses
+//     who held the lease before. It is the cluster's own, and rises with every change of anything: a counter below the prefix
+//     would cost a write more, could be deleted, and would fall as well where a snapshot is restored. Restore with
+//     --bump-revision (etcd 3.6) where something outside of etcd remembers fences.
+//   - It is renewed four times in a ttl, counted from before etcd was asked, and only if a read through the quorum still finds
+//     the key: a leader that was paused and does not know yet that there is another one prolongs leases that are no more.
+//     Where it did so before the lease had ended for the others, a holder may be wrong for less than a ttl; the fence is right.
+//   - Members are the keys PREFIX/members/LEASE, each under an etcd lease of its own. When the list cannot be read for a ttl,
+//     the call ends: what was told last may be wrong by then.
+//
+// With users, it needs a role that may read and write what is below the prefix:
+//
+//	etcdctl role add magpie && etcdctl role grant-permission magpie --prefix=true readwrite magpie/
+//
 // # How it is tested
+//
+// The coordinator: all checks of magpie plugin verify on leases and members against etcd 3.7, where holders are killed and
+// stopped; three holders that race on clusters of 3.7 and of Debian's 3.4 while members hang, are killed and come back, and the
+// quorum is lost: no two are sure to hold at once, and the acts that the cluster accepts have fences that never fall; a holder
+// with a slow clock, whose acts are refused.
 //
 // The source: against real etcd 3.7 servers, clusters of one and of three members, with TLS and with users; and, beside the
 // diagnoser, against 3.4. The diagnoser: against clusters of three members of etcd 3.7 and of Debian's 3.4.23, which are broken in one way after another: clients
@@ -106,6 +133,8 @@
 // other runs in the test's own process), certificates that expire (3.7 only).
 //
 // # Files
+//
+// coordinator.go holds the leases, coordinator_members.go the members, coordinator_stored.go reads what is stored of both.
 //
 // access.go holds the attributes, members.go who the members are, clients.go the connections, member.go what is asked of one
 // member, page.go its metrics page, metrics.go the metrics that are not etcd's own, hash.go the comparison of data, kept.go what
@@ -161,7 +190,7 @@ func open(_ context.Context, cfg *Config, host sdk.Host) (*source, error) {
 	if s.http, err = (&sdk.HTTPClient{TLS: cfg.TLS}).Client(0, 2); err != nil {
 		return nil, err
 	}
-	clients, err := newClients(&cfg.Access)
+	clients, err := newClients(&cfg.Reach)
 	s.probe = newProbe(cfg.Probe, clients, host.Source().Interval)
 	s.data = newWatching(clients, cfg.HashInterval, int64(cfg.HashUpTo))
 	s.roster = &roster{access: &cfg.Access, clients: clients, wait: s.timeout / 8}

@@ -37,3 +37,9 @@ source "etcd" "secure" {
 diagnoser "etcd" "main" {
   endpoints = ["http://10.0.0.1:2379", "http://10.0.0.2:2379", "http://10.0.0.3:2379"]
 }
+
+# Leases and members for daemons that reach the same cluster. This version opens it and shows how it is; each daemon still works alone.
+coordinator "etcd" "ha" {
+  endpoints = ["http://10.0.0.1:2379", "http://10.0.0.2:2379", "http://10.0.0.3:2379"]
+  prefix    = "magpie/"
+}

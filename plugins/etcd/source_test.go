@@ -67,7 +67,7 @@ func TestTheProbeActsAsAClientAndLeavesNothingBehind(t *testing.T) {
 func TestTheProbesLeaseIsGivenBack(t *testing.T) {
 	t.Parallel()
 	c := start(t, 1, nil)
-	s, err := open(t.Context(), &Config{Access: Access{Endpoints: c.urls()}, Probe: &ProbeConfig{Prefix: "p/"}}, noHost{})
+	s, err := open(t.Context(), &Config{Access: Access{Reach: Reach{Endpoints: c.urls()}}, Probe: &ProbeConfig{Prefix: "p/"}}, noHost{})
 	if err != nil {
 		t.Fatal(err)
 	}

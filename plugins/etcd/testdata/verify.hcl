@@ -8,3 +8,9 @@ source "etcd" "verify" {
 diagnoser "etcd" "verify" {
   endpoints = [env("VERIFY_URL")]
 }
+
+coordinator "etcd" "verify" {
+  endpoints = [env("VERIFY_URL")]
+  username  = "magpie"
+  password  = secret("env:ETCD_PASSWORD")
+}
