@@ -5,7 +5,7 @@ PLUGINS := $(filter-out internal,$(notdir $(wildcard plugins/*)))
 BINS    := $(addprefix bin/plugins/,$(PLUGINS))
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: run build test check race fuzz bench soak gen deps clean ui $(BINS) bin/magpie
+.PHONY: run build test check race fuzz bench soak gen deps demo-etcd clean ui $(BINS) bin/magpie
 
 run: build
 	bin/magpie run
@@ -51,6 +51,12 @@ race: deps build
 
 check:
 	.ci/check
+
+# A cluster of etcd to break and to repair, and Magpie that watches it: make demo-etcd SCRIPT="pause-leader; wait etcdMembersDown; repair"
+SCRIPT ?=
+demo-etcd: build
+	@$(GO) build $(FLAGS) -o bin/etcd-demo ./examples/04-etcd-demo
+	@bin/etcd-demo -script "$(SCRIPT)"
 
 # Each fuzz target for a while: make fuzz TIME=5m
 TIME ?= 30s

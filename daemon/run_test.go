@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/magpie-monitoring/magpie/examples/04-etcd-demo/cluster"
+	"github.com/magpie-monitoring/magpie/examples/04-etcd-demo/demo"
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/serve"
 )
@@ -51,6 +52,8 @@ var built string // what TestMain removes
 func TestMain(m *testing.M) {
 	cluster.RunMember()
 	switch filepath.Base(os.Args[0]) {
+	case "etcd-demo":
+		os.Exit(demo.Main(context.Background(), os.Args[1:], os.Stdin, os.Stdout))
 	case "blast":
 		serve.Main("blast", "0.0.0", sdk.StreamSource(openBlast))
 		return
