@@ -10,13 +10,17 @@
 //	cd doors
 //	magpie plugin verify .                   # builds it, and tries whether it keeps the contract: it does
 //	magpie plugin run .                      # opens the block of example.hcl without a daemon; Ctrl-C ends it
-//	go test ./...
+//	make test
 //	make build                               # bin/doors
 //	magpie check -plugin-dir bin example.hcl # is it what a daemon takes?
 //
 // and, beside a daemon that was started with -plugin-dir bin, `magpie plugin dev` builds, checks and hands over every change.
 // -kind and -lang say which kind, in Go or Python. Until a version of this module is published, -replace PATH names a
 // checkout's sdk directory; the binary of a checkout finds its own. From there on: change, test, verify.
+//
+// A first build, from empty caches, downloads six modules (17 MB) and compiles 317 packages, 200 of them Go's own library, which
+// any program with an HTTP client needs; its tests need 17 small modules more. The Makefile builds and tests with the same flags:
+// with others everything is compiled again. Later builds take seconds.
 //
 // A plugin is one binary of one type or several. Its main function hands capabilities to serve.Main:
 //

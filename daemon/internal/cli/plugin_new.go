@@ -101,8 +101,9 @@ func newPlugin(ctx context.Context, o *options, name string) int {
 	}
 	fmt.Fprintf(o.Out, "%s holds a %s in %s: %s\n\nNext:\n  cd %s\n  magpie plugin verify .                 # it keeps the contract\n", dir, flags.kind, flags.lang, strings.Join(files, ", "), dir)
 	if flags.lang == "go" {
-		fmt.Fprintf(o.Out, "  go build -o bin/%s . && magpie run -plugin-dir bin config.hcl   # example.hcl is a block for it\n", name)
+		fmt.Fprint(o.Out, "  make test build\n  magpie run -plugin-dir bin config.hcl  # example.hcl is a block for it\n")
 	}
+	fmt.Fprint(o.Out, "  magpie plugin dev                      # beside a daemon: every change is built, checked and taken\n")
 	return exitOK
 }
 
