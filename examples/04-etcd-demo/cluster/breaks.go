@@ -187,9 +187,17 @@ func slowDisk(ctx context.Context, c *Cluster) (Broken, error) {
 		stopLoad()
 		return Broken{}, fmt.Errorf("%w: strace slows the disk; make deps installs it", err)
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- tracer.Wait() }()
+	select {
+	case err := <-ended:
+		stopLoad()
+		return Broken{}, fmt.Errorf("strace does not slow the process, which it may not as any user: %v", err)
+	case <-time.After(500 * time.Millisecond):
+	}
 	return Broken{c.Instance(i), c.title(i) + " is slow in writing its log to disk (WAL fsync)", func(ctx context.Context) error {
 		tracer.Process.Signal(syscall.SIGINT) // it lets go of the process
-		tracer.Wait()
+		<-ended
 		stopLoad()
 		return c.Ready(ctx)
 	}}, nil
@@ -361,7 +369,7 @@ func (c *Cluster) failsToStart(ctx context.Context, cause string, change func(*m
 	}
 	b := Broken{c.Instance(i), cause, func(ctx context.Context) error {
 		c.Stop(i)
-		m.unprivileged = false
+		m.unprivileged, m.unable = false, false
 		return errors.Join(undo(), c.again(i)(ctx))
 	}}
 	if err := c.Run(i); err != nil {
@@ -369,6 +377,7 @@ func (c *Cluster) failsToStart(ctx context.Context, cause string, change func(*m
 	}
 	select {
 	case <-m.ended():
+		m.unable = true
 		c.links.close(i) // nobody listens
 		return b, nil
 	case <-ctx.Done():

@@ -129,12 +129,12 @@ func (c *Cluster) Stop(i int) {
 func (c *Cluster) Pause(i int)  { c.members[i].signal(pause) }
 func (c *Cluster) Resume(i int) { c.members[i].signal(resume) }
 
-// Ready waits until every running member answers a read that needs the others.
+// Ready waits until every member that can answers a read that needs the others.
 func (c *Cluster) Ready(ctx context.Context) error {
 	var asking sync.WaitGroup
 	errs := make([]error, len(c.members))
 	for i, m := range c.members {
-		if m.process == nil {
+		if !m.serving() {
 			continue
 		}
 		asking.Go(func() { errs[i] = c.serves(ctx, i) })
@@ -177,7 +177,7 @@ func (c *Cluster) Log(i int) string      { return c.members[i].log }
 func (c *Cluster) Len() int { return len(c.members) }
 
 // Running reports whether member i has a process, that may be paused.
-func (c *Cluster) Running(i int) bool { return c.members[i].process != nil }
+func (c *Cluster) Running(i int) bool { return c.members[i].process != nil && !c.members[i].unable }
 
 // Program is what the members are: a path, or "" for the etcd that is linked in.
 func (c *Cluster) Program() string { return c.options.Program }
@@ -239,7 +239,7 @@ func (c *Cluster) Leader(ctx context.Context) (int, error) { return c.leaderBut(
 func (c *Cluster) leaderBut(ctx context.Context, not int) (leader int, err error) {
 	err = patiently(ctx, "a member leads", func(ctx context.Context) error {
 		for i, m := range c.members {
-			if i == not || m.process == nil || m.paused {
+			if i == not || !m.serving() {
 				continue
 			}
 			s, err := c.status(ctx, i)
@@ -257,10 +257,18 @@ func (c *Cluster) leaderBut(ctx context.Context, not int) (leader int, err error
 	return leader, err
 }
 
-// follower is a member that does not lead.
+// follower is a member that does not lead, and answers.
 func (c *Cluster) follower(ctx context.Context) (int, error) {
 	leader, err := c.Leader(ctx)
-	return (leader + 1) % len(c.members), err
+	if err != nil {
+		return 0, err
+	}
+	for n := range len(c.members) - 1 {
+		if i := (leader + 1 + n) % len(c.members); c.members[i].serving() {
+			return i, nil
+		}
+	}
+	return 0, errors.New("no follower is left")
 }
 
 // patiently tries for up to a minute and a half until there is no error.

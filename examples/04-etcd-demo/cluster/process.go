@@ -23,6 +23,7 @@ type member struct {
 	set            map[string]any
 	id             uint64
 	paused         bool
+	unable         bool // it is broken so that it does not start
 	unprivileged   bool // even as root it may do only what permissions allow
 	process        *exec.Cmd
 	done           chan struct{} // closed when the process has ended
@@ -95,6 +96,9 @@ func (m *member) start(program string) error {
 
 // ended is closed when the process is gone, however that came.
 func (m *member) ended() <-chan struct{} { return m.done }
+
+// serving reports whether the member has a process that is to answer.
+func (m *member) serving() bool { return m.process != nil && !m.paused && !m.unable }
 
 func (m *member) kill() {
 	if m.process == nil {
