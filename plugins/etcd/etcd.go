@@ -131,6 +131,10 @@
 // behind a compaction, a wrong peer URL, a learner that never starts, a bit changed in a member's database, a member stopped,
 // the quorum lost, the database full, a user without a role, a leader whose process is stopped by a signal (3.4 only: the
 // other runs in the test's own process), certificates that expire (3.7 only).
+// A member that does not start: its database and its log damaged, and its directory's mode changed.
+//
+// Source, rules and diagnoser together: each break of examples/04-etcd-demo is a story, told on both versions; its page lists which alert
+// fired and what was found.
 //
 // # Files
 //
