@@ -23,6 +23,7 @@ type DiagnoserConfig struct {
 	CompareHashes      bool          `hcl:"compare_hashes,optional" default:"true" doc:"Compare the members' data by HashKV. Each member reads its whole database for it, and its writes wait meanwhile."`
 	HashUpTo           sdk.Bytes     `hcl:"hash_up_to,optional" default:"512MiB" doc:"Do not compare the data of larger databases: their writes would wait for long."`
 	CertificateWarning time.Duration `hcl:"certificate_warning,optional" default:"30d" check:"min=0s" doc:"Certificates that expire within this time are a finding."`
+	Log                *LogConfig    `hcl:"log,block" doc:"Log of the member on this machine, whose last lines are looked at."`
 	DataDir            string        `hcl:"data_dir,optional" doc:"Data directory of the member that runs on this machine (etcd's --data-dir), to be looked at: owner, permissions, mount, space and inodes."`
 }
 
@@ -116,7 +117,7 @@ func (d *diagnoser) Diagnose(ctx context.Context, _ sdk.Question, r *sdk.Report)
 		x.compareData(ctx)
 	}
 	x.notes()
-	for _, playbook := range []func(context.Context){x.membership, x.leadership, x.speed, x.space, x.agreement, x.requests, x.certificates, x.directory} {
+	for _, playbook := range []func(context.Context){x.membership, x.leadership, x.speed, x.space, x.agreement, x.requests, x.certificates, x.directory, x.logs} {
 		playbook(ctx)
 	}
 	return ctx.Err()

@@ -27,6 +27,12 @@
 // are the histogram etcd_probe_duration_seconds by operation (linearizable_read, serializable_read, put, watch, delete),
 // failures are etcd_probe_success 0.
 //
+// # The log
+//
+// With log { path member } the source follows the log of the member on its own machine, and counts lines that no metric shows:
+// etcd_log_pattern_total by pattern. What was in the log before is not counted. The diagnoser with the same block shows the last of
+// those lines.
+//
 // # What it costs a member
 //
 // An interval: four GET requests (page, /health, /livez, /readyz; the second and the last make a read that the quorum agrees
@@ -142,7 +148,7 @@
 //
 // access.go holds the attributes, members.go who the members are, clients.go the connections, member.go what is asked of one
 // member, page.go its metrics page, metrics.go the metrics that are not etcd's own, hash.go the comparison of data, kept.go what
-// the source keeps from cycle to cycle, probe.go how it acts as a client. Of the diagnoser, diagnoser.go asks, reading.go reads
+// the source keeps from cycle to cycle, probe.go how it acts as a client, log.go what a member says in its log. Of the diagnoser, diagnoser.go asks, reading.go reads
 // a page for it, notes.go says what was looked at, playbook_*.go and directory.go what follows from it, and steps.go what to do.
 package main
 
@@ -165,6 +171,7 @@ type Config struct {
 	Access
 	HashInterval time.Duration `hcl:"hash_interval,optional" default:"0s" check:"min=0s" doc:"How often to compare the members' data by their hashes (HashKV); 0s: never. Each member reads its whole database for it, and its writes wait meanwhile. The user needs the role root."`
 	HashUpTo     sdk.Bytes     `hcl:"hash_up_to,optional" default:"512MiB" doc:"Do not compare the data of members with larger databases: their writes would wait for long."`
+	Log          *LogConfig    `hcl:"log,block" doc:"Counts what the member on this machine says in its log and on no page: crc mismatch, failed to list data directory, slow fdatasync, lost leader, apply request took too long."`
 	Probe        *ProbeConfig  `hcl:"probe,block" doc:"Acts as a client: reads at every member, and two writes an interval under a lease at one of them, in turn."`
 }
 
@@ -185,6 +192,7 @@ type source struct {
 	*roster
 	kept  map[string]*kept // by instance
 	probe *probe           // nil: none
+	log   *followed        // nil: none
 	data  *watching
 }
 
@@ -196,6 +204,7 @@ func open(_ context.Context, cfg *Config, host sdk.Host) (*source, error) {
 	}
 	clients, err := newClients(&cfg.Reach)
 	s.probe = newProbe(cfg.Probe, clients, host.Source().Interval)
+	s.log = follow(cfg.Log)
 	s.data = newWatching(clients, cfg.HashInterval, int64(cfg.HashUpTo))
 	s.roster = &roster{access: &cfg.Access, clients: clients, wait: s.timeout / 8}
 	return s, err
@@ -294,6 +303,7 @@ func (s *source) Probe(ctx context.Context) error {
 // Close gives the probe's lease back and ends the connections.
 func (s *source) Close(ctx context.Context) error {
 	s.data.stop()
+	s.log.close()
 	s.probe.end(ctx)
 	s.clients.keep(nil)
 	s.http.CloseIdleConnections()

@@ -8,6 +8,11 @@ source "etcd" "watched" {
   endpoints     = ["http://10.0.0.1:2379"]
   hash_interval = "6h"
 
+  log { # of the member on this machine
+    path   = "/var/log/etcd/etcd.log"
+    member = "etcd-1"
+  }
+
   probe {
     prefix = "magpie/probe/"
   }

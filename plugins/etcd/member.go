@@ -28,10 +28,16 @@ func (s *source) ask(ctx context.Context, m *member, writer string, t *sdk.Batch
 		t.Set(memberStarted, number(m.started))
 		t.Set(memberLearner, number(m.learner))
 	}
+	var logErr error
+	if s.cfg.Log.of(m) {
+		if logErr = s.log.set(t); logErr != nil {
+			logErr = sdk.At(&s.cfg.Log.Path, fmt.Errorf("%s: log: %w", m.instance, logErr))
+		}
+	}
 	k := s.kept[m.instance]
 	if m.problem != nil {
 		k.page.forget(t)
-		return answer{failed: fmt.Errorf("%s: %w", m.instance, m.problem)}
+		return answer{failed: fmt.Errorf("%s: %w", m.instance, m.problem), incomplete: logErr}
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout/2)
 	defer cancel()
@@ -94,10 +100,11 @@ func (s *source) ask(ctx context.Context, m *member, writer string, t *sdk.Batch
 	k.probed.set(t)
 	hashErr := s.data.set(t, m.instance)
 	if pageErr != nil {
-		return answer{failed: fmt.Errorf("%s: %w", m.instance, pageErr)}
+		return answer{failed: fmt.Errorf("%s: %w", m.instance, pageErr), incomplete: logErr}
 	}
+	a.incomplete = logErr
 	if statusErr != nil {
-		a.incomplete = fmt.Errorf("%s: status: %w", m.instance, statusErr)
+		a.incomplete = join(a.incomplete, fmt.Errorf("%s: status: %w", m.instance, statusErr))
 	}
 	if healthError != nil {
 		a.incomplete = join(a.incomplete, fmt.Errorf("%s: health: %w", m.instance, healthError))

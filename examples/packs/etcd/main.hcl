@@ -27,6 +27,14 @@ source "etcd" "main" {
     }
   }
 
+  dynamic "log" {
+    for_each = each.value.log == null ? [] : [each.value.log]
+    content {
+      path   = log.value.path
+      member = log.value.member
+    }
+  }
+
   dynamic "probe" {
     for_each = coalesce(each.value.probe, var.probe) ? [1] : []
     content { prefix = var.probe_prefix }
@@ -45,6 +53,14 @@ diagnoser "etcd" "main" {
   metrics_endpoints = each.value.metrics_endpoints
   hash_up_to        = each.value.hash_up_to
   data_dir          = each.value.data_dir
+
+  dynamic "log" {
+    for_each = each.value.log == null ? [] : [each.value.log]
+    content {
+      path   = log.value.path
+      member = log.value.member
+    }
+  }
 
   dynamic "tls" {
     for_each = each.value.tls == null ? [] : [each.value.tls]

@@ -12,6 +12,7 @@ variable "clusters" {
     hash_up_to        = optional(string, "512MiB")
     probe             = optional(bool)
     data_dir          = optional(string)
+    log               = optional(object({ path = string, member = string }))
   }))
   validation {
     condition     = alltrue([for name in keys(var.clusters) : can(regex("^[A-Za-z0-9._-]+$", name))])
@@ -90,6 +91,7 @@ variable "thresholds" {
     follower_lag              = optional(number, 5000)
     quota_share               = optional(number, 0.95)
     in_use_share              = optional(number, 0.5)
+    log_lines                 = optional(number, 20) # in 15 minutes
     certificate_days_warning  = optional(number, 14)
     certificate_days_critical = optional(number, 2)
   })
