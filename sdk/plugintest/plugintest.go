@@ -3,7 +3,7 @@
 //
 //	c := plugintest.Open(t, sdk.Source(open), plugintest.Config{"url": server.URL})
 //	samples := c.Cycle()
-//	if got := samples.Value(`up`); got != 1 { … }
+//	if up := samples.Find("up"); len(up) != 1 || up[0].Value != 1 { … }
 package plugintest
 
 import (

@@ -1,0 +1,83 @@
+package plugintest_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
+)
+
+var status = sdk.Gauge("page_status", "Status of the answer.")
+
+type Config struct {
+	URL string `hcl:"url" check:"url" doc:"Address to ask."`
+	sdk.HTTPClient
+}
+
+type page struct {
+	cfg    *Config
+	client *http.Client
+}
+
+func open(_ context.Context, cfg *Config, host sdk.Host) (*page, error) {
+	client, err := cfg.Client(host.Source().Timeout, 1)
+	return &page{cfg, client}, err
+}
+
+func (p *page) Collect(ctx context.Context, out *sdk.Batch) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, p.cfg.URL, nil)
+	if err != nil {
+		return sdk.At(&p.cfg.URL, err)
+	}
+	answer, err := p.client.Do(r)
+	if err != nil {
+		return sdk.Target(err)
+	}
+	out.Set(status, float64(answer.StatusCode))
+	return answer.Body.Close()
+}
+
+// A source beside a real server, which fails as the test wants.
+func Example() {
+	_ = func(t *testing.T) { // func TestThePageIsAsked(t *testing.T)
+		server := httptest.NewServer(http.NotFoundHandler())
+		defer server.Close()
+
+		c := plugintest.Open(t, sdk.Source(open), plugintest.Config{"url": server.URL})
+		if got := c.Cycle().Find("page_status"); len(got) != 1 || got[0].Value != 404 {
+			t.Errorf("it says %v", got)
+		}
+	}
+}
+
+// Every interval here, since the test waits for the second cycle: the component collects at once when it opens, and after that
+// only in an hour.
+func ExampleSettings() {
+	_ = func(t *testing.T, url string) {
+		c := plugintest.Open(t, sdk.Source(open), plugintest.Config{"url": url},
+			plugintest.Settings(sdk.SourceSettings{Job: "page", Interval: 50 * time.Millisecond, Timeout: time.Second, LimitSeries: 1000}))
+		c.Cycle()
+		t.Log(c.Cycle())
+	}
+}
+
+// What the daemon would say of a block, and what the configuration says of itself.
+func ExampleHCL() {
+	_ = func(t *testing.T) {
+		capability := sdk.Source(open, sdk.Named("page"))
+		cfg, err := plugintest.HCL(capability, `source "page" "main" { url = "http://127.0.0.1:80/" }`)
+		if err != nil {
+			t.Fatal(err) // with the line, and a caret
+		}
+		plugintest.Open(t, capability, cfg)
+	}
+}
+
+// All checks of magpie plugin verify, of the plugin whose sources are beside the test.
+func ExampleVerify() {
+	_ = func(t *testing.T) { plugintest.Verify(t, ".") }
+}
