@@ -40,7 +40,9 @@ type Option func(*opening)
 
 type opening struct {
 	client.Opening
-	log slog.Handler
+	log   slog.Handler
+	state *State
+	query func(sdk.Query) (*sdk.Result, error)
 }
 
 // Log sends what the component logs to a handler; without it, it is lost.
@@ -91,7 +93,7 @@ func TryOpen(t testing.TB, c sdk.Capability, cfg Config, opts ...Option) (*Compo
 		c.Type.Name = "test"
 	}
 	p := &Component{t: t, Number: 1, packets: make(chan []byte, 64), decoder: wire.NewDecoder()}
-	o := opening{log: slog.DiscardHandler}
+	o := opening{log: slog.DiscardHandler, state: &State{}}
 	if _, _, err := p.decoder.Decode(wire.AppendStream(nil, p.Number, "source.test.main")); err != nil {
 		t.Fatal(err)
 	}
@@ -105,6 +107,7 @@ func TryOpen(t testing.TB, c sdk.Capability, cfg Config, opts ...Option) (*Compo
 		opt(&o)
 	}
 	p.Conn = connect(t, c, o.log)
+	go p.Conn.ServeHost(t.Context(), o.answer(t))
 	p.receive()
 	socket, err := p.Conn.Open(t.Context(), o.Opening, nil)
 	p.socket = socket

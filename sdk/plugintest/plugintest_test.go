@@ -294,3 +294,66 @@ func TestErrorsOfEveryCallLeadToTheAttribute(t *testing.T) {
 		}
 	}
 }
+
+// counted is a component that asks the daemon for all that it has, while it opens.
+type counted struct{ host sdk.Host }
+
+func openCounted(ctx context.Context, _ *struct{}, host sdk.Host) (*counted, error) {
+	old, found, err := host.Get(ctx, "openings")
+	if err != nil {
+		return nil, err
+	}
+	host.Status(sdk.Degraded, fmt.Sprintf("opened before: %v %q", found, old))
+	if err := host.Put(ctx, "openings", append(old, 'x')); err != nil {
+		return nil, err
+	}
+	if err := host.Put(ctx, "large", make([]byte, 1<<20+1)); err == nil {
+		return nil, errors.New("the daemon takes more than it says")
+	}
+	return &counted{host}, nil
+}
+
+func (c *counted) Discover(ctx context.Context, found func([]sdk.Discovered) error) error {
+	r, err := c.host.Query(ctx, sdk.Query{Expr: "up", Start: time.Unix(1, 0)})
+	if err != nil {
+		return err
+	}
+	return found([]sdk.Discovered{{Address: r.Series[0].Labels.Get("instance")}})
+}
+
+func TestAComponentHasStateStatusAndQueriesOverGRPC(t *testing.T) {
+	t.Parallel()
+	capability := sdk.Discovery(openCounted)
+	var kept State
+	kept.Put("openings", []byte("x"))
+	up := func(q sdk.Query) (*sdk.Result, error) {
+		if q.Expr != "up" {
+			return nil, &sdk.QueryError{Text: "what?"}
+		}
+		return &sdk.Result{Type: sdk.Vector, Series: []sdk.ResultSeries{{Labels: sdk.NewLabels("instance", "h:1"), Points: []sdk.Point{{Time: q.Start, Value: 1}}}}}, nil
+	}
+	for _, want := range []string{`opened before: true "x"`, `opened before: true "xx"`} {
+		c := Open(t, capability, nil, Keeping(&kept), Answering(up))
+		if h := c.Health(); h.Status != wire.ComponentHealth_DEGRADED || h.Text != want {
+			t.Errorf("%s %q", h.Status, h.Text)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		c.Discover(ctx, c.Number, func(found []sdk.Discovered) {
+			if found[0].Address != "h:1" {
+				t.Errorf("%v", found)
+			}
+			cancel()
+		})
+		cancel()
+	}
+	if b, _ := kept.Get("openings"); string(b) != "xxx" {
+		t.Errorf("kept %q", b)
+	}
+	c := Open(t, capability, nil) // with a state of its own, and without a store
+	if text := c.Health().Text; text != `opened before: false ""` {
+		t.Errorf("%q", text)
+	}
+	if err := c.Discover(t.Context(), c.Number, func([]sdk.Discovered) {}); err == nil || !strings.Contains(err.Error(), "there is no store") {
+		t.Errorf("%v", err)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -125,12 +126,25 @@ type hostCalls struct {
 	stream  grpc.BidiStreamingServer[wire.HostReply, wire.HostCall]
 	next    uint64
 	waiting map[uint64]chan *wire.HostReply
+	opened  chan struct{} // closed when the daemon has opened the stream
 }
+
+// hostPatience is how long a call waits for the stream. The daemon opens it before the first component, but calls that were made
+// one after another may arrive in any order.
+const hostPatience = 2 * time.Second
 
 var errNoHost = errors.New("the daemon does not answer calls of this plugin")
 
 func (h *hostCalls) ask(ctx context.Context, call *wire.HostCall) (*wire.HostReply, error) {
 	answer := make(chan *wire.HostReply, 1)
+	patience := time.NewTimer(hostPatience)
+	defer patience.Stop()
+	select {
+	case <-h.opened:
+	case <-patience.C:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	h.mu.Lock()
 	if h.stream == nil {
 		h.mu.Unlock()
@@ -162,6 +176,11 @@ func (s *Server) Host(stream grpc.BidiStreamingServer[wire.HostReply, wire.HostC
 	h := &s.host
 	h.mu.Lock()
 	h.stream = stream
+	select {
+	case <-h.opened: // once more
+	default:
+		close(h.opened)
+	}
 	h.mu.Unlock()
 	defer func() {
 		h.mu.Lock()

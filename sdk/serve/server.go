@@ -52,7 +52,7 @@ func NewServer(name, version string, log *slog.Logger, capabilities ...sdk.Capab
 		name: name, version: version, log: log, types: map[string]sdk.Capability{}, components: map[uint32]*component{},
 		packer: wire.NewPacker(rand.Uint64(), linger, initialWindow),
 	}
-	s.host.waiting = map[uint64]chan *wire.HostReply{}
+	s.host.waiting, s.host.opened = map[uint64]chan *wire.HostReply{}, make(chan struct{})
 	for _, c := range capabilities {
 		if err := c.Err(); err != nil {
 			return nil, err

@@ -99,6 +99,9 @@ class Host:
             self._component.set_status(status, text)
 
 
+_PATIENCE = 2.0  # seconds that a call waits for the stream of calls
+
+
 class HostCalls:
     """Carries the calls of all components over the one Host stream."""
 
@@ -107,9 +110,11 @@ class HostCalls:
         self._out: queue.SimpleQueue[Any] | None = None
         self._waiting: dict[int, queue.SimpleQueue[Any]] = {}
         self._ids = itertools.count(1)
+        self._opened = threading.Event()
 
     def ask(self, call: Any, timeout: float = 10.0) -> Any:
         answer: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._opened.wait(_PATIENCE)  # the daemon opens the stream before the first component; which arrives first is open
         with self._lock:
             if self._out is None:
                 raise _NO_HOST
@@ -134,6 +139,7 @@ class HostCalls:
         out: queue.SimpleQueue[Any] = queue.SimpleQueue()
         with self._lock:
             self._out = out
+        self._opened.set()
 
         def read() -> None:
             try:
