@@ -318,7 +318,9 @@ func stuckLearner(ctx context.Context, c *Cluster) (Broken, error) {
 	}
 	var added *clientv3.MemberAddResponse
 	err = patiently(ctx, "a learner can be added", func(ctx context.Context) (err error) { // not while members have just come back
-		added, err = client.MemberAddAsLearner(ctx, []string{"http://" + nowhere})
+		if added, err = client.MemberAddAsLearner(ctx, []string{"http://" + nowhere}); err != nil {
+			time.Sleep(3 * time.Second) // refusals in a row are requests that fail, and alerted
+		}
 		return err
 	})
 	if err != nil {
