@@ -78,9 +78,9 @@ func parseChecks(endpoint string, body io.Reader) (all []check) {
 	for lines.Scan() && len(all) < 32 {
 		line := lines.Text()
 		mark, rest, ok := strings.Cut(line, "]")
-		name, _, named := strings.Cut(rest, " ")
+		name, _, named := strings.Cut(strings.ToValidUTF8(rest, ""), " ")
 		if ok && named && (mark == "[+" || mark == "[-") && name != "" && len(name) <= 64 {
-			all = append(all, check{endpoint, strings.ToValidUTF8(name, ""), mark == "[+"})
+			all = append(all, check{endpoint, name, mark == "[+"})
 		}
 	}
 	return all

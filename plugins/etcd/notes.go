@@ -46,10 +46,13 @@ func (x *exam) notes() {
 		}
 		x.report.Checked("metrics page of "+m.title(), outcome, m.pageErr)
 		outcome = "healthy"
-		if m.sick != nil {
+		var unknown error
+		if m.sick != nil && m.pageErr != nil { // it does not even answer there
+			unknown = m.sick
+		} else if m.sick != nil {
 			outcome = m.sick.Error()
 		}
-		x.report.Checked("/health of "+m.title(), outcome, nil)
+		x.report.Checked("/health of "+m.title(), outcome, unknown)
 		x.report.Checked("linearizable read at "+m.title(), "answered", m.linear)
 		x.report.Checked("serializable read at "+m.title(), "answered", m.serial)
 	}

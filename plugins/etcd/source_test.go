@@ -160,6 +160,7 @@ func TestChecksAreReadLineByLine(t *testing.T) {
 
 func FuzzParseChecks(f *testing.F) {
 	f.Add("[+]data_corruption ok\n[-]x failed: y\n")
+	f.Add("[+]\xff 0")
 	f.Fuzz(func(t *testing.T, body string) {
 		for _, c := range parseChecks("livez", strings.NewReader(body)) {
 			if c.name == "" || len(c.name) > 64 {

@@ -96,7 +96,7 @@ func (l *lived) print(w io.Writer) {
 		line("last error", "%s", firstLine(l.LastError))
 	}
 	if l.Samples > 0 {
-		line("samples", "%d in %s, about %.3g a second", l.Samples, seriesText(l.Series), l.PerSecond)
+		line("samples", "%d in %s, about %s a second", l.Samples, seriesText(l.Series), rateText(l.PerSecond))
 	}
 	if len(l.Dropped) > 0 {
 		line("dropped", "%s", droppedText(l.Dropped))
@@ -124,6 +124,13 @@ func (l *lived) print(w io.Writer) {
 		}
 		line(title, "%s", text)
 	}
+}
+
+func rateText(r float64) string {
+	if r >= 10 {
+		return fmt.Sprintf("%.0f", r)
+	}
+	return fmt.Sprintf("%.2g", r)
 }
 
 func seriesText(n uint64) string {

@@ -32,7 +32,11 @@ func status(ctx context.Context, o *options, _ []string) int {
 
 func writeStatus(w io.Writer, s *control.StatusResponse, colour bool) {
 	fmt.Fprintf(w, "Magpie %s on %s, up %s\n", s.Version, s.Hostname, ago(s.StartedUnixMs))
-	fmt.Fprintf(w, "Configuration %d: %s, applied %s ago\n", s.Config.GetNumber(), strings.Join(s.Config.GetFiles(), ", "), ago(s.Config.GetAppliedUnixMs()))
+	files := s.Config.GetFiles()
+	if more := len(files) - 3; more > 1 { // those of packs
+		files = append(files[:3:3], count(more, "more file"))
+	}
+	fmt.Fprintf(w, "Configuration %d: %s, applied %s ago\n", s.Config.GetNumber(), strings.Join(files, ", "), ago(s.Config.GetAppliedUnixMs()))
 	if until := s.Config.GetConfirmUntilUnixMs(); until != 0 {
 		left := max(0, time.Until(time.UnixMilli(until))).Round(time.Second)
 		fmt.Fprintf(w, "%s\n", paint(colour, yellow, fmt.Sprintf("It waits for confirmation: configuration %d comes back in %s unless magpie confirm is said.", s.Config.Back, left)))

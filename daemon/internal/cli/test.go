@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,11 +22,12 @@ daemon's own code, on a clock of their own, against the store plugin "tsdb", sta
 to run, and nothing is sent anywhere. What notifiers would be sent goes through the daemon's routes, groups and inhibitions, not silences;
 -json and -junit tell all of it.
 Native histograms in tests, start_timestamp and fuzzy_compare are refused.
-It exits with 1 if a test fails. -junit FILE writes the results for CI too`
+It exits with 1 if a test fails. -junit FILE writes the results for CI too; -run REGEXP leaves out what does not match`
 
-type testFlags struct{ junit string }
+type testFlags struct{ junit, run string }
 
 func testFlagsOf(f *flag.FlagSet, o *options) {
+	f.StringVar(&o.test.run, "run", "", "run the tests only whose names this regular expression matches")
 	f.StringVar(&o.test.junit, "junit", "", "write the results to this file as JUnit XML")
 }
 
@@ -45,6 +48,10 @@ type failure struct {
 }
 
 func test(ctx context.Context, o *options, _ []string) int {
+	wanted, err := regexp.Compile(o.test.run)
+	if err != nil {
+		return o.fail(fmt.Errorf("-run: %w", err))
+	}
 	var cases []*ruleCase
 	catalogue, err := o.catalogue()
 	if err != nil {
@@ -74,6 +81,11 @@ func test(ctx context.Context, o *options, _ []string) int {
 	if len(cases) == 0 {
 		return o.fail(fmt.Errorf("%s has no tests: write a block test, or give a test file of promtool", o.config))
 	}
+	all := len(cases)
+	cases = slices.DeleteFunc(cases, func(c *ruleCase) bool { return !wanted.MatchString(c.name) })
+	if len(cases) == 0 {
+		return o.fail(fmt.Errorf("-run %s matches none of the %d tests", o.test.run, all))
+	}
 	store, err := startTestStore(ctx, catalogue)
 	if err != nil {
 		return o.fail(err)
@@ -89,6 +101,9 @@ func test(ctx context.Context, o *options, _ []string) int {
 			failed++
 		}
 		results = append(results, r)
+		if !o.json {
+			o.printTest(r)
+		}
 	}
 	if o.test.junit != "" {
 		if err := writeJUnit(o.test.junit, results); err != nil {
@@ -98,7 +113,7 @@ func test(ctx context.Context, o *options, _ []string) int {
 	if o.json {
 		o.writeJSON(results)
 	} else {
-		o.printTests(results)
+		fmt.Fprintf(o.Out, "%s, %d failed.\n", count(len(results), "test"), failed)
 	}
 	if failed > 0 {
 		return exitErrors
@@ -106,20 +121,15 @@ func test(ctx context.Context, o *options, _ []string) int {
 	return exitOK
 }
 
-func (o *options) printTests(results []testResult) {
-	failed := 0
-	for _, r := range results {
-		if len(r.Failures) == 0 {
-			fmt.Fprintf(o.Out, "%s %s: %s\n", paint(o.Colour, green, "ok  "), r.Place, r.Name)
-			continue
-		}
-		failed++
-		fmt.Fprintf(o.Out, "%s %s: %s\n", paint(o.Colour, red, "FAIL"), r.Place, r.Name)
-		for _, f := range r.Failures {
-			fmt.Fprintf(o.Out, "     %s: %s\n", f.Place, strings.ReplaceAll(f.Text, "\n", "\n       "))
-		}
+func (o *options) printTest(r testResult) {
+	if len(r.Failures) == 0 {
+		fmt.Fprintf(o.Out, "%s %s: %s\n", paint(o.Colour, green, "ok  "), r.Place, r.Name)
+		return
 	}
-	fmt.Fprintf(o.Out, "%s, %d failed.\n", count(len(results), "test"), failed)
+	fmt.Fprintf(o.Out, "%s %s: %s\n", paint(o.Colour, red, "FAIL"), r.Place, r.Name)
+	for _, f := range r.Failures {
+		fmt.Fprintf(o.Out, "     %s: %s\n", f.Place, strings.ReplaceAll(f.Text, "\n", "\n       "))
+	}
 }
 
 // writeJUnit writes what CI systems read.

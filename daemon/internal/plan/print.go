@@ -20,10 +20,11 @@ var actions = map[Action][4]string{
 func (p *Plan) Print(w io.Writer, colour bool) error {
 	var b strings.Builder
 	counts := map[Action]int{}
-	for _, s := range p.Steps {
+	steps := slices.Concat(p.Steps, p.Settings, p.Pipelines, p.Groups, p.Route, p.Dashboards)
+	for _, s := range steps {
 		counts[s.Action]++
 	}
-	steps := slices.DeleteFunc(slices.Concat(p.Steps, p.Settings, p.Pipelines, p.Groups, p.Route, p.Dashboards), func(s Step) bool { return s.Action == Keep })
+	steps = slices.DeleteFunc(steps, func(s Step) bool { return s.Action == Keep })
 	wide := 0
 	for _, s := range steps {
 		wide = max(wide, min(len(s.Address), 60))
