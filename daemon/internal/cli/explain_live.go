@@ -102,7 +102,7 @@ func (l *lived) print(w io.Writer) {
 		line("dropped", "%s", droppedText(l.Dropped))
 	}
 	if l.Skipped > 0 {
-		line("skipped", "%d collections, as the one before still ran", l.Skipped)
+		line("skipped", "%s, as the one before still ran", count(int(l.Skipped), "collection"))
 	}
 	process := fmt.Sprintf("%d, %s, %s", l.Process.Pid, l.Process.State, count(int(l.Process.Restarts), "restart"))
 	if l.Process.LastDeath != "" {
