@@ -118,7 +118,7 @@ pack "p" {
 	if code != 0 {
 		t.Fatalf("apply: exit %d\n%s%s", code, out, stderr)
 	}
-	for _, want := range []string{`> pack.q["a"].source.host.this`, `move from pack.p["a"].store.tsdb.own`, `> pack.q["b"].rules "r"`, `+ pack.q["b"].dashboard "d"`, "Plan: 0 to create", "4 to move"} {
+	for _, want := range []string{`> pack.q["a"].source.host.this`, `move from pack.p["a"].store.tsdb.own`, `> pack.q["b"].rules "r"`, `+ pack.q["b"].dashboard "d"`, "Plan: 4 to create", "4 to remove, 10 to move"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in\n%s", want, out)
 		}

@@ -102,6 +102,9 @@ func TestTheExamplesOfAllPluginsAreValidByTheirJSONSchemas(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "magpie-") {
+			continue // a command
+		}
 		text, err := os.ReadFile(filepath.Join("../plugins", e.Name(), "example.hcl"))
 		if err != nil {
 			t.Fatal(err)
