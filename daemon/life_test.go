@@ -38,9 +38,11 @@ func flock(t *testing.T) *magpie {
 	for i := range 2000 {
 		fmt.Fprintf(&page, "load_series{i=\"%d\"} %d\n", i, i)
 	}
-	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(page.String())) }))
-	t.Cleanup(target.Close)
-	address := strings.TrimPrefix(target.URL, "http://")
+	target := func() string {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(page.String())) }))
+		t.Cleanup(s.Close)
+		return strings.TrimPrefix(s.URL, "http://")
+	}
 	return start(t, machine+fmt.Sprintf(`
 source "prometheus" "load" {
   targets = [%q]
@@ -58,7 +60,7 @@ rules "r" {
   record "loads" { expr = "count(load_series)" }
 }
 service "console" "main" {}
-`, address, strings.Replace(address, "127.0.0.1", "localhost", 1)))
+`, target(), target()))
 }
 
 func TestAKilledPluginIsBackWithinASecondAndTheOthersGoOn(t *testing.T) {
