@@ -98,7 +98,7 @@
 //
 // # Bounds
 //
-// A file has at most 1 MiB, 250,000 words and signs, 30,000 arguments, 5,000 blocks and a nesting of 64; what for_each and dynamic make together is
+// A file has at most 1 MiB, 250,000 words and signs, 25,000 arguments, 4,000 blocks and a nesting of 64; what for_each and dynamic make together is
 // at most 6,000 blocks, those of packs included. An archive has at most 4 MiB, and 16 MiB and 1,000 entries unpacked. What expressions compute is counted, not timed (budget.go).
 //
 // A file with a mistake of syntax is left out as a whole and Config.Partial is set: what it would declare is not known, so

@@ -28,8 +28,8 @@ const (
 	// What a file of 1 MiB has of each, if people or programs wrote it for a purpose, is less; somebody who writes a megabyte of brackets
 	// makes a parser take gigabytes.
 	maxTokens    = 250_000 // words, numbers, signs
-	maxBlocks    = 5_000
-	maxArguments = 30_000
+	maxBlocks    = 4_000
+	maxArguments = 25_000
 	maxNodes     = 100_000 // of JSON: values and keys
 	templateNode = 4       // such as a text with a template counts
 )

@@ -34,7 +34,7 @@ func (b *builder) checkPromQL(f *language.Field, text string) {
 		b.Error(f.At, "Expression too long", "An expression has at most %d KiB.", maxText>>10)
 		return
 	}
-	if long := float64(len(text)) / 100; !b.Afford(long*long, f.At) { // its parser takes time by the square of what it is given
+	if long := float64(len(text)) / 80; !b.Afford(long*long, f.At) { // its parser takes time by the square of what it is given
 		return
 	}
 	_, err := promQL.ParseExpr(text)
