@@ -152,7 +152,7 @@ func TestWhatIsLargeAndFineIsFine(t *testing.T) {
 // Ten thousand mistakes are found in a time that grows with them, not with their square.
 func TestManyMistakesAreReported(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{strings.Repeat("a = 1\n", 20<<10), strings.Repeat("x \"y\" {}\n", 4<<10)} {
+	for _, text := range []string{strings.Repeat("a = 1\n", 20<<10), strings.Repeat("x \"y\" {}\n", 3<<10)} {
 		if _, got := parse(language.Source{Name: "a.hcl", Bytes: []byte(text)}); !strings.Contains(got, "There is more") {
 			t.Errorf("got %.300s", got)
 		}
