@@ -139,7 +139,6 @@ func open(_ context.Context, cfg *Config, host sdk.Host) (*sink, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.tidying.Go(func() { s.keepTidy(ctx) })
-	s.tidy <- struct{}{} // what a crash left
 	return s, nil
 }
 

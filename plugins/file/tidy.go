@@ -12,17 +12,17 @@ import (
 	"strings"
 )
 
-// keepTidy compresses rotated files and removes the oldest, whenever there is a new one.
+// keepTidy compresses rotated files and removes the oldest: first what a crash left, then whenever there is a new one.
 func (s *sink) keepTidy(ctx context.Context) {
 	for {
+		if err := s.tidyUp(ctx); err != nil && ctx.Err() == nil {
+			s.host.Fail(err)
+			s.host.Log().Warn("rotated files could not be looked after", "path", s.cfg.Path, "error", err.Error())
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.tidy:
-		}
-		if err := s.tidyUp(ctx); err != nil && ctx.Err() == nil {
-			s.host.Fail(err)
-			s.host.Log().Warn("rotated files could not be looked after", "path", s.cfg.Path, "error", err.Error())
 		}
 	}
 }
