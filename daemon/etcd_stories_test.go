@@ -43,6 +43,18 @@ type telling struct {
 var etcdVersions = []struct{ name, program string }{{"3.7", ""}, {"3.4", cluster.Installed()}}
 
 func TestWhatBreaksAnEtcdIsAlertedDiagnosedAndResolved(t *testing.T) {
+	onEachEtcd(t, func(t *testing.T, version, program string) {
+		stories := map[string][]etcdStory{"3.7": {{name: "stop-member"}}, "3.4": {{name: "pause-leader"}}}[version]
+		if os.Getenv("MAGPIE_SOAK") != "" {
+			stories = soakStories
+		}
+		c := startEtcd(t, cluster.Options{Program: program, Set: map[string]any{"quota-backend-bytes": 16 << 20}})
+		tellOf(t, c, stories)
+	})
+}
+
+// onEachEtcd runs a test on the etcd that is linked in and on Debian's.
+func onEachEtcd(t *testing.T, test func(t *testing.T, version, program string)) {
 	t.Parallel()
 	for _, v := range etcdVersions {
 		t.Run(v.name, func(t *testing.T) {
@@ -50,12 +62,7 @@ func TestWhatBreaksAnEtcdIsAlertedDiagnosedAndResolved(t *testing.T) {
 			if v.name != "3.7" && v.program == "" {
 				t.Skip("SKIPPED: there is no etcd on this machine; make deps installs it")
 			}
-			stories := map[string][]etcdStory{"3.7": {{name: "stop-member"}}, "3.4": {{name: "pause-leader"}}}[v.name]
-			if os.Getenv("MAGPIE_SOAK") != "" {
-				stories = soakStories
-			}
-			c := startEtcd(t, cluster.Options{Program: v.program, Set: map[string]any{"quota-backend-bytes": 16 << 20}})
-			tellOf(t, c, stories)
+			test(t, v.name, v.program)
 		})
 	}
 }
@@ -90,16 +97,7 @@ func onlyInSoak(t *testing.T, tell func(*testing.T, string)) {
 	if os.Getenv("MAGPIE_SOAK") == "" {
 		t.Skip("this is told by make soak")
 	}
-	t.Parallel()
-	for _, v := range etcdVersions {
-		t.Run(v.name, func(t *testing.T) {
-			t.Parallel()
-			if v.name != "3.7" && v.program == "" {
-				t.Skip("SKIPPED: there is no etcd on this machine; make deps installs it")
-			}
-			tell(t, v.program)
-		})
-	}
+	onEachEtcd(t, func(t *testing.T, _, program string) { tell(t, program) })
 }
 
 var soakStories = []etcdStory{

@@ -104,24 +104,33 @@ func (l *followed) read() error {
 }
 
 func (l *followed) open() error {
-	f, err := os.OpenFile(l.path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // what is no file does not hold us up
+	f, size, err := openLog(l.path)
 	if err != nil {
 		l.begun = l.begun || errors.Is(err, fs.ErrNotExist)
 		return err
 	}
+	l.file, l.at, l.line = f, 0, l.line[:0]
+	if !l.begun {
+		l.at, l.begun = size, true
+	}
+	return nil
+}
+
+// openLog opens a file for reading; what is none does not hold us up.
+func openLog(path string) (*os.File, int64, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, 0, err
+	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no file", l.path)
+		err = fmt.Errorf("%s is no file", path)
 	}
 	if err != nil {
 		f.Close()
-		return err
+		return nil, 0, err
 	}
-	l.file, l.at, l.line = f, 0, l.line[:0]
-	if !l.begun {
-		l.at, l.begun = info.Size(), true
-	}
-	return nil
+	return f, info.Size(), nil
 }
 
 // rotated reports whether there is another file by now, or the same from its start. The old one has been read to its end.
@@ -211,20 +220,13 @@ func (x *exam) logs(context.Context) {
 }
 
 func tailOf(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, length, err := openLog(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no file", path)
-	}
-	tail := make([]byte, min(info.Size(), maxLogTail))
-	n, err := f.ReadAt(tail, info.Size()-int64(len(tail)))
+	tail := make([]byte, min(length, maxLogTail))
+	n, err := f.ReadAt(tail, length-int64(len(tail)))
 	if err == io.EOF {
 		err = nil
 	}

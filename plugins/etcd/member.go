@@ -126,7 +126,7 @@ func (s *source) ask(ctx context.Context, m *member, writer string, t *sdk.Batch
 func askHealth(ctx context.Context, client *http.Client, url string) (healthy bool, sick, err error) {
 	response, err := get(ctx, client, url+"/health")
 	if err != nil {
-		return false, err, nil
+		return false, silence{err}, nil
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK && response.StatusCode != http.StatusServiceUnavailable {
@@ -134,7 +134,7 @@ func askHealth(ctx context.Context, client *http.Client, url string) (healthy bo
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
 	if err != nil {
-		return false, sdk.Target(err), nil
+		return false, silence{sdk.Target(err)}, nil
 	}
 	var says struct {
 		Health string `json:"health"`
@@ -151,6 +151,11 @@ func askHealth(ctx context.Context, client *http.Client, url string) (healthy bo
 	}
 	return false, sdk.Target(fmt.Errorf("not healthy: %.200s", says.Reason)), nil
 }
+
+// silence is why a member is not healthy that did not answer, as opposed to one that says no.
+type silence struct{ error }
+
+func (s silence) Unwrap() error { return s.error }
 
 // get makes a request; the time limit of ctx reads as such.
 func get(ctx context.Context, client *http.Client, url string) (*http.Response, error) {

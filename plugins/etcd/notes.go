@@ -47,7 +47,7 @@ func (x *exam) notes() {
 		x.report.Checked("metrics page of "+m.title(), outcome, m.pageErr)
 		outcome = "healthy"
 		var unknown error
-		if m.sick != nil && m.pageErr != nil { // it does not even answer there
+		if errors.As(m.sick, new(silence)) {
 			unknown = m.sick
 		} else if m.sick != nil {
 			outcome = m.sick.Error()

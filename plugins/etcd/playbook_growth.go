@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -99,9 +100,9 @@ func (x *exam) rates(ctx context.Context, metric string) (map[string]float64, er
 func growthOf(metric string, members []*seen) string {
 	var instances []string
 	for _, m := range members {
-		instances = append(instances, strings.NewReplacer(".", `\\.`, "[", `\\[`, "]", `\\]`).Replace(m.instance))
+		instances = append(instances, regexp.QuoteMeta(m.instance))
 	}
-	selector := fmt.Sprintf(`%s{instance=~"%s"}`, metric, strings.Join(instances, "|"))
+	selector := fmt.Sprintf(`%s{instance=~%q}`, metric, strings.Join(instances, "|"))
 	hours := func(d time.Duration) string { return fmt.Sprintf("%.0fh", d.Hours()) }
 	return fmt.Sprintf("max by (instance) (deriv(%s[%s])) and on (instance) count_over_time(%s[1h] offset %s) > 0", selector, hours(trendOf), selector, hours(trendAtLeast))
 }

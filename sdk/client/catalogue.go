@@ -97,7 +97,7 @@ func (c *Catalogue) describe(ctx context.Context, path string) Plugin {
 		return known
 	}
 	if p.SHA256, p.Err = c.hashes.of(c.Cache, path, info); p.Err == nil && !c.load(&p) {
-		p.Description, p.Err = c.ask(ctx, path)
+		p.Description, p.Err = Describe(ctx, Options{Path: path, Env: c.Env, SocketDir: c.Run})
 		if p.Err == nil {
 			c.save(&p)
 		}
@@ -113,15 +113,16 @@ func (c *Catalogue) describe(ctx context.Context, path string) Plugin {
 	return p
 }
 
-func (c *Catalogue) ask(ctx context.Context, path string) (d Description, err error) {
-	process, err := Launch(ctx, Options{Path: path, Env: c.Env, SocketDir: c.Run})
+// Describe starts a plugin to ask what it offers, and ends it.
+func Describe(ctx context.Context, o Options) (d Description, err error) {
+	process, err := Launch(ctx, o)
 	if err != nil {
 		return d, err
 	}
 	defer process.Stop(ctx)
 	described, err := process.Describe(ctx)
 	if err != nil {
-		return d, fmt.Errorf("plugin %s does not say what it offers: %w", filepath.Base(path), err)
+		return d, fmt.Errorf("plugin %s does not say what it offers: %w", filepath.Base(o.Path), err)
 	}
 	return *described, nil
 }

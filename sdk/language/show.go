@@ -2,6 +2,7 @@ package language
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -32,33 +33,44 @@ func (x *Body) address(pack *Pack) string {
 
 func showAll(all []*Body, origins bool) string {
 	var b strings.Builder
-	for _, x := range all {
-		parts := []*Body{x}
-		if x.Kind == "file" { // loose rules stand alone
-			parts = x.Nested()
+	for x, pack := range alone(all) {
+		if b.Len() > 0 {
+			b.WriteByte('\n')
 		}
-		for _, y := range parts {
-			if b.Len() > 0 {
-				b.WriteByte('\n')
-			}
-			y.Pack = x.Pack
-			show(&b, y, origins, false)
-		}
+		show(&b, x, pack, origins, false)
 	}
 	return string(hclwrite.Format([]byte(b.String())))
 }
 
-func show(b *strings.Builder, x *Body, origins, inner bool) {
+// alone ranges over the blocks at the top with the packs that they are in: loose rules stand alone.
+func alone(all []*Body) iter.Seq2[*Body, *Pack] {
+	return func(yield func(*Body, *Pack) bool) {
+		for _, x := range all {
+			parts := []*Body{x}
+			if x.Kind == "file" {
+				parts = x.Nested()
+			}
+			for _, y := range parts {
+				if !yield(y, x.Pack) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// show writes a block; pack is what one at the top is in.
+func show(b *strings.Builder, x *Body, pack *Pack, origins, inner bool) {
 	about := strings.TrimSpace(x.Key)
-	if !inner && x.Pack != nil {
-		about = x.Pack.Address() + x.Key
+	if !inner && pack != nil {
+		about = pack.Address() + x.Key
 	}
 	switch {
 	case !origins:
 	case x.overrides:
 		about = "overridden at " + Place(x.Header)
 	case x.Kind == OfRuleFile:
-		about = x.Pack.Address() + " " + Place(x.Header)
+		about = pack.Address() + " " + Place(x.Header)
 	case !inner || x.Kind == "alert" || x.Kind == "record":
 		about = strings.TrimSpace(about + " " + Place(x.Header))
 	}
@@ -80,7 +92,7 @@ func show(b *strings.Builder, x *Body, origins, inner bool) {
 		}
 	}
 	for _, y := range x.Nested() {
-		show(b, y, origins, true)
+		show(b, y, nil, origins, true)
 	}
 	b.WriteString("}\n")
 }
@@ -117,14 +129,8 @@ type ShownAttribute struct {
 // ShowBlocks gives bodies to programs, as Show gives them to people.
 func ShowBlocks(all []*Body) []Shown {
 	list := []Shown{}
-	for _, x := range all {
-		if x.Kind != "file" {
-			list = append(list, x.shown(x.Pack, true))
-			continue
-		}
-		for _, y := range x.Nested() { // loose rules stand alone
-			list = append(list, y.shown(x.Pack, true))
-		}
+	for x, pack := range alone(all) {
+		list = append(list, x.shown(pack, true))
 	}
 	return list
 }

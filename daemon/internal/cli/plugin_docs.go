@@ -27,7 +27,12 @@ func docsPlugin(ctx context.Context, o *options, path string) int {
 		return o.fail(err)
 	}
 	defer clean()
-	d, err := describe(ctx, f.Binary)
+	run, err := os.MkdirTemp("", "magpie-")
+	if err != nil {
+		return o.fail(err)
+	}
+	defer os.RemoveAll(run)
+	d, err := client.Describe(ctx, client.Options{Path: f.Binary, SocketDir: run})
 	if err != nil {
 		return o.fail(err)
 	}
@@ -47,23 +52,8 @@ func docsPlugin(ctx context.Context, o *options, path string) int {
 	return exitOK
 }
 
-// describe asks a binary what it offers.
-func describe(ctx context.Context, binary string) (*client.Description, error) {
-	run, err := os.MkdirTemp("", "magpie-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(run)
-	process, err := client.Launch(ctx, client.Options{Path: binary, SocketDir: run})
-	if err != nil {
-		return nil, err
-	}
-	defer process.Stop(ctx)
-	return process.Describe(ctx)
-}
-
 // readmeOf is the manual. Where there are no sources beside the plugin, its types say what they have of an example.
-func readmeOf(f *verify.Found, d *client.Description) (string, error) {
+func readmeOf(f *verify.Found, d client.Description) (string, error) {
 	dir := cmp.Or(f.Dir, filepath.Dir(f.Binary))
 	var about *comment.Doc
 	var err error

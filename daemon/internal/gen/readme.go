@@ -35,7 +35,7 @@ func readmes(names []string) error {
 			}
 			continue
 		}
-		d, err := describe(binaries[i], sockets)
+		d, err := client.Describe(context.Background(), client.Options{Path: binaries[i], SocketDir: sockets})
 		if err != nil {
 			return err
 		}
@@ -70,14 +70,4 @@ func commandReadme(name string) error {
 	}
 	text := manual.Markdown("make gen", strings.Replace(name, "-", " ", 1), nil, nil, about, "")
 	return os.WriteFile(filepath.Join(dir, "README.md"), []byte(text), 0o644)
-}
-
-func describe(binary, sockets string) (*client.Description, error) {
-	ctx := context.Background()
-	process, err := client.Launch(ctx, client.Options{Path: binary, SocketDir: sockets})
-	if err != nil {
-		return nil, err
-	}
-	defer process.Stop(ctx)
-	return process.Describe(ctx)
 }
