@@ -19,8 +19,9 @@
 // checkout's sdk directory; the binary of a checkout finds its own. From there on: change, test, verify.
 //
 // A first build, from empty caches, downloads six modules (17 MB) and compiles 317 packages, 200 of them Go's own library, which
-// any program with an HTTP client needs; its tests need 17 small modules more. The Makefile builds and tests with the same flags:
-// with others everything is compiled again. Later builds take seconds.
+// any program with an HTTP client needs: 54 s on two cores, 20 s where that library has been compiled before. Its tests need 17
+// small modules more. The Makefile builds and tests with the same flags: with others everything is compiled again. Later builds
+// take seconds.
 //
 // A plugin is one binary of one type or several. Its main function hands capabilities to serve.Main:
 //
