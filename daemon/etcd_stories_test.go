@@ -162,13 +162,11 @@ func (s etcdStory) tell(on *telling) {
 	if s.cause == "" {
 		s.cause = on.broken.Cause
 	}
-	if on.b.Alert != "" {
-		on.patiently(on.b.Alert+" fires, and the webhook is told", func() bool {
-			return on.alert(on.b.Alert, on.broken.Instance) == "firing" && on.box.find("firing", on.b.Alert, on.broken.Instance) != nil
-		})
-	}
+	on.patiently(on.b.Alert+" fires, and the webhook is told", func() bool {
+		return on.alert(on.b.Alert, on.broken.Instance) == "firing" && on.box.find("firing", on.b.Alert, on.broken.Instance) != nil
+	})
 	fired := time.Since(began)
-	if on.box.find("firing", on.b.Alert, on.broken.Instance) != nil && s.name == "stop-member" {
+	if s.name == "stop-member" {
 		d := on.box.find("firing", on.b.Alert, on.broken.Instance).Diagnoses
 		if len(d) != 1 || !strings.Contains(strings.Join(d[0].Findings, "\n"), s.cause) {
 			on.Errorf("the notification's diagnosis: %+v", d)
@@ -192,12 +190,10 @@ func (s etcdStory) tell(on *telling) {
 		on.Fatal(err)
 	}
 	began = time.Now()
-	if on.b.Alert != "" {
-		on.patiently("it is resolved, and the webhook is told", func() bool {
-			return on.alert(on.b.Alert, on.broken.Instance) == "" && on.box.find("resolved", on.b.Alert, on.broken.Instance) != nil
-		})
-		on.Logf("%s fired after %s and resolved after %s", on.b.Alert, fired.Round(100*time.Millisecond), time.Since(began).Round(100*time.Millisecond))
-	}
+	on.patiently("it is resolved, and the webhook is told", func() bool {
+		return on.alert(on.b.Alert, on.broken.Instance) == "" && on.box.find("resolved", on.b.Alert, on.broken.Instance) != nil
+	})
+	on.Logf("%s fired after %s and resolved after %s", on.b.Alert, fired.Round(100*time.Millisecond), time.Since(began).Round(100*time.Millisecond))
 	for _, f := range on.found.Findings {
 		on.Logf("found, %s: %s", f.Severity, f.Title)
 	}

@@ -137,7 +137,11 @@ func (x *exam) first(ctx context.Context, m *seen) {
 	m.at = time.Now()
 	m.peers = make([]peerURL, len(m.peerURLs))
 	questions := []func(){func() {
-		sideBySide(len(m.peers), func(i int) { m.peers[i] = x.peer(ctx, m.peerURLs[i]) })
+		sideBySide(len(m.peers), func(i int) {
+			p := &m.peers[i]
+			p.url = m.peerURLs[i]
+			p.shown, p.err = askPeer(ctx, x.clients, x.http, p.url)
+		})
 	}}
 	if m.url != "" {
 		place := x.metricsURL(m.member)
@@ -175,24 +179,6 @@ func (x *exam) second(ctx context.Context, m *seen) {
 		}
 	}}
 	sideBySide(len(questions), func(i int) { questions[i]() })
-}
-
-// peer asks a peer URL what members ask of each other, whether it is there (etcd: rafthttp's prober).
-func (x *exam) peer(ctx context.Context, at string) (p peerURL) {
-	p.url = at
-	if p.shown, p.err = certificateOf(ctx, at, x.clients.tls); p.err != nil || p.shown != nil {
-		return p // behind TLS the certificate is the answer: ours need not be one of a peer's
-	}
-	response, err := get(ctx, x.http, at+"/raft/probing")
-	if err != nil {
-		p.err = err
-		return p
-	}
-	response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		p.err = sdk.Target(fmt.Errorf("it answers %s: no etcd speaks to peers there", response.Status))
-	}
-	return p
 }
 
 // readKey is a key that nobody has.

@@ -36,7 +36,9 @@
 // # What it costs a member
 //
 // An interval: four GET requests (page, /health, /livez, /readyz; the second and the last make a read that the quorum agrees
-// to), one Status call, and for one member the list. With the probe two reads more, and for one member the writes.
+// to), one Status call, and for one member the list. With the probe two reads more, and for one member the writes. Every five
+// minutes, and when the list changes them, a look at the URLs: a handshake at those with TLS, one GET request (/raft/probing,
+// as members ask each other) at peer URLs without.
 //
 // # Members
 //
@@ -64,6 +66,8 @@
 //	etcd_member_started == 0
 //	# For an hour: a learner that was never promoted.
 //	etcd_member_learner == 1
+//	# The peer URL of one member does not answer, and those of others do.
+//	etcd_peer_url_answers == 0 and ignoring (instance, peer_url) group without (instance, peer_url) (etcd_peer_url_answers == 1)
 //	# An even number of voters.
 //	count by (job) (etcd_member_learner == 0) % 2 == 0
 //	# For an hour: an upgrade that was never finished.

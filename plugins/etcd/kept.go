@@ -3,8 +3,11 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/x509"
+	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -12,42 +15,77 @@ import (
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
-// certificatesEvery is how often a handshake is made to see when certificates expire.
-const certificatesEvery = 5 * time.Minute
+// urlsEvery is how often a member's URLs are looked at. Each look is a connection, and a handshake where there is TLS, which
+// a member logs whose peers must show a certificate that is not ours.
+const urlsEvery = 5 * time.Minute
 
 // kept is what the source keeps of a member from cycle to cycle.
 type kept struct {
 	page   page
 	probed probed
 
-	certificates time.Time            // when they were last looked at
-	expiry       map[string]time.Time // by kind of URL
+	looked   time.Time // when the URLs were last looked at
+	peerURLs []string  // those that were
+	expiry   map[string]time.Time
+	answers  map[string]bool // by peer URL
 }
 
-// look sees when the certificates of a member's URLs expire. A peer URL that this machine does not reach is no error: it
-// need not.
-func (k *kept) look(ctx context.Context, c *clients, m *member) {
-	if time.Since(k.certificates) < certificatesEvery {
+// look sees whether a member's peer URLs answer, and when the certificates of all its URLs expire: at once when the list says
+// other URLs, which is how a wrong one comes about. A machine may be where no peer URL answers: that is no error.
+func (k *kept) look(ctx context.Context, c *clients, web *http.Client, m *member) {
+	if time.Since(k.looked) < urlsEvery && slices.Equal(k.peerURLs, m.peerURLs) {
 		return
 	}
-	k.certificates = time.Now()
-	found := map[string]time.Time{}
-	note := func(kind, url string) {
-		if cert, err := certificateOf(ctx, url, c.tls); err == nil && cert != nil {
-			if at, ok := found[kind]; !ok || cert.NotAfter.Before(at) {
-				found[kind] = cert.NotAfter
-			}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // behind a wall nothing answers, ever
+	defer cancel()
+	expiry, answers := map[string]time.Time{}, map[string]bool{}
+	note := func(kind string, shown *x509.Certificate) {
+		if shown == nil {
+			return
+		}
+		if at, ok := expiry[kind]; !ok || shown.NotAfter.Before(at) {
+			expiry[kind] = shown.NotAfter
 		}
 	}
 	if strings.HasPrefix(m.url, "https://") {
-		note("client", m.url)
+		shown, _ := certificateOf(ctx, m.url, c.tls)
+		note("client", shown)
 	}
 	for _, u := range m.peerURLs {
-		if strings.HasPrefix(u, "https://") {
-			note("peer", u)
+		shown, err := askPeer(ctx, c, web, u)
+		answers[u] = err == nil
+		note("peer", shown)
+	}
+	k.looked, k.peerURLs, k.expiry, k.answers = time.Now(), m.peerURLs, expiry, answers
+}
+
+// set writes what the last look found.
+func (k *kept) set(t *sdk.Batch) {
+	for _, kind := range []string{"client", "peer"} {
+		if at, ok := k.expiry[kind]; ok {
+			t.Set(expires, float64(at.Unix()), kind)
 		}
 	}
-	k.expiry = found
+	for _, u := range k.peerURLs {
+		t.Set(peerAnswers, number(k.answers[u]), clip(u))
+	}
+}
+
+// askPeer asks a peer URL what members ask of each other, whether it is there (etcd: rafthttp's prober), and sees the
+// certificate that is shown at an https:// one: there that is the answer, for ours need not be one of a peer's.
+func askPeer(ctx context.Context, c *clients, web *http.Client, at string) (shown *x509.Certificate, err error) {
+	if shown, err = certificateOf(ctx, at, c.tls); err != nil || shown != nil {
+		return shown, err
+	}
+	response, err := get(ctx, web, at+"/raft/probing")
+	if err != nil {
+		return nil, err
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, sdk.Target(fmt.Errorf("it answers %s: no etcd speaks to peers there", response.Status))
+	}
+	return nil, nil
 }
 
 // check is one of etcd's health checks.

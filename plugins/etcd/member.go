@@ -67,7 +67,7 @@ func (s *source) ask(ctx context.Context, m *member, writer string, t *sdk.Batch
 		sdk.Recover("the health checks", func() error { passed = checks(ctx, s.http, place); return nil })
 	})
 	meanwhile.Go(func() {
-		sdk.Recover("the certificates", func() error { k.look(ctx, s.clients, m); return nil })
+		sdk.Recover("the URLs", func() error { k.look(ctx, s.clients, s.http, m); return nil })
 	})
 	if s.probe != nil {
 		meanwhile.Go(func() {
@@ -92,11 +92,7 @@ func (s *source) ask(ctx context.Context, m *member, writer string, t *sdk.Batch
 	for _, c := range passed {
 		t.Set(healthCheck, number(c.well), c.path, c.name)
 	}
-	for _, kind := range []string{"client", "peer"} {
-		if at, ok := k.expiry[kind]; ok {
-			t.Set(expires, float64(at.Unix()), kind)
-		}
-	}
+	k.set(t)
 	k.probed.set(t)
 	hashErr := s.data.set(t, m.instance)
 	if pageErr != nil {

@@ -43,6 +43,7 @@ var health = sdk.Gauge("etcd_health", "1 if the member's /health says that it is
 var (
 	healthCheck  = sdk.Gauge("etcd_health_check", "1 if a check of the member's /livez or /readyz passes, 0 if it fails (etcd 3.5.11 and later).", "path", "check")
 	expires      = sdk.Gauge("etcd_certificate_expiry_timestamp_seconds", "When the certificate expires that is shown at the member's client URL or peer URL: the first, if it has several.", "url")
+	peerAnswers  = sdk.Gauge("etcd_peer_url_answers", "1 if the member's peer URL answered at the last look from where Magpie runs, 0 if not. It is looked at every 5 minutes, and when the member list changes it.", "peer_url")
 	hashDiffers  = sdk.Gauge("etcd_hash_differs", "1 if the member's data differed from those of the majority at the last comparison of hashes, twice; where there is no majority, 1 for all of them. Absent while it could not be compared.")
 	hashTime     = sdk.Gauge("etcd_hash_compared_timestamp_seconds", "When the hashes were last compared.")
 	probeSuccess = sdk.Gauge("etcd_probe_success", "1 if the probe's last operation of this kind at the member succeeded, 0 if not.", "operation")

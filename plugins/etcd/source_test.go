@@ -102,6 +102,32 @@ func TestTheExpiryOfCertificatesIsCollected(t *testing.T) {
 			t.Errorf("the certificate of the %s URL is said to expire in %v; it does within an hour", url, left)
 		}
 	}
+	if one(t, samples, "etcd_peer_url_answers") != 1 {
+		t.Error("the peer URL is said not to answer")
+	}
+}
+
+func TestAWrongPeerURLIsSeenAsSoonAsTheListHasIt(t *testing.T) {
+	t.Parallel()
+	c := start(t, 3, nil)
+	p := watch(t, plugintest.Config{"endpoints": c.urls()}, often)
+	until(t, p, "all peer URLs answer", func(s plugintest.Samples) bool {
+		urls := live(s).Find("etcd_peer_url_answers")
+		return len(urls) == 3 && sum(urls) == 3
+	})
+	members, err := c.client(0, "", "").MemberList(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := freeURL(t)
+	nowhere := url.String()
+	if _, err := c.client(0, "", "").MemberUpdate(within(t), members.Members[1].ID, []string{nowhere}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, p, "the wrong one does not", func(s plugintest.Samples) bool {
+		urls := live(s).Find("etcd_peer_url_answers")
+		return len(urls) == 3 && sum(urls) == 2 && sum(live(s).Find("etcd_peer_url_answers", "peer_url", nowhere)) == 0
+	})
 }
 
 // collected asserts what the source sees of a cluster that is well.

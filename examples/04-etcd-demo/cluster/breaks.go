@@ -49,7 +49,7 @@ func Breaks() []Break {
 		{"compact", "compact behind a watcher and a reader of old revisions", "etcdClientsBehindCompaction", []string{"etcdHighNumberOfFailedGRPCRequests"}, compact},
 		{"corrupt-member", "change a letter in the database of a stopped follower", "etcdDataDiffer", []string{"etcdAlarm", "etcdHighNumberOfFailedGRPCRequests"}, corruptMember},
 		{"stuck-learner", "add a learner that never starts", "etcdMemberNeverStarted", nil, stuckLearner},
-		{"wrong-peer-url", "give a follower a peer URL where nobody listens", "", nil, wrongPeerURL},
+		{"wrong-peer-url", "give a follower a peer URL where nobody listens", "etcdPeerURLUnanswered", nil, wrongPeerURL},
 		{"no-permission", "take the last member's rights to its data directory, and restart it", "etcdMembersDown", nil, noPermission},
 		{"read-only", "mount the last member's data directory read only, and restart it", "etcdMembersDown", nil, readOnly},
 		{"damage-db", "overwrite the head of the last member's database, and restart it", "etcdMembersDown", nil, damageDatabase},

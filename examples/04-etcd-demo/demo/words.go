@@ -102,11 +102,7 @@ func (d *demo) breakIt(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	expected := "no alert is for it, and the diagnosis finds it"
-	if b.Alert != "" {
-		expected = b.Alert + " will fire"
-	}
-	d.say("it is broken: %s", expected)
+	d.say("it is broken: %s will fire", b.Alert)
 	return nil
 }
 

@@ -72,6 +72,18 @@ rules "etcd_members" {
     diagnose = [diagnoser.etcd.main]
   }
 
+  alert "etcdPeerURLUnanswered" {
+    expr   = "etcd_peer_url_answers == 0 and on (job, instance) etcd_status_success == 1 and ignoring (instance, peer_url) group without (instance, peer_url) (etcd_peer_url_answers == 1)"
+    for    = "10m"
+    labels = { severity = "warning" }
+    annotations = {
+      summary     = "The peer URL {{ $labels.peer_url }} of {{ $labels.instance }} of etcd {{ $labels.cluster }} does not answer; those of others do"
+      description = "The member answers clients, and its peer URL is wrong or cannot be reached. What is connected stays so: the cluster seems well until a connection breaks or the member restarts."
+      action      = "Compare the member list with what the member listens on, and correct the list with etcdctl member update."
+    }
+    diagnose = [diagnoser.etcd.main]
+  }
+
   alert "etcdEvenNumberOfVoters" {
     expr   = "count without (instance) (etcd_member_learner == 0) % 2 == 0"
     for    = "1h"

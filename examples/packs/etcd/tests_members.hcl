@@ -87,6 +87,27 @@ test "etcdLearnerStuck" {
   }
 }
 
+test "etcdPeerURLUnanswered" {
+  series = <<-SERIES
+    etcd_status_success{job='etcd', cluster='x', instance='a'}                            1x60
+    etcd_status_success{job='etcd', cluster='x', instance='b'}                            1x60
+    etcd_peer_url_answers{job='etcd', cluster='x', instance='a', peer_url='http://a:2380'} 1x60
+    etcd_peer_url_answers{job='etcd', cluster='x', instance='b', peer_url='http://b:2380'} 1x20 0x40
+    etcd_status_success{job='etcd', cluster='walled', instance='c'}                            1x60
+    etcd_peer_url_answers{job='etcd', cluster='walled', instance='c', peer_url='http://c:2380'} 0x60
+  SERIES
+  expect "20m" {
+    firing  = []
+    pending = []
+  }
+  expect "40m" {
+    firing = ["etcdPeerURLUnanswered"]
+    alert "etcdPeerURLUnanswered" {
+      labels = { severity = "warning", instance = "b" }
+    }
+  }
+}
+
 test "etcdEvenNumberOfVoters" {
   interval = "5m"
   series   = <<-SERIES

@@ -6,6 +6,7 @@ test "a cluster of 3.4 that is well" {
     etcd_server_has_leader{job='etcd', cluster='x', instance='a'} 1x60
     etcd_health{job='etcd', cluster='x', instance='a'} 1x60
     etcd_status_success{job='etcd', cluster='x', instance='a'} 1x60
+    etcd_peer_url_answers{job='etcd', cluster='x', instance='a', peer_url='http://a:2380'} 1x60
     etcd_member_started{job='etcd', cluster='x', instance='a'} 1x60
     etcd_member_learner{job='etcd', cluster='x', instance='a'} 0x60
     etcd_status_leader{job='etcd', cluster='x', instance='a', leader='1'} 1x60
@@ -37,6 +38,7 @@ test "a cluster of 3.4 that is well" {
     etcd_server_has_leader{job='etcd', cluster='x', instance='b'} 1x60
     etcd_health{job='etcd', cluster='x', instance='b'} 1x60
     etcd_status_success{job='etcd', cluster='x', instance='b'} 1x60
+    etcd_peer_url_answers{job='etcd', cluster='x', instance='b', peer_url='http://b:2380'} 1x60
     etcd_member_started{job='etcd', cluster='x', instance='b'} 1x60
     etcd_member_learner{job='etcd', cluster='x', instance='b'} 0x60
     etcd_status_leader{job='etcd', cluster='x', instance='b', leader='1'} 1x60
@@ -68,6 +70,7 @@ test "a cluster of 3.4 that is well" {
     etcd_server_has_leader{job='etcd', cluster='x', instance='c'} 1x60
     etcd_health{job='etcd', cluster='x', instance='c'} 1x60
     etcd_status_success{job='etcd', cluster='x', instance='c'} 1x60
+    etcd_peer_url_answers{job='etcd', cluster='x', instance='c', peer_url='http://c:2380'} 1x60
     etcd_member_started{job='etcd', cluster='x', instance='c'} 1x60
     etcd_member_learner{job='etcd', cluster='x', instance='c'} 0x60
     etcd_status_leader{job='etcd', cluster='x', instance='c', leader='1'} 1x60
@@ -112,6 +115,7 @@ test "a cluster of 3.7 that is well" {
     etcd_server_has_leader{job='etcd', cluster='x', instance='a'} 1x60
     etcd_health{job='etcd', cluster='x', instance='a'} 1x60
     etcd_status_success{job='etcd', cluster='x', instance='a'} 1x60
+    etcd_peer_url_answers{job='etcd', cluster='x', instance='a', peer_url='http://a:2380'} 1x60
     etcd_member_started{job='etcd', cluster='x', instance='a'} 1x60
     etcd_member_learner{job='etcd', cluster='x', instance='a'} 0x60
     etcd_status_leader{job='etcd', cluster='x', instance='a', leader='1'} 1x60
@@ -143,6 +147,7 @@ test "a cluster of 3.7 that is well" {
     etcd_server_has_leader{job='etcd', cluster='x', instance='b'} 1x60
     etcd_health{job='etcd', cluster='x', instance='b'} 1x60
     etcd_status_success{job='etcd', cluster='x', instance='b'} 1x60
+    etcd_peer_url_answers{job='etcd', cluster='x', instance='b', peer_url='http://b:2380'} 1x60
     etcd_member_started{job='etcd', cluster='x', instance='b'} 1x60
     etcd_member_learner{job='etcd', cluster='x', instance='b'} 0x60
     etcd_status_leader{job='etcd', cluster='x', instance='b', leader='1'} 1x60
@@ -174,6 +179,7 @@ test "a cluster of 3.7 that is well" {
     etcd_server_has_leader{job='etcd', cluster='x', instance='c'} 1x60
     etcd_health{job='etcd', cluster='x', instance='c'} 1x60
     etcd_status_success{job='etcd', cluster='x', instance='c'} 1x60
+    etcd_peer_url_answers{job='etcd', cluster='x', instance='c', peer_url='http://c:2380'} 1x60
     etcd_member_started{job='etcd', cluster='x', instance='c'} 1x60
     etcd_member_learner{job='etcd', cluster='x', instance='c'} 0x60
     etcd_status_leader{job='etcd', cluster='x', instance='c', leader='1'} 1x60
