@@ -159,10 +159,14 @@ func TestDevTakesEveryChangeThatWorksAndTellsOfThoseThatDoNot(t *testing.T) {
 	dir := authored(t, "source", "demo")
 	source := filepath.Join(dir, "demo.go")
 	in(t, dir, "make", "build")
+	binary := filepath.Join(dir, "demo") // where its sources are, as the daemon's data is: neither begins a build
+	if err := os.Rename(filepath.Join(dir, "bin", "demo"), binary); err != nil {
+		t.Fatal(err)
+	}
 	m := start(t, `
 store "tsdb" "main" {}
 source "demo" "self" { url = "http://127.0.0.1:1/" }
-`, "-plugin-dir", filepath.Join(dir, "bin"), "-plugin-dir", ours)
+`, "-plugin-dir", dir, "-plugin-dir", ours, "-data-dir", filepath.Join(dir, "data"))
 	m.eventually("it is asked", func() bool { return len(m.query(`up{job="self"} == 0`)) == 1 })
 
 	cmd := exec.Command(magpieBinary(t), "plugin", "dev", "-addr", m.url, dir)
@@ -208,7 +212,7 @@ source "demo" "self" { url = "http://127.0.0.1:1/" }
 		t.Errorf("processes were %v, and are %v", before, now)
 	}
 
-	if list := in(t, dir, magpieBinary(t), "plugin", "list", "-plugin-dir", "bin", "-addr", m.url); !strings.Contains(list, "COMPONENTS") || strings.Contains(list, "another binary") {
+	if list := in(t, dir, magpieBinary(t), "plugin", "list", "-plugin-dir", ".", "-addr", m.url); !strings.Contains(list, "COMPONENTS") || strings.Contains(list, "another binary") {
 		t.Errorf("the list is\n%s", list)
 	}
 	in(t, dir, "go", "build", "-o", "elsewhere/demo", ".") // with other flags: another binary
@@ -233,8 +237,10 @@ source "demo" "self" { url = "http://127.0.0.1:1/" }
 	if err := <-ended; err != nil {
 		t.Errorf("it ends with %v", err)
 	}
-	entries, _ := os.ReadDir(filepath.Join(dir, "bin"))
-	if len(entries) != 1 || entries[0].Name() != "demo" {
-		t.Errorf("it leaves %v", entries)
+	if left, _ := filepath.Glob(filepath.Join(dir, ".magpie-dev-*")); len(left) > 0 {
+		t.Errorf("it leaves %v", left)
+	}
+	if said := told.logged(); strings.Count(said, "is in its place already") != 1 || strings.Count(said, "what ran before goes on") != 2 {
+		t.Errorf("it builds what has not changed:\n%s", said)
 	}
 }

@@ -40,7 +40,11 @@ func newRun(o Options) *run {
 // prepare builds the command ourselves: of go-plugin's only the environment is of use.
 func (r *run) prepare(spec *exec.Cmd, dir string) *run {
 	r.dir = dir
-	r.cmd = exec.Command(r.o.Path)
+	path := r.o.Path
+	if filepath.Base(path) == path { // in the plugin directory ".", not on the PATH
+		path = "./" + path
+	}
+	r.cmd = exec.Command(path)
 	r.cmd.Env = append(append([]string{}, r.o.Env...), spec.Env...)
 	r.cmd.Env = append(r.cmd.Env, "TMPDIR="+dir)
 	r.cmd.SysProcAttr = processAttributes()

@@ -56,10 +56,10 @@ func devPlugin(ctx context.Context, o *options, dir string) int {
 	}
 	defer end()
 	d.say("%s is built into %s at every change below %s, and the daemon at %s takes it. Ctrl-C ends this.", d.name, d.target, dir, d.to.name)
-	w := newWatched(dir)
+	w := newWatched(ctx, dir, d.target)
 	for ctx.Err() == nil {
 		d.round(ctx)
-		w.follow(ctx, dir)
+		w.follow(ctx)
 		for asked := time.Now(); ctx.Err() == nil && !w.changed(ctx); {
 			if time.Since(asked) > healthEvery {
 				asked = time.Now()
