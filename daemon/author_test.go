@@ -43,7 +43,7 @@ func atHome(dir string) []string {
 }
 
 // in runs a program in a directory, and fails the test if it fails.
-func in(t *testing.T, dir, name string, args ...string) string {
+func in(t testing.TB, dir, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)
 	cmd.Dir, cmd.Env = dir, atHome(dir)

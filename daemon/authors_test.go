@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/emersion/go-smtp"
@@ -58,7 +60,7 @@ func TestPluginsOfAuthorsOutsideKeepTheContractAndWorkTogether(t *testing.T) {
 	server, mails := startMail(t)
 	dir := t.TempDir()
 	in(t, dir, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "shop.key", "-out", "shop.pem", "-days", "7", "-subj", "/CN=shop")
-	m := start(t, fmt.Sprintf(`
+	config := fmt.Sprintf(`
 store "tsdb" "main" {}
 source "hello_go" "crowd" { path = %[1]q }
 source "certs" "here" { files = ["%[1]s/*.pem"] }
@@ -81,7 +83,8 @@ alert "CertificateEndsSoon" {
   expr        = "certificate_not_after_timestamp_seconds - time() < 14 * 86400"
   annotations = { summary = "{{ $labels.subject }} ends soon" }
 }
-`, dir, relay, server), "-plugin-dir", filepath.Join(filepath.Dir(magpieBinary(t)), "plugins"), "-plugin-dir", plugins)
+`, dir, relay, server)
+	m := start(t, config, "-plugin-dir", filepath.Join(filepath.Dir(magpieBinary(t)), "plugins"), "-plugin-dir", plugins)
 
 	m.value("hello_directory_entries == 2")
 	m.value(fmt.Sprintf(`certificate_not_after_timestamp_seconds{job="certs", subject="CN=shop", path="%s/shop.pem"} - time() < 7 * 86400 + 60`, dir))
@@ -93,6 +96,68 @@ alert "CertificateEndsSoon" {
 	if mail := <-mails; !strings.Contains(mail, "Subject: [FIRING:1] CertificateEndsSoon") || !strings.Contains(mail, "CN=3Dshop ends soon") {
 		t.Errorf("%s", mail)
 	}
+	servesItsPage(m, config, dir)
+}
+
+// servesItsPage asks the page of source.certs.here, which a plugin serves that the daemon knows nothing of: under the daemon's address
+// and by its rules, whatever becomes of the plugin's process and of the configuration.
+func servesItsPage(m *magpie, config, dir string) {
+	m.Helper()
+	ask := func(method string, change func(*http.Request)) (*http.Response, string) {
+		m.Helper()
+		r, err := http.NewRequestWithContext(m.Context(), method, m.url+"/plugins/source.certs.here/", nil)
+		if err != nil {
+			m.Fatal(err)
+		}
+		change(r)
+		answer, err := patient.Do(r)
+		if err != nil {
+			m.Fatal(err)
+		}
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		if err != nil {
+			m.Fatal(err)
+		}
+		return answer, string(text)
+	}
+	lists := func(subject string) func() bool {
+		return func() bool {
+			answer, text := ask("GET", func(*http.Request) {})
+			return answer.StatusCode == http.StatusOK && strings.Contains(text, `"subject":"`+subject+`"`)
+		}
+	}
+	m.eventually("its page lists the certificate", lists("CN=shop"))
+	if answer, _ := ask("GET", func(*http.Request) {}); !strings.HasPrefix(answer.Header.Get("Content-Security-Policy"), "sandbox ") || answer.Header.Get("X-Content-Type-Options") != "nosniff" {
+		m.Errorf("it is not sent as content that is not trusted: %v", answer.Header)
+	}
+	for _, x := range []struct {
+		method string
+		change func(*http.Request)
+		want   int
+		says   string
+	}{
+		{"GET", func(r *http.Request) { r.Host = "evil.example" }, http.StatusMisdirectedRequest, "evil.example"},
+		{"POST", func(r *http.Request) { r.Header.Set("Origin", "http://evil.example") }, http.StatusForbidden, "refused"},
+		{"POST", func(*http.Request) {}, http.StatusMethodNotAllowed, "this only lists"}, // says the plugin
+	} {
+		if answer, text := ask(x.method, x.change); answer.StatusCode != x.want || !strings.Contains(text, x.says) {
+			m.Errorf("%s: %s, want %d\n%s", x.method, answer.Status, x.want, text)
+		}
+	}
+
+	before := m.pids()["certs"]
+	syscall.Kill(before, syscall.SIGKILL)
+	m.eventually("it is there again after its process was killed", func() bool {
+		now := m.pids()["certs"]
+		return now != before && now != 0 && lists("CN=shop")()
+	})
+
+	more := m.TempDir()
+	in(m, more, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", "key", "-out", "cert.pem", "-days", "70", "-subj", "/CN=more")
+	m.write(strings.Replace(config, `files = [`, fmt.Sprintf(`files = ["%s/cert.pem", `, more), 1))
+	m.cmd.Process.Signal(syscall.SIGHUP)
+	m.eventually("it shows what the block says by now", func() bool { return lists("CN=more")() && lists("CN=shop")() })
 }
 
 // startRelay starts a Graphite relay that writes what it is sent into a file.

@@ -5,6 +5,8 @@
 // A file that cannot be read makes up 0 and is named in `magpie status`; the other files are told all the same, and
 // certificate_file_readable says which it is.
 //
+// GET /plugins/source.certs.NAME/ of the daemon lists the certificates as they are at that moment, in JSON.
+//
 // # How it is tested
 //
 // With certificates that openssl made, those of this machine's /etc/ssl/certs, and damaged ones.

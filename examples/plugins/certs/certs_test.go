@@ -7,7 +7,9 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"io"
 	"math/big"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -141,6 +143,41 @@ func TestAProbeSaysUntilWhen(t *testing.T) {
 	write(t, dir, "a.pem", inPEM(made(t, "a", 1, time.Unix(2000, 0))))
 	if _, err := plugintest.Probe(t, capability, plugintest.Config{"files": []string{path}}); err == nil || !strings.Contains(err.Error(), "expired at 1970-01-01") {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestThePageListsWhatIsInTheFilesNow(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a.pem", inPEM(made(t, "shop", 1, time.Unix(2e9, 0))))
+	c := plugintest.Open(t, capability, plugintest.Config{"files": []string{dir + "/*.pem", "/nonexistent"}})
+	ask := func(method, path string) (status int, kind, body string) {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), method, "http://plugin"+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := c.Client().Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.StatusCode, answer.Header.Get("Content-Type"), string(text)
+	}
+	status, kind, body := ask("GET", "/")
+	for _, want := range []string{dir + "/a.pem", `"subject":"CN=shop"`, `"not_after":"2033-05-18T03:33:20Z"`, `"problem":"there is no file /nonexistent`} {
+		if !strings.Contains(body, want) || status != 200 || kind != "application/json" {
+			t.Errorf("no %s: %d %s\n%s", want, status, kind, body)
+		}
+	}
+	if status, _, body = ask("POST", "/"); status != 405 {
+		t.Errorf("%d\n%s", status, body)
+	}
+	if status, _, body = ask("GET", "/../etc/passwd"); status != 404 {
+		t.Errorf("%d\n%s", status, body)
 	}
 }
 
