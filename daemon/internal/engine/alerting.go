@@ -101,7 +101,7 @@ func (a *alerting) start() {
 			out := Outward(alerts, labels)
 			for i, x := range alerts {
 				if len(x.Diagnose) > 0 {
-					a.e.diagnoses.because(out[i], x.Diagnose)
+					a.e.diagnoses.because(out[i], x.Since, x.Diagnose)
 				}
 			}
 			notifier.Put(out)

@@ -18,6 +18,7 @@ import (
 const (
 	diagnoseTimeout = 2 * time.Minute
 	sharedFor       = time.Minute      // alerts that come together ask a diagnoser once
+	togetherWithin  = 10 * time.Second // rules of one cause are not evaluated at the same moment
 	attachWait      = 20 * time.Second // a notification waits this long for what its alerts asked for
 	maxReports      = 200              // that are kept, of at most 1 MiB
 	maxDiagnosed    = 10_000           // alerts whose reports are remembered while they fire
@@ -103,8 +104,14 @@ func (e *Engine) Reports() ([]string, error) {
 	return ids, err
 }
 
+// covers says whether a diagnosis tells now of an alert whose expression has been true since a time: what was found before is of
+// something else.
+func (x *asked) covers(since, now time.Time) bool {
+	return now.Sub(x.began) <= sharedFor && since.Sub(x.began) <= togetherWithin
+}
+
 // because asks the diagnosers of an alert when it begins to fire, and forgets them when it has resolved.
-func (d *diagnoses) because(a notify.Alert, diagnosers []string) {
+func (d *diagnoses) because(a notify.Alert, since time.Time, diagnosers []string) {
 	key := alertKey(a.Alert)
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -117,8 +124,8 @@ func (d *diagnoses) because(a notify.Alert, diagnosers []string) {
 	}
 	for _, address := range d.e.meant(diagnosers, a.Labels) {
 		x := d.last[address]
-		if x == nil || time.Since(x.began) > sharedFor {
-			x = &asked{id: reportID(address, time.Now()), address: address, began: time.Now(), done: make(chan struct{})}
+		if now := time.Now(); x == nil || !x.covers(since, now) {
+			x = &asked{id: reportID(address, now), address: address, began: now, done: make(chan struct{})}
 			d.last[address] = x
 			d.e.running.Go(func() {
 				defer close(x.done)

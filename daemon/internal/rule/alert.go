@@ -224,6 +224,7 @@ func (g *group) outward(rule Rule, a *alert) Alert {
 			StartsAt: g.clock.show(a.FiredAt), EndsAt: g.clock.show(a.ResolvedAt),
 			GeneratorURL: g.o.ExternalURL + "/graph?g0.expr=" + url.QueryEscape(rule.Expr) + "&g0.tab=1",
 		},
+		Since:    g.clock.show(a.ActiveAt),
 		ValidFor: 4 * max(g.Interval, resendDelay),
 		Notify:   rule.Notify,
 		Diagnose: rule.Diagnose,

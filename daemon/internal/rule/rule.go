@@ -98,6 +98,7 @@ type Sample struct {
 // times the longer of the group's interval and a minute.
 type Alert struct {
 	sdk.Alert
+	Since    time.Time // when its expression was first true: before StartsAt where the rule waits
 	ValidFor time.Duration
 	Notify   []string // of the rule: addresses of notifiers of its own
 	Diagnose []string // of the rule: addresses of diagnosers
