@@ -55,7 +55,7 @@ check:
 # A cluster of etcd to break and to repair, and Magpie that watches it: make demo-etcd SCRIPT="pause-leader; wait etcdMembersDown; repair"
 SCRIPT ?=
 demo-etcd: build
-	@$(GO) build $(FLAGS) -o bin/etcd-demo ./examples/04-etcd-demo
+	@$(GO) build $(FLAGS) -o bin/etcd-demo ./examples/03-etcd-demo
 	@bin/etcd-demo -script "$(SCRIPT)"
 
 # Each fuzz target for a while: make fuzz TIME=5m

@@ -16,7 +16,7 @@ import (
 
 	"github.com/prometheus/prometheus/promql/parser"
 
-	"github.com/magpie-monitoring/magpie/examples/04-etcd-demo/cluster"
+	"github.com/magpie-monitoring/magpie/examples/03-etcd-demo/cluster"
 )
 
 // The pack's rules on series of real clusters that break: promtool and magpie see the same alerts. The series are recorded, two seconds to a

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/magpie-monitoring/magpie/examples/04-etcd-demo/cluster"
-	"github.com/magpie-monitoring/magpie/examples/04-etcd-demo/demo"
+	"github.com/magpie-monitoring/magpie/examples/03-etcd-demo/cluster"
+	"github.com/magpie-monitoring/magpie/examples/03-etcd-demo/demo"
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 

@@ -19,7 +19,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	"github.com/magpie-monitoring/magpie/examples/04-etcd-demo/cluster"
+	"github.com/magpie-monitoring/magpie/examples/03-etcd-demo/cluster"
 )
 
 // etcd is a real cluster for a test.

@@ -155,7 +155,11 @@ func TestTheConfigurationAtTheTopShowsThisMachineWithinTenSeconds(t *testing.T) 
 func TestTheFirstExampleWatchesAnEtcd(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t)
-	m := runCopy(t, "../examples/01-etcd", "http://127.0.0.1:2379", "http://"+c.Instance(0)+",http://"+c.Instance(1))
+	pack, err := filepath.Abs(etcdPack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := runCopy(t, "../examples/01-etcd", "http://127.0.0.1:2379", "http://"+c.Instance(0)+",http://"+c.Instance(1), "../packs/etcd", pack)
 	m.value("node_load1")
 	m.eventually("all three members have a leader", func() bool {
 		return len(m.query(`etcd_server_has_leader{job="etcd", cluster="main"} == 1`)) == 3

@@ -13,10 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/magpie-monitoring/magpie/examples/04-etcd-demo/cluster"
+	"github.com/magpie-monitoring/magpie/examples/03-etcd-demo/cluster"
 )
 
-// The story of examples/05-two-clusters is a page that is its own golden file: what stands in its blocks is written to files, typed, and printed.
+// The story of examples/04-two-clusters is a page that is its own golden file: what stands in its blocks is written to files, typed, and printed.
 
 // places are the addresses of the page, whose numbers count; volatile is what a command prints otherwise each time: times, sizes, counts of samples, who asks.
 var (
@@ -106,7 +106,7 @@ func asks(command string) bool {
 
 func TestTheStoryOfTwoClusters(t *testing.T) {
 	t.Parallel()
-	const path = "../examples/05-two-clusters/README.md"
+	const path = "../examples/04-two-clusters/README.md"
 	page, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

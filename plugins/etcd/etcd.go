@@ -143,7 +143,7 @@
 // other runs in the test's own process), certificates that expire (3.7 only).
 // A member that does not start: its database and its log damaged, and its directory's mode changed.
 //
-// Source, rules and diagnoser together: each break of examples/04-etcd-demo is a story, told on both versions; its page lists which alert
+// Source, rules and diagnoser together: each break of examples/03-etcd-demo is a story, told on both versions; its page lists which alert
 // fired and what was found.
 //
 // # Files

@@ -15,7 +15,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
-	etcds "github.com/magpie-monitoring/magpie/examples/04-etcd-demo/cluster"
+	etcds "github.com/magpie-monitoring/magpie/examples/03-etcd-demo/cluster"
 )
 
 // The test binary is the members of clusters, and the program that is killed.

@@ -25,7 +25,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/magpie-monitoring/magpie/examples/04-etcd-demo/cluster"
+	"github.com/magpie-monitoring/magpie/examples/03-etcd-demo/cluster"
 )
 
 // options are the command line's.

@@ -68,7 +68,7 @@ func (d *demo) configure() (dir string, err error) {
 		text, readErr := os.ReadFile(file)
 		err = errors.Join(err, readErr, os.WriteFile(file, []byte(ShortWaits(string(text))), 0o600))
 	}
-	text, readErr := os.ReadFile(filepath.Join(d.examples, "04-etcd-demo", "config.hcl"))
+	text, readErr := os.ReadFile(filepath.Join(d.examples, "03-etcd-demo", "config.hcl"))
 	return dir, errors.Join(err, readErr, os.WriteFile(filepath.Join(dir, "config.hcl"), text, 0o600))
 }
 

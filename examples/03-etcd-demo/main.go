@@ -7,8 +7,8 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/magpie-monitoring/magpie/examples/04-etcd-demo/cluster"
-	"github.com/magpie-monitoring/magpie/examples/04-etcd-demo/demo"
+	"github.com/magpie-monitoring/magpie/examples/03-etcd-demo/cluster"
+	"github.com/magpie-monitoring/magpie/examples/03-etcd-demo/demo"
 )
 
 func main() {

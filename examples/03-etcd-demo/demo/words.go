@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/magpie-monitoring/magpie/examples/04-etcd-demo/cluster"
+	"github.com/magpie-monitoring/magpie/examples/03-etcd-demo/cluster"
 )
 
 var errQuit = errors.New("quit")
