@@ -5,7 +5,7 @@ PLUGINS := $(filter-out internal,$(notdir $(wildcard plugins/*)))
 BINS    := $(addprefix bin/plugins/,$(PLUGINS))
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: run build test check race fuzz bench soak gen deps demo-etcd clean ui $(BINS) bin/magpie
+.PHONY: run build verify test check race fuzz bench soak gen deps demo-etcd clean ui $(BINS) bin/magpie
 
 run: build
 	bin/magpie run
@@ -20,6 +20,12 @@ bin/magpie:
 $(BINS): bin/plugins/%:
 	@echo "building plugin $*"
 	@$(GO) build $(FLAGS) -o $@ ./plugins/$*
+
+# The reports of magpie plugin verify, beside the binaries: plugin list and the console show them. Some minutes.
+verify: build
+	@for p in $(filter-out magpie-%,$(PLUGINS)); do \
+		bin/magpie plugin verify -o bin/plugins/$$p.verify.json plugins/$$p >bin/verify.out || { cat bin/verify.out; exit 1; }; \
+		grep ' ok, ' bin/verify.out; done
 
 # What the tests run against: real peers and a real browser, from the machine's package manager. None of them is started as a
 # service: where nothing forbids that yet, policy-rc.d does while they are installed.

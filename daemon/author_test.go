@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -59,13 +60,14 @@ func TestANewPluginIsTestedVerifiedAndQueriedOutsideTheRepository(t *testing.T) 
 	ours := filepath.Join(filepath.Dir(magpieBinary(t)), "plugins") // built before the clock runs
 	began := time.Now()
 	dir := authored(t, "source", "demo")
-	if report := in(t, dir, magpieBinary(t), "plugin", "verify", "."); !strings.Contains(report, " ok, ") || strings.Contains(report, "failed") {
+	in(t, dir, "make", "build")
+	if report := in(t, dir, magpieBinary(t), "plugin", "verify", "."); !strings.Contains(report, " ok, ") || strings.Contains(report, "failed") || !strings.Contains(report, "bin/demo.verify.json") {
 		t.Errorf("%s", report)
 	}
-	in(t, dir, "make", "build")
 	if list := in(t, dir, magpieBinary(t), "plugin", "list", "-plugin-dir", "bin"); !strings.Contains(list, " ok, "+time.Now().Format("2006-")) {
 		t.Errorf("the report is not in the list:\n%s", list)
 	}
+	os.RemoveAll(filepath.Join(filepath.Dir(dir), "cache")) // what another user has: the binary, and what lies beside it
 	m := start(t, `
 store "tsdb" "main" {}
 source "demo" "self" { url = "http://127.0.0.1:1/" }
@@ -102,6 +104,30 @@ source "demo" "self" { url = "http://127.0.0.1:1/" }
 	if v, p := list[at].Verified, list[at].Processes; v.OK < 50 || !v.Current || v.At.Before(began) || len(p) != 1 || p[0].Pid != m.pids()["demo"] ||
 		!p[0].Current || p[0].Components["source.demo.self"] != "running" || p[0].RSS == 0 || !strings.Contains(p[0].LastError, "refused") {
 		t.Errorf("the list has\n%s", text)
+	}
+	beside := filepath.Join(dir, "bin", "demo.verify.json")
+	shown := func(pattern string) func() bool {
+		return func() bool {
+			return regexp.MustCompile(`"plugin":"demo"[^{]*"verified":\{` + pattern).Match(bytes.ReplaceAll(m.get("/api/magpie/v1/Status"), []byte(" "), nil))
+		}
+	}
+	m.eventually("the daemon says how its binary was verified", shown(`"current":true,"atUnixMs":"\d+","by":"0.1.0","kit":"0.1.0","ok":[5-9]\d,"notApplicable":\d+\}`))
+	report, err := os.ReadFile(beside)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stale := regexp.MustCompile(`"sha256": "[0-9a-f]{8}`).ReplaceAllString(string(report), `"sha256": "00000000`)
+	for _, x := range [][3]string{
+		{stale, `"atUnixMs":`, "another binary: "},
+		{"<script>canary</script>", `"problem":"[^"]*demo.verify.jsonisnoreportof[^"]*"\}`, "no, as its report cannot be read"},
+	} {
+		if err := os.WriteFile(beside, []byte(x[0]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		m.eventually("the daemon says that the report is none of this binary", shown(x[1]))
+		if list := in(t, dir, magpieBinary(t), "plugin", "list", "-plugin-dir", "bin"); !strings.Contains(list, x[2]) || strings.Contains(list, "canary") {
+			t.Errorf("the list does not say %q:\n%s", x[2], list)
+		}
 	}
 	own := []string{"test", "-timeout", "5m", "."}
 	if os.Getenv("MAGPIE_SOAK") == "" {

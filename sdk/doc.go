@@ -118,7 +118,8 @@
 // become durable together, and the next opening finds it in Host.Checkpoint. A source that is pushed to answers its
 // client after [Emitter].Flush, when the samples are on disk, and with 503 or 429 on [ErrFull] (see [WithoutWaiting]).
 //
-// A component that implements http.Handler is served below /plugins/ADDRESS/, or where [Mount] says.
+// A component that implements http.Handler is served below /plugins/ADDRESS/, or where [Mount] says, to whom the daemon lets in: it sees
+// neither their credentials nor that prefix. examples/plugins/certs has a page of its own.
 //
 // # Logs and events
 //
@@ -167,8 +168,14 @@
 // with a line about what to do; plugintest.Verify makes the same in a test. It opens the blocks of testdata/verify.hcl, else of
 // example.hcl, where env("VERIFY_URL") is an HTTP server that takes everything (and fails or hangs for some checks),
 // env("VERIFY_ADDR") its address, env("VERIFY_TCP") the address of a listener for other protocols, env("VERIFY_DIR") a
-// directory. Write such a file where the example names servers that a test cannot reach. -junit is for CI;
-// `magpie plugin list` shows the last report of each binary.
+// directory. Write such a file where the example names servers that a test cannot reach. -junit is for CI.
+//
+// The report goes where the binary goes: NAME.verify.json beside the binary NAME that was verified, or beside bin/NAME if the sources were
+// verified that it is built of (make verify of a new plugin does both), or where -o says. It names the SHA-256 of the binary, so that
+// it says nothing of another one. Install both: a daemon, as whatever user and on whatever machine, reads it there, and the
+// console shows on its page of plugins what passed, what failed and what to do about it, when and by which Magpie; or that a binary was
+// not verified, or that the report is of another one. `magpie plugin list` shows the last report of each binary, from there or of
+// your own verifications.
 //
 // # Versions
 //
@@ -192,8 +199,8 @@
 // Build with the flags that `plugin new` wrote into the Makefile: -trimpath makes the same bytes on every machine, -tags
 // grpcnotrace leaves out what a plugin has no use for, -ldflags "-s -w" the symbols. The one file is all there is to
 // install: put it, executable, under the plugin's name into a plugin directory: /usr/lib/magpie/plugins, plugins beside
-// the magpie binary, or one that -plugin-dir names. The daemon finds it at its next reload. Ship example.hcl and the output
-// of `magpie plugin describe` with it.
+// the magpie binary, or one that -plugin-dir names. The daemon finds it at its next reload. Ship NAME.verify.json, example.hcl and the
+// output of `magpie plugin describe` with it.
 //
 // # Performance
 //

@@ -272,6 +272,22 @@ func testPlugins(t *testing.T, b context.Context) {
 	p.says("plugins-table", "source.host.main")
 	p.says("components", "the disk is full")
 	p.says("pipelines", "812 k")
+	verified := func(plugin, text string) {
+		t.Helper()
+		p.until(fmt.Sprintf("document.querySelector('[data-verified=%s]')?.innerText.replace(/\\s+/g, ' ').includes(%q)", plugin, text))
+	}
+	verified("host", "passed 71 0 12")
+	verified("host", "by magpie 0.1.0")
+	verified("etcd", "22 failed 70 22 0")
+	verified("stale", "report of another binary")
+	verified("garbled", "garbled.verify.json is <u>no</u> report") // as text
+	verified("unseen", "not verified")
+	p.until("!document.querySelector('[data-testid=verification] .finding')")
+	p.click("[data-verified=etcd] button")
+	for _, text := range []string{"close/cancel", "a call ends within 1 s", "it went on for <b>3.1 s</b>", "heed ctx in everything that <i>waits</i>", "secret/said", "and 20 more"} {
+		p.says("verification", text)
+	}
+	p.until("document.querySelectorAll('[data-testid=verification] .finding').length === 2")
 	// A second of CPU between two polls that are five seconds apart; after another time it is another share, but a share.
 	p.until("/\\d %/.test(document.querySelector('[data-plugin=host]')?.innerText)")
 }

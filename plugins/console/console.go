@@ -8,7 +8,8 @@
 //   - the sources with their targets
 //   - the alerts that are pending and firing, with the rules behind them
 //   - the diagnosers, each with a button that asks it, and the reports that are kept
-//   - the plugin processes with their health, CPU, memory and restarts
+//   - the plugin processes with their health, CPU, memory and restarts, and what `magpie plugin verify` found of their
+//     binaries, by the reports beside these: a check that failed stands there with what to do
 //   - a box for PromQL that draws a graph and lists the values of now
 //
 // The address holds what is shown (/?tab=query&expr=up&range=1h), so a link can be shared.

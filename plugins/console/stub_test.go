@@ -63,9 +63,16 @@ func (s *stub) status(w http.ResponseWriter, r *http.Request) {
 		"version": "0.1.0", "startedUnixMs": "%d", "hostname": "testhost", "config": %s, "components": %s,
 		"processes": [
 			{"plugin": "host", "version": "0.1.0", "pid": 4121, "state": "running", "cpuSeconds": %g, "rssBytes": "32505856",
-			 "pssBytes": "12582912", "startedUnixMs": "1795240000000", "components": ["source.host.main"]},
+			 "pssBytes": "12582912", "startedUnixMs": "1795240000000", "components": ["source.host.main"],
+			 "verified": {"current": true, "atUnixMs": "1795161600000", "by": "0.1.0", "kit": "0.1.0", "ok": 71, "notApplicable": 12}},
 			{"plugin": "etcd", "version": "0.1.0", "pid": 4507, "state": "running", "restarts": 3, "rssBytes": "39845888",
-			 "lastDeath": "killed by signal 9 (SIGKILL)", "components": ["source.etcd.main"]}
+			 "lastDeath": "killed by signal 9 (SIGKILL)", "components": ["source.etcd.main"],
+			 "verified": {"current": true, "atUnixMs": "1795161600000", "by": "0.1.0", "kit": "0.1.0", "ok": 70, "failed": 22, "checks": [
+				{"of": "source \"etcd\"", "check": "close/cancel", "about": "a call ends within 1 s of being cancelled", "text": "it went on for <b>3.1 s</b>\nand then for more", "fix": "heed ctx in everything that <i>waits</i>"},
+				{"of": "plugin", "check": "secret/said", "about": "a secret is never printed", "text": "it stands on stderr", "fix": "do not log it"}]}},
+			{"plugin": "stale", "version": "0.2.0", "pid": 4600, "state": "running", "verified": {"atUnixMs": "1795161600000", "by": "0.1.0", "ok": 71, "failed": 1}},
+			{"plugin": "garbled", "version": "0.2.0", "pid": 4601, "state": "running", "verified": {"problem": "garbled.verify.json is <u>no</u> report of magpie plugin verify: its JSON is another"}},
+			{"plugin": "unseen", "version": "0.2.0", "pid": 4602, "state": "running"}
 		],
 		"pipelines": [{"name": "default", "sink": "store.tsdb.main", "delivered": "812345", "stored": "812345", "lagMs": "120"}],
 		"buffer": {"bytes": "18874368", "records": "42", "segments": 2}

@@ -27,9 +27,10 @@ type Catalogue struct {
 	Env   []string
 	Run   string // for sockets
 
-	mu     sync.Mutex
-	seen   map[string]Plugin // by path and the file's identity
-	hashes hashes
+	mu      sync.Mutex
+	seen    map[string]Plugin   // by path and the file's identity
+	reports map[string]reported // by path
+	hashes  hashes
 }
 
 // Plugins lists all plugins by name. Unknown binaries are started, several at a time, and asked.
@@ -70,7 +71,7 @@ func (c *Catalogue) find() (paths []string, err error) {
 		}
 		for _, e := range entries {
 			info, err := os.Stat(filepath.Join(dir, e.Name()))
-			if err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 || strings.HasPrefix(e.Name(), "magpie-") || names[e.Name()] {
+			if err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 || strings.HasPrefix(e.Name(), "magpie-") || strings.HasSuffix(e.Name(), VerifiedSuffix) || names[e.Name()] {
 				continue
 			}
 			names[e.Name()] = true

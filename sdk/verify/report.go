@@ -7,8 +7,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/magpie-monitoring/magpie/sdk/client"
 )
 
 // State is how a check ended.
@@ -37,8 +40,9 @@ type Report struct {
 	Plugin  string        `json:"plugin"`
 	Version string        `json:"version"`
 	SDK     string        `json:"sdk,omitempty"`
-	SHA256  string        `json:"sha256"` // of the binary
-	Kit     string        `json:"kit"`    // version of the checks
+	SHA256  string        `json:"sha256"`       // of the binary
+	Kit     string        `json:"kit"`          // version of the checks
+	By      string        `json:"by,omitempty"` // version of the magpie that made them; "": a test did
 	At      time.Time     `json:"at"`
 	Took    time.Duration `json:"took_ns"`
 	Notes   []string      `json:"notes,omitempty"` // what was not checked, and why
@@ -157,36 +161,51 @@ func (r *Report) Save(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	b, err := json.MarshalIndent(r, "", "  ")
+	return r.WriteFile(reportFile(dir, r.SHA256))
+}
+
+// longest is how much is written of what a check saw: the report stays below what is read of one.
+const longest = 2000 // bytes
+
+// WriteFile writes the report for all to read. Beside the binary, under its name with client.VerifiedSuffix, a daemon finds it.
+func (r *Report) WriteFile(path string) error {
+	short := *r
+	short.Results = slices.Clone(r.Results)
+	for i := range short.Results {
+		x := &short.Results[i]
+		x.Text, x.Fix = strings.ToValidUTF8(x.Text[:min(len(x.Text), longest)], ""), strings.ToValidUTF8(x.Fix[:min(len(x.Fix), longest)], "")
+	}
+	b, err := json.MarshalIndent(&short, "", "  ")
 	if err != nil {
 		return err
 	}
-	temporary := fmt.Sprintf("%s.%d", reportFile(dir, r.SHA256), os.Getpid())
-	if err := os.WriteFile(temporary, b, 0o600); err != nil {
+	temporary := fmt.Sprintf("%s.%d", path, os.Getpid())
+	if err := os.WriteFile(temporary, append(b, '\n'), 0o644); err != nil {
 		return err
 	}
-	return os.Rename(temporary, reportFile(dir, r.SHA256))
+	if err := os.Rename(temporary, path); err != nil {
+		os.Remove(temporary)
+		return err
+	}
+	return nil
 }
 
 // Latest finds the report on the binary of a plugin's name that was verified last; nil: none was.
-func Latest(dir, plugin string) (latest *Report) {
+func Latest(dir, plugin string) (latest *client.Verified) {
 	files, _ := filepath.Glob(reportFile(dir, "*"))
 	for _, file := range files {
-		b, err := os.ReadFile(file)
-		r := &Report{}
-		if err == nil && json.Unmarshal(b, r) == nil && r.Plugin == plugin && (latest == nil || r.At.After(latest.At)) {
-			latest = r
+		if v, err := client.ReadVerified(file); err == nil && v.Plugin == plugin && (latest == nil || v.At.After(latest.At)) {
+			latest = v
 		}
 	}
 	return latest
 }
 
 // Load finds the report on the binary of a hash; nil: it was not verified.
-func Load(dir, sha256 string) *Report {
-	b, err := os.ReadFile(reportFile(dir, sha256))
-	r := &Report{}
-	if err != nil || json.Unmarshal(b, r) != nil || r.SHA256 != sha256 {
+func Load(dir, sha256 string) *client.Verified {
+	v, err := client.ReadVerified(reportFile(dir, sha256))
+	if err != nil || v.SHA256 != sha256 {
 		return nil
 	}
-	return r
+	return v
 }

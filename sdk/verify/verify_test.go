@@ -224,7 +224,7 @@ func TestAReportIsTextAndJUnitAndFoundAgainByTheHash(t *testing.T) {
 	if err := r.Save(dir); err != nil {
 		t.Fatal(err)
 	}
-	if again := Load(dir, r.SHA256); again == nil || again.Summary() != r.Summary() {
+	if again := Load(dir, r.SHA256); again == nil || again.OK != r.Count(OK) || again.Failed != 1 || again.NotApplicable != r.Count(NotApplicable) || again.Checks[0].Fix == "" {
 		t.Errorf("saved %q, found %+v", r.Summary(), again)
 	}
 	if Load(dir, strings.Repeat("0", 64)) != nil {

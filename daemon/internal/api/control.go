@@ -185,6 +185,7 @@ func (c *controls) Status(context.Context, *connect.Request[control.StatusReques
 		m.Processes = append(m.Processes, &control.Process{
 			Plugin: p.Plugin, Pid: int32(p.Pid), State: p.State, Restarts: int32(p.Restarts), CpuSeconds: p.CPU, RssBytes: p.RSS, PssBytes: p.PSS,
 			StartedUnixMs: p.Started.UnixMilli(), LastDeath: text(p.LastDeath), Components: p.Components, Version: p.Version, Sha256: p.SHA256,
+			Verified: verifiedMessage(p),
 		})
 	}
 	for _, p := range s.Pipelines {
@@ -204,6 +205,22 @@ func componentMessage(x engine.ComponentStatus) *control.Component {
 	if h := x.Health; h != nil {
 		m.Collects, m.Skipped, m.Dropped, m.Errors, m.LastCollectNs = h.Collects, h.Skipped, h.Dropped, h.Errors, h.LastCollectNs
 		m.LastError = h.LastError.GetText()
+	}
+	return m
+}
+
+// verifiedMessage is nil where there is no report.
+func verifiedMessage(p engine.ProcessStatus) *control.Verified {
+	v := p.Verified
+	if v == nil {
+		if p.Unreadable != nil {
+			return &control.Verified{Problem: p.Unreadable.Error()}
+		}
+		return nil
+	}
+	m := &control.Verified{Current: v.SHA256 == p.SHA256, AtUnixMs: v.At.UnixMilli(), By: v.By, Kit: v.Kit, Ok: uint32(v.OK), Failed: uint32(v.Failed), NotApplicable: uint32(v.NotApplicable)}
+	for _, c := range v.Checks {
+		m.Checks = append(m.Checks, &control.Check{Of: c.Of, Check: c.Check, About: c.About, Text: c.Text, Fix: c.Fix})
 	}
 	return m
 }

@@ -22,7 +22,8 @@ const pluginHelp = `show the plugins that there are and what they offer, and try
                    written in JSON, as JSON Schema 2020-12; with -metrics its metrics. PATH as of verify
   verify PATH      try whether a plugin keeps the contract: PATH is a binary, a directory of sources,
                    or the name of a plugin. Components are opened with the blocks of -example, else of
-                   testdata/verify.hcl or example.hcl beside the sources: name servers of tests there
+                   testdata/verify.hcl or example.hcl beside the sources: name servers of tests there. The report goes beside the
+                   binary, to be installed with it: plugin list and the console show it
   new NAME         write a plugin of -kind in -lang, which passes verify as it is, into a new directory
   dev [DIR]        build the plugin of DIR, default here, at every change of its sources, check it, and have the daemon take it;
                    what does not build, pass or open is told, and what ran before goes on, until Ctrl-C
@@ -33,6 +34,7 @@ const pluginHelp = `show the plugins that there are and what they offer, and try
 // pluginFlags are the flags of magpie plugin.
 type pluginFlags struct {
 	example, junit string
+	out            string // verify: of the report
 	all            bool
 	schema         bool          // docs
 	metrics        bool          // docs
@@ -45,6 +47,7 @@ type pluginFlags struct {
 func pluginFlagsOf(f *flag.FlagSet, o *options) {
 	f.StringVar(&o.plugin.example, "example", "", "verify: file of blocks to open the plugin's components with")
 	f.StringVar(&o.plugin.junit, "junit", "", "verify: file to write the report to as JUnit has it")
+	f.StringVar(&o.plugin.out, "o", "", "verify: file to write the report to; default: NAME.verify.json beside the binary NAME, where a daemon finds it")
 	f.StringVar(&o.plugin.kind, "kind", "source", "new: "+strings.Join(newKinds(), ", "))
 	f.StringVar(&o.plugin.lang, "lang", "go", "new: "+strings.Join(newLanguages(), ", "))
 	f.StringVar(&o.plugin.dir, "dir", "", "new: directory to write into; default: NAME")

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -34,7 +35,12 @@ type listedProcess struct {
 }
 
 func listPlugins(ctx context.Context, o *options) int {
-	plugins, err := o.plugins(ctx)
+	catalogue, err := o.catalogue()
+	if err != nil {
+		return o.fail(err)
+	}
+	defer os.RemoveAll(catalogue.Run)
+	plugins, err := catalogue.Plugins(ctx)
 	if err != nil {
 		return o.fail(err)
 	}
@@ -47,7 +53,7 @@ func listPlugins(ctx context.Context, o *options) int {
 	}
 	list, code := []listed{}, exitOK
 	for _, p := range plugins {
-		e := listed{Plugin: p, Verified: verifiedOf(p.Name, p.SHA256), Processes: processesOf(running, p)}
+		e := listed{Plugin: p, Verified: verifiedOf(catalogue, p), Processes: processesOf(running, p)}
 		if p.Err != nil {
 			e.Error, code = p.Err.Error(), exitErrors
 		}

@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/magpie-monitoring/magpie/sdk/client"
 	"github.com/magpie-monitoring/magpie/sdk/verify"
 )
 
@@ -17,6 +19,27 @@ func reports() string {
 		return ""
 	}
 	return filepath.Join(dir, "magpie", "verify")
+}
+
+// attach writes the report where -o says, else beside the binary: the one that was named, or that make build has put into bin beside
+// the sources, if it is the one that was verified.
+func (o *options) attach(f *verify.Found, r *verify.Report) (file string, err error) {
+	if file = o.plugin.out; file != "" {
+		return file, r.WriteFile(file)
+	}
+	binary := f.Binary
+	if f.Dir != "" {
+		binary = filepath.Join(f.Dir, "bin", filepath.Base(f.Dir))
+		if sum, err := sumOf(binary); err != nil || hex.EncodeToString(sum[:]) != r.SHA256 {
+			return "", nil
+		}
+	}
+	file = binary + client.VerifiedSuffix
+	if err := r.WriteFile(file); err != nil {
+		fmt.Fprintf(o.Err, "magpie: the report is kept for you, and not beside the binary, where a daemon looks: %v. Write it elsewhere with -o FILE, and have it copied there as %s\n", err, filepath.Base(file))
+		return "", nil
+	}
+	return file, nil
 }
 
 // located is a plugin that a person named, built if it was sources.
@@ -59,10 +82,15 @@ func verifyPlugin(ctx context.Context, o *options, path string) int {
 	if err != nil {
 		return o.fail(err)
 	}
+	report.By = Version
 	if dir := reports(); dir != "" {
 		if err := report.Save(dir); err != nil {
 			fmt.Fprintf(o.Err, "magpie: the report is not kept: %v\n", err)
 		}
+	}
+	file, err := o.attach(f, report)
+	if err != nil {
+		return o.fail(err)
 	}
 	if o.plugin.junit != "" {
 		b, err := report.JUnit()
@@ -77,6 +105,9 @@ func verifyPlugin(ctx context.Context, o *options, path string) int {
 		o.writeJSON(report)
 	} else {
 		report.Write(o.Out, o.Colour, o.plugin.all)
+		if file != "" {
+			fmt.Fprintf(o.Out, "The report is in %s. Beside the binary a daemon finds it, and shows it.\n", file)
+		}
 	}
 	if report.Count(verify.Failed) > 0 {
 		return exitErrors
@@ -84,40 +115,49 @@ func verifyPlugin(ctx context.Context, o *options, path string) int {
 	return exitOK
 }
 
-// verified is what is known of a binary from the last time that it was verified, or else of the last one of its name.
+// verified is what is known of a binary from the report beside it and from that which is kept for this user: the later one of this
+// binary, else of another one of its name.
 type verified struct {
-	Current bool      `json:"current"` // it was this binary
-	At      time.Time `json:"at"`
-	OK      int       `json:"ok"`
-	Failed  []string  `json:"failed,omitempty"` // checks
-	Kit     string    `json:"kit"`
-	Skipped int       `json:"not_applicable"`
+	client.Verified
+	Current bool   `json:"current"`           // it was this binary
+	Trouble string `json:"trouble,omitempty"` // why the file beside it says nothing
 }
 
-func verifiedOf(name, sha256 string) *verified {
-	r := verify.Load(reports(), sha256)
-	if r == nil {
-		r = verify.Latest(reports(), name)
+func verifiedOf(catalogue *client.Catalogue, p client.Plugin) *verified {
+	beside, err := catalogue.Verified(p.Path)
+	all := []*client.Verified{beside}
+	if dir := reports(); dir != "" {
+		all = append(all, verify.Load(dir, p.SHA256), verify.Latest(dir, p.Name))
 	}
-	if r == nil {
-		return nil
-	}
-	v := &verified{Current: r.SHA256 == sha256, At: r.At, OK: r.Count(verify.OK), Skipped: r.Count(verify.NotApplicable), Kit: r.Kit}
-	for _, x := range r.Results {
-		if x.State == verify.Failed {
-			v.Failed = append(v.Failed, x.Of+": "+x.Check)
+	best := verified{}
+	for _, v := range all {
+		if v == nil {
+			continue
+		}
+		current := v.SHA256 == p.SHA256
+		if current && !best.Current || current == best.Current && v.At.After(best.At) {
+			best = verified{Verified: *v, Current: current}
 		}
 	}
-	return v
+	if err != nil {
+		best.Trouble = err.Error()
+	}
+	if best.SHA256 == "" && err == nil {
+		return nil
+	}
+	return &best
 }
 
 func (v *verified) String() string {
-	if v == nil {
+	switch {
+	case v == nil:
 		return "no"
+	case v.SHA256 == "":
+		return "no, as its report cannot be read"
 	}
 	text := fmt.Sprintf("%d ok", v.OK)
-	if len(v.Failed) > 0 {
-		text = fmt.Sprintf("%d failed", len(v.Failed))
+	if v.Failed > 0 {
+		text = fmt.Sprintf("%d failed", v.Failed)
 	}
 	text += ", " + v.At.Local().Format(time.DateOnly)
 	if v.Kit != verify.Version {

@@ -46,6 +46,8 @@ type ComponentStatus struct {
 type ProcessStatus struct {
 	supervisor.ProcessState
 	client.Usage
+	Verified   *client.Verified // what the report beside its binary says; nil: there is none
+	Unreadable error            // of that report
 }
 
 // PipelineStatus is one way to one sink.
@@ -83,6 +85,7 @@ func (e *Engine) Status() Status {
 		if p.Pid != 0 {
 			st.Usage, _ = client.UsageOf(p.Pid) // it may have died just now
 		}
+		st.Verified, st.Unreadable = e.catalogue.Verified(p.Path)
 		s.Processes = append(s.Processes, st)
 	}
 	for _, dir := range e.o.PluginDirs {

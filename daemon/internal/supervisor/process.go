@@ -337,6 +337,7 @@ func (p *process) addresses() (all []string) {
 // ProcessState is how a process is.
 type ProcessState struct {
 	Plugin     string
+	Path       string
 	Version    string
 	SHA256     string
 	Pid        int
@@ -352,7 +353,7 @@ func (p *process) report() ProcessState {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	st := ProcessState{
-		Plugin: p.plugin.Name, Version: p.plugin.Version, SHA256: p.plugin.SHA256, State: p.state, Restarts: max(p.starts-1, 0), Started: p.started,
+		Plugin: p.plugin.Name, Path: p.plugin.Path, Version: p.plugin.Version, SHA256: p.plugin.SHA256, State: p.state, Restarts: max(p.starts-1, 0), Started: p.started,
 		LastDeath: p.lastDeath, Components: addresses,
 	}
 	if p.running != nil {

@@ -429,7 +429,8 @@ type Process struct {
 	LastDeath     string                 `protobuf:"bytes,9,opt,name=last_death,json=lastDeath,proto3" json:"last_death,omitempty"`
 	Components    []string               `protobuf:"bytes,10,rep,name=components,proto3" json:"components,omitempty"`
 	Version       string                 `protobuf:"bytes,11,opt,name=version,proto3" json:"version,omitempty"`
-	Sha256        string                 `protobuf:"bytes,12,opt,name=sha256,proto3" json:"sha256,omitempty"` // of the binary that it was started for
+	Sha256        string                 `protobuf:"bytes,12,opt,name=sha256,proto3" json:"sha256,omitempty"`     // of the binary that it was started for
+	Verified      *Verified              `protobuf:"bytes,13,opt,name=verified,proto3" json:"verified,omitempty"` // what the report beside the binary says; none: there is no report
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -548,6 +549,198 @@ func (x *Process) GetSha256() string {
 	return ""
 }
 
+func (x *Process) GetVerified() *Verified {
+	if x != nil {
+		return x.Verified
+	}
+	return nil
+}
+
+// What magpie plugin verify found, by NAME.verify.json beside the binary.
+type Verified struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Current       bool                   `protobuf:"varint,1,opt,name=current,proto3" json:"current,omitempty"` // it is of the binary of this process; else it says nothing of this one
+	AtUnixMs      int64                  `protobuf:"varint,2,opt,name=at_unix_ms,json=atUnixMs,proto3" json:"at_unix_ms,omitempty"`
+	By            string                 `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`   // version of magpie that made the checks
+	Kit           string                 `protobuf:"bytes,4,opt,name=kit,proto3" json:"kit,omitempty"` // version of the checks
+	Ok            uint32                 `protobuf:"varint,5,opt,name=ok,proto3" json:"ok,omitempty"`
+	Failed        uint32                 `protobuf:"varint,6,opt,name=failed,proto3" json:"failed,omitempty"`
+	NotApplicable uint32                 `protobuf:"varint,7,opt,name=not_applicable,json=notApplicable,proto3" json:"not_applicable,omitempty"`
+	Checks        []*Check               `protobuf:"bytes,8,rep,name=checks,proto3" json:"checks,omitempty"`   // the first of those that failed
+	Problem       string                 `protobuf:"bytes,9,opt,name=problem,proto3" json:"problem,omitempty"` // why the file cannot be read as a report; then there is nothing else
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Verified) Reset() {
+	*x = Verified{}
+	mi := &file_control_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Verified) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Verified) ProtoMessage() {}
+
+func (x *Verified) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Verified.ProtoReflect.Descriptor instead.
+func (*Verified) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Verified) GetCurrent() bool {
+	if x != nil {
+		return x.Current
+	}
+	return false
+}
+
+func (x *Verified) GetAtUnixMs() int64 {
+	if x != nil {
+		return x.AtUnixMs
+	}
+	return 0
+}
+
+func (x *Verified) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Verified) GetKit() string {
+	if x != nil {
+		return x.Kit
+	}
+	return ""
+}
+
+func (x *Verified) GetOk() uint32 {
+	if x != nil {
+		return x.Ok
+	}
+	return 0
+}
+
+func (x *Verified) GetFailed() uint32 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *Verified) GetNotApplicable() uint32 {
+	if x != nil {
+		return x.NotApplicable
+	}
+	return 0
+}
+
+func (x *Verified) GetChecks() []*Check {
+	if x != nil {
+		return x.Checks
+	}
+	return nil
+}
+
+func (x *Verified) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+type Check struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Of            string                 `protobuf:"bytes,1,opt,name=of,proto3" json:"of,omitempty"`       // the plugin, or a type: source "etcd"
+	Check         string                 `protobuf:"bytes,2,opt,name=check,proto3" json:"check,omitempty"` // its name
+	About         string                 `protobuf:"bytes,3,opt,name=about,proto3" json:"about,omitempty"` // what must hold
+	Text          string                 `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`   // what was seen
+	Fix           string                 `protobuf:"bytes,5,opt,name=fix,proto3" json:"fix,omitempty"`     // what to do
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Check) Reset() {
+	*x = Check{}
+	mi := &file_control_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Check) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Check) ProtoMessage() {}
+
+func (x *Check) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Check.ProtoReflect.Descriptor instead.
+func (*Check) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Check) GetOf() string {
+	if x != nil {
+		return x.Of
+	}
+	return ""
+}
+
+func (x *Check) GetCheck() string {
+	if x != nil {
+		return x.Check
+	}
+	return ""
+}
+
+func (x *Check) GetAbout() string {
+	if x != nil {
+		return x.About
+	}
+	return ""
+}
+
+func (x *Check) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Check) GetFix() string {
+	if x != nil {
+		return x.Fix
+	}
+	return ""
+}
+
 type Pipeline struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -564,7 +757,7 @@ type Pipeline struct {
 
 func (x *Pipeline) Reset() {
 	*x = Pipeline{}
-	mi := &file_control_proto_msgTypes[5]
+	mi := &file_control_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -576,7 +769,7 @@ func (x *Pipeline) String() string {
 func (*Pipeline) ProtoMessage() {}
 
 func (x *Pipeline) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[5]
+	mi := &file_control_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -589,7 +782,7 @@ func (x *Pipeline) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pipeline.ProtoReflect.Descriptor instead.
 func (*Pipeline) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{5}
+	return file_control_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Pipeline) GetName() string {
@@ -659,7 +852,7 @@ type Buffer struct {
 
 func (x *Buffer) Reset() {
 	*x = Buffer{}
-	mi := &file_control_proto_msgTypes[6]
+	mi := &file_control_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -671,7 +864,7 @@ func (x *Buffer) String() string {
 func (*Buffer) ProtoMessage() {}
 
 func (x *Buffer) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[6]
+	mi := &file_control_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -684,7 +877,7 @@ func (x *Buffer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Buffer.ProtoReflect.Descriptor instead.
 func (*Buffer) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{6}
+	return file_control_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Buffer) GetBytes() uint64 {
@@ -718,7 +911,7 @@ type File struct {
 
 func (x *File) Reset() {
 	*x = File{}
-	mi := &file_control_proto_msgTypes[7]
+	mi := &file_control_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -730,7 +923,7 @@ func (x *File) String() string {
 func (*File) ProtoMessage() {}
 
 func (x *File) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[7]
+	mi := &file_control_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -743,7 +936,7 @@ func (x *File) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use File.ProtoReflect.Descriptor instead.
 func (*File) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{7}
+	return file_control_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *File) GetName() string {
@@ -772,7 +965,7 @@ type PlanRequest struct {
 
 func (x *PlanRequest) Reset() {
 	*x = PlanRequest{}
-	mi := &file_control_proto_msgTypes[8]
+	mi := &file_control_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -784,7 +977,7 @@ func (x *PlanRequest) String() string {
 func (*PlanRequest) ProtoMessage() {}
 
 func (x *PlanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[8]
+	mi := &file_control_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -797,7 +990,7 @@ func (x *PlanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanRequest.ProtoReflect.Descriptor instead.
 func (*PlanRequest) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{8}
+	return file_control_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PlanRequest) GetFiles() []*File {
@@ -844,7 +1037,7 @@ type PlanResponse struct {
 
 func (x *PlanResponse) Reset() {
 	*x = PlanResponse{}
-	mi := &file_control_proto_msgTypes[9]
+	mi := &file_control_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -856,7 +1049,7 @@ func (x *PlanResponse) String() string {
 func (*PlanResponse) ProtoMessage() {}
 
 func (x *PlanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[9]
+	mi := &file_control_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -869,7 +1062,7 @@ func (x *PlanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanResponse.ProtoReflect.Descriptor instead.
 func (*PlanResponse) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{9}
+	return file_control_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PlanResponse) GetValid() bool {
@@ -939,7 +1132,7 @@ type ApplyRequest struct {
 
 func (x *ApplyRequest) Reset() {
 	*x = ApplyRequest{}
-	mi := &file_control_proto_msgTypes[10]
+	mi := &file_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -951,7 +1144,7 @@ func (x *ApplyRequest) String() string {
 func (*ApplyRequest) ProtoMessage() {}
 
 func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[10]
+	mi := &file_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -964,7 +1157,7 @@ func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRequest) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{10}
+	return file_control_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ApplyRequest) GetWhat() *PlanRequest {
@@ -1000,7 +1193,7 @@ type ApplyResponse struct {
 
 func (x *ApplyResponse) Reset() {
 	*x = ApplyResponse{}
-	mi := &file_control_proto_msgTypes[11]
+	mi := &file_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1012,7 +1205,7 @@ func (x *ApplyResponse) String() string {
 func (*ApplyResponse) ProtoMessage() {}
 
 func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[11]
+	mi := &file_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1025,7 +1218,7 @@ func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyResponse.ProtoReflect.Descriptor instead.
 func (*ApplyResponse) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{11}
+	return file_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ApplyResponse) GetPlan() *PlanResponse {
@@ -1064,7 +1257,7 @@ type ConfirmRequest struct {
 
 func (x *ConfirmRequest) Reset() {
 	*x = ConfirmRequest{}
-	mi := &file_control_proto_msgTypes[12]
+	mi := &file_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1076,7 +1269,7 @@ func (x *ConfirmRequest) String() string {
 func (*ConfirmRequest) ProtoMessage() {}
 
 func (x *ConfirmRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[12]
+	mi := &file_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1089,7 +1282,7 @@ func (x *ConfirmRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmRequest) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{12}
+	return file_control_proto_rawDescGZIP(), []int{14}
 }
 
 type ConfirmResponse struct {
@@ -1101,7 +1294,7 @@ type ConfirmResponse struct {
 
 func (x *ConfirmResponse) Reset() {
 	*x = ConfirmResponse{}
-	mi := &file_control_proto_msgTypes[13]
+	mi := &file_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1113,7 +1306,7 @@ func (x *ConfirmResponse) String() string {
 func (*ConfirmResponse) ProtoMessage() {}
 
 func (x *ConfirmResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[13]
+	mi := &file_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1126,7 +1319,7 @@ func (x *ConfirmResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmResponse) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{13}
+	return file_control_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ConfirmResponse) GetNumber() uint64 {
@@ -1144,7 +1337,7 @@ type HistoryRequest struct {
 
 func (x *HistoryRequest) Reset() {
 	*x = HistoryRequest{}
-	mi := &file_control_proto_msgTypes[14]
+	mi := &file_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1156,7 +1349,7 @@ func (x *HistoryRequest) String() string {
 func (*HistoryRequest) ProtoMessage() {}
 
 func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[14]
+	mi := &file_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1169,7 +1362,7 @@ func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
 func (*HistoryRequest) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{14}
+	return file_control_proto_rawDescGZIP(), []int{16}
 }
 
 type HistoryResponse struct {
@@ -1181,7 +1374,7 @@ type HistoryResponse struct {
 
 func (x *HistoryResponse) Reset() {
 	*x = HistoryResponse{}
-	mi := &file_control_proto_msgTypes[15]
+	mi := &file_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1193,7 +1386,7 @@ func (x *HistoryResponse) String() string {
 func (*HistoryResponse) ProtoMessage() {}
 
 func (x *HistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[15]
+	mi := &file_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1206,7 +1399,7 @@ func (x *HistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HistoryResponse.ProtoReflect.Descriptor instead.
 func (*HistoryResponse) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{15}
+	return file_control_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *HistoryResponse) GetRecords() []*Record {
@@ -1234,7 +1427,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_control_proto_msgTypes[16]
+	mi := &file_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1246,7 +1439,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[16]
+	mi := &file_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1259,7 +1452,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{16}
+	return file_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Record) GetNumber() uint64 {
@@ -1340,7 +1533,7 @@ type ShowRequest struct {
 
 func (x *ShowRequest) Reset() {
 	*x = ShowRequest{}
-	mi := &file_control_proto_msgTypes[17]
+	mi := &file_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1352,7 +1545,7 @@ func (x *ShowRequest) String() string {
 func (*ShowRequest) ProtoMessage() {}
 
 func (x *ShowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[17]
+	mi := &file_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1365,7 +1558,7 @@ func (x *ShowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowRequest.ProtoReflect.Descriptor instead.
 func (*ShowRequest) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{17}
+	return file_control_proto_rawDescGZIP(), []int{19}
 }
 
 type ShowResponse struct {
@@ -1378,7 +1571,7 @@ type ShowResponse struct {
 
 func (x *ShowResponse) Reset() {
 	*x = ShowResponse{}
-	mi := &file_control_proto_msgTypes[18]
+	mi := &file_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1390,7 +1583,7 @@ func (x *ShowResponse) String() string {
 func (*ShowResponse) ProtoMessage() {}
 
 func (x *ShowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[18]
+	mi := &file_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +1596,7 @@ func (x *ShowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShowResponse.ProtoReflect.Descriptor instead.
 func (*ShowResponse) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{18}
+	return file_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ShowResponse) GetHcl() string {
@@ -1429,7 +1622,7 @@ type ReloadRequest struct {
 
 func (x *ReloadRequest) Reset() {
 	*x = ReloadRequest{}
-	mi := &file_control_proto_msgTypes[19]
+	mi := &file_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1441,7 +1634,7 @@ func (x *ReloadRequest) String() string {
 func (*ReloadRequest) ProtoMessage() {}
 
 func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[19]
+	mi := &file_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1454,7 +1647,7 @@ func (x *ReloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReloadRequest.ProtoReflect.Descriptor instead.
 func (*ReloadRequest) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{19}
+	return file_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ReloadRequest) GetPlugins() bool {
@@ -1474,7 +1667,7 @@ type ReloadResponse struct {
 
 func (x *ReloadResponse) Reset() {
 	*x = ReloadResponse{}
-	mi := &file_control_proto_msgTypes[20]
+	mi := &file_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1486,7 +1679,7 @@ func (x *ReloadResponse) String() string {
 func (*ReloadResponse) ProtoMessage() {}
 
 func (x *ReloadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[20]
+	mi := &file_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1499,7 +1692,7 @@ func (x *ReloadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReloadResponse.ProtoReflect.Descriptor instead.
 func (*ReloadResponse) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{20}
+	return file_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReloadResponse) GetApplied() bool {
@@ -1525,7 +1718,7 @@ type DiagnoseRequest struct {
 
 func (x *DiagnoseRequest) Reset() {
 	*x = DiagnoseRequest{}
-	mi := &file_control_proto_msgTypes[21]
+	mi := &file_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1537,7 +1730,7 @@ func (x *DiagnoseRequest) String() string {
 func (*DiagnoseRequest) ProtoMessage() {}
 
 func (x *DiagnoseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[21]
+	mi := &file_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1550,7 +1743,7 @@ func (x *DiagnoseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiagnoseRequest.ProtoReflect.Descriptor instead.
 func (*DiagnoseRequest) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{21}
+	return file_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DiagnoseRequest) GetAddress() string {
@@ -1571,7 +1764,7 @@ type DiagnoseResponse struct {
 
 func (x *DiagnoseResponse) Reset() {
 	*x = DiagnoseResponse{}
-	mi := &file_control_proto_msgTypes[22]
+	mi := &file_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1583,7 +1776,7 @@ func (x *DiagnoseResponse) String() string {
 func (*DiagnoseResponse) ProtoMessage() {}
 
 func (x *DiagnoseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[22]
+	mi := &file_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1596,7 +1789,7 @@ func (x *DiagnoseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiagnoseResponse.ProtoReflect.Descriptor instead.
 func (*DiagnoseResponse) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{22}
+	return file_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DiagnoseResponse) GetProgress() string {
@@ -1628,7 +1821,7 @@ type ReportsRequest struct {
 
 func (x *ReportsRequest) Reset() {
 	*x = ReportsRequest{}
-	mi := &file_control_proto_msgTypes[23]
+	mi := &file_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1640,7 +1833,7 @@ func (x *ReportsRequest) String() string {
 func (*ReportsRequest) ProtoMessage() {}
 
 func (x *ReportsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[23]
+	mi := &file_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1653,7 +1846,7 @@ func (x *ReportsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportsRequest.ProtoReflect.Descriptor instead.
 func (*ReportsRequest) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{23}
+	return file_control_proto_rawDescGZIP(), []int{25}
 }
 
 type ReportsResponse struct {
@@ -1665,7 +1858,7 @@ type ReportsResponse struct {
 
 func (x *ReportsResponse) Reset() {
 	*x = ReportsResponse{}
-	mi := &file_control_proto_msgTypes[24]
+	mi := &file_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1677,7 +1870,7 @@ func (x *ReportsResponse) String() string {
 func (*ReportsResponse) ProtoMessage() {}
 
 func (x *ReportsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[24]
+	mi := &file_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1690,7 +1883,7 @@ func (x *ReportsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportsResponse.ProtoReflect.Descriptor instead.
 func (*ReportsResponse) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{24}
+	return file_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ReportsResponse) GetReports() []*Report {
@@ -1714,7 +1907,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_control_proto_msgTypes[25]
+	mi := &file_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1726,7 +1919,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_control_proto_msgTypes[25]
+	mi := &file_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1739,7 +1932,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_control_proto_rawDescGZIP(), []int{25}
+	return file_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Report) GetId() string {
@@ -1834,7 +2027,7 @@ const file_control_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\x1a9\n" +
 	"\vErrorsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xd9\x02\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\x92\x03\n" +
 	"\aProcess\x12\x16\n" +
 	"\x06plugin\x18\x01 \x01(\tR\x06plugin\x12\x10\n" +
 	"\x03pid\x18\x02 \x01(\x05R\x03pid\x12\x14\n" +
@@ -1852,7 +2045,25 @@ const file_control_proto_rawDesc = "" +
 	" \x03(\tR\n" +
 	"components\x12\x18\n" +
 	"\aversion\x18\v \x01(\tR\aversion\x12\x16\n" +
-	"\x06sha256\x18\f \x01(\tR\x06sha256\"\xba\x02\n" +
+	"\x06sha256\x18\f \x01(\tR\x06sha256\x127\n" +
+	"\bverified\x18\r \x01(\v2\x1b.magpie.control.v1.VerifiedR\bverified\"\xff\x01\n" +
+	"\bVerified\x12\x18\n" +
+	"\acurrent\x18\x01 \x01(\bR\acurrent\x12\x1c\n" +
+	"\n" +
+	"at_unix_ms\x18\x02 \x01(\x03R\batUnixMs\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12\x10\n" +
+	"\x03kit\x18\x04 \x01(\tR\x03kit\x12\x0e\n" +
+	"\x02ok\x18\x05 \x01(\rR\x02ok\x12\x16\n" +
+	"\x06failed\x18\x06 \x01(\rR\x06failed\x12%\n" +
+	"\x0enot_applicable\x18\a \x01(\rR\rnotApplicable\x120\n" +
+	"\x06checks\x18\b \x03(\v2\x18.magpie.control.v1.CheckR\x06checks\x12\x18\n" +
+	"\aproblem\x18\t \x01(\tR\aproblem\"i\n" +
+	"\x05Check\x12\x0e\n" +
+	"\x02of\x18\x01 \x01(\tR\x02of\x12\x14\n" +
+	"\x05check\x18\x02 \x01(\tR\x05check\x12\x14\n" +
+	"\x05about\x18\x03 \x01(\tR\x05about\x12\x12\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\x12\x10\n" +
+	"\x03fix\x18\x05 \x01(\tR\x03fix\"\xba\x02\n" +
 	"\bPipeline\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04sink\x18\x02 \x01(\tR\x04sink\x12\x1c\n" +
@@ -1964,75 +2175,79 @@ func file_control_proto_rawDescGZIP() []byte {
 	return file_control_proto_rawDescData
 }
 
-var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_control_proto_goTypes = []any{
 	(*StatusRequest)(nil),    // 0: magpie.control.v1.StatusRequest
 	(*StatusResponse)(nil),   // 1: magpie.control.v1.StatusResponse
 	(*Config)(nil),           // 2: magpie.control.v1.Config
 	(*Component)(nil),        // 3: magpie.control.v1.Component
 	(*Process)(nil),          // 4: magpie.control.v1.Process
-	(*Pipeline)(nil),         // 5: magpie.control.v1.Pipeline
-	(*Buffer)(nil),           // 6: magpie.control.v1.Buffer
-	(*File)(nil),             // 7: magpie.control.v1.File
-	(*PlanRequest)(nil),      // 8: magpie.control.v1.PlanRequest
-	(*PlanResponse)(nil),     // 9: magpie.control.v1.PlanResponse
-	(*ApplyRequest)(nil),     // 10: magpie.control.v1.ApplyRequest
-	(*ApplyResponse)(nil),    // 11: magpie.control.v1.ApplyResponse
-	(*ConfirmRequest)(nil),   // 12: magpie.control.v1.ConfirmRequest
-	(*ConfirmResponse)(nil),  // 13: magpie.control.v1.ConfirmResponse
-	(*HistoryRequest)(nil),   // 14: magpie.control.v1.HistoryRequest
-	(*HistoryResponse)(nil),  // 15: magpie.control.v1.HistoryResponse
-	(*Record)(nil),           // 16: magpie.control.v1.Record
-	(*ShowRequest)(nil),      // 17: magpie.control.v1.ShowRequest
-	(*ShowResponse)(nil),     // 18: magpie.control.v1.ShowResponse
-	(*ReloadRequest)(nil),    // 19: magpie.control.v1.ReloadRequest
-	(*ReloadResponse)(nil),   // 20: magpie.control.v1.ReloadResponse
-	(*DiagnoseRequest)(nil),  // 21: magpie.control.v1.DiagnoseRequest
-	(*DiagnoseResponse)(nil), // 22: magpie.control.v1.DiagnoseResponse
-	(*ReportsRequest)(nil),   // 23: magpie.control.v1.ReportsRequest
-	(*ReportsResponse)(nil),  // 24: magpie.control.v1.ReportsResponse
-	(*Report)(nil),           // 25: magpie.control.v1.Report
-	nil,                      // 26: magpie.control.v1.Component.DroppedEntry
-	nil,                      // 27: magpie.control.v1.Component.ErrorsEntry
-	nil,                      // 28: magpie.control.v1.Pipeline.DroppedEntry
+	(*Verified)(nil),         // 5: magpie.control.v1.Verified
+	(*Check)(nil),            // 6: magpie.control.v1.Check
+	(*Pipeline)(nil),         // 7: magpie.control.v1.Pipeline
+	(*Buffer)(nil),           // 8: magpie.control.v1.Buffer
+	(*File)(nil),             // 9: magpie.control.v1.File
+	(*PlanRequest)(nil),      // 10: magpie.control.v1.PlanRequest
+	(*PlanResponse)(nil),     // 11: magpie.control.v1.PlanResponse
+	(*ApplyRequest)(nil),     // 12: magpie.control.v1.ApplyRequest
+	(*ApplyResponse)(nil),    // 13: magpie.control.v1.ApplyResponse
+	(*ConfirmRequest)(nil),   // 14: magpie.control.v1.ConfirmRequest
+	(*ConfirmResponse)(nil),  // 15: magpie.control.v1.ConfirmResponse
+	(*HistoryRequest)(nil),   // 16: magpie.control.v1.HistoryRequest
+	(*HistoryResponse)(nil),  // 17: magpie.control.v1.HistoryResponse
+	(*Record)(nil),           // 18: magpie.control.v1.Record
+	(*ShowRequest)(nil),      // 19: magpie.control.v1.ShowRequest
+	(*ShowResponse)(nil),     // 20: magpie.control.v1.ShowResponse
+	(*ReloadRequest)(nil),    // 21: magpie.control.v1.ReloadRequest
+	(*ReloadResponse)(nil),   // 22: magpie.control.v1.ReloadResponse
+	(*DiagnoseRequest)(nil),  // 23: magpie.control.v1.DiagnoseRequest
+	(*DiagnoseResponse)(nil), // 24: magpie.control.v1.DiagnoseResponse
+	(*ReportsRequest)(nil),   // 25: magpie.control.v1.ReportsRequest
+	(*ReportsResponse)(nil),  // 26: magpie.control.v1.ReportsResponse
+	(*Report)(nil),           // 27: magpie.control.v1.Report
+	nil,                      // 28: magpie.control.v1.Component.DroppedEntry
+	nil,                      // 29: magpie.control.v1.Component.ErrorsEntry
+	nil,                      // 30: magpie.control.v1.Pipeline.DroppedEntry
 }
 var file_control_proto_depIdxs = []int32{
 	2,  // 0: magpie.control.v1.StatusResponse.config:type_name -> magpie.control.v1.Config
 	3,  // 1: magpie.control.v1.StatusResponse.components:type_name -> magpie.control.v1.Component
 	4,  // 2: magpie.control.v1.StatusResponse.processes:type_name -> magpie.control.v1.Process
-	5,  // 3: magpie.control.v1.StatusResponse.pipelines:type_name -> magpie.control.v1.Pipeline
-	6,  // 4: magpie.control.v1.StatusResponse.buffer:type_name -> magpie.control.v1.Buffer
-	26, // 5: magpie.control.v1.Component.dropped:type_name -> magpie.control.v1.Component.DroppedEntry
-	27, // 6: magpie.control.v1.Component.errors:type_name -> magpie.control.v1.Component.ErrorsEntry
-	28, // 7: magpie.control.v1.Pipeline.dropped:type_name -> magpie.control.v1.Pipeline.DroppedEntry
-	7,  // 8: magpie.control.v1.PlanRequest.files:type_name -> magpie.control.v1.File
-	8,  // 9: magpie.control.v1.ApplyRequest.what:type_name -> magpie.control.v1.PlanRequest
-	9,  // 10: magpie.control.v1.ApplyResponse.plan:type_name -> magpie.control.v1.PlanResponse
-	16, // 11: magpie.control.v1.HistoryResponse.records:type_name -> magpie.control.v1.Record
-	25, // 12: magpie.control.v1.ReportsResponse.reports:type_name -> magpie.control.v1.Report
-	0,  // 13: magpie.control.v1.Control.Status:input_type -> magpie.control.v1.StatusRequest
-	8,  // 14: magpie.control.v1.Control.Plan:input_type -> magpie.control.v1.PlanRequest
-	17, // 15: magpie.control.v1.Control.Show:input_type -> magpie.control.v1.ShowRequest
-	10, // 16: magpie.control.v1.Control.Apply:input_type -> magpie.control.v1.ApplyRequest
-	12, // 17: magpie.control.v1.Control.Confirm:input_type -> magpie.control.v1.ConfirmRequest
-	14, // 18: magpie.control.v1.Control.History:input_type -> magpie.control.v1.HistoryRequest
-	21, // 19: magpie.control.v1.Control.Diagnose:input_type -> magpie.control.v1.DiagnoseRequest
-	23, // 20: magpie.control.v1.Control.Reports:input_type -> magpie.control.v1.ReportsRequest
-	19, // 21: magpie.control.v1.Control.Reload:input_type -> magpie.control.v1.ReloadRequest
-	1,  // 22: magpie.control.v1.Control.Status:output_type -> magpie.control.v1.StatusResponse
-	9,  // 23: magpie.control.v1.Control.Plan:output_type -> magpie.control.v1.PlanResponse
-	18, // 24: magpie.control.v1.Control.Show:output_type -> magpie.control.v1.ShowResponse
-	11, // 25: magpie.control.v1.Control.Apply:output_type -> magpie.control.v1.ApplyResponse
-	13, // 26: magpie.control.v1.Control.Confirm:output_type -> magpie.control.v1.ConfirmResponse
-	15, // 27: magpie.control.v1.Control.History:output_type -> magpie.control.v1.HistoryResponse
-	22, // 28: magpie.control.v1.Control.Diagnose:output_type -> magpie.control.v1.DiagnoseResponse
-	24, // 29: magpie.control.v1.Control.Reports:output_type -> magpie.control.v1.ReportsResponse
-	20, // 30: magpie.control.v1.Control.Reload:output_type -> magpie.control.v1.ReloadResponse
-	22, // [22:31] is the sub-list for method output_type
-	13, // [13:22] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	7,  // 3: magpie.control.v1.StatusResponse.pipelines:type_name -> magpie.control.v1.Pipeline
+	8,  // 4: magpie.control.v1.StatusResponse.buffer:type_name -> magpie.control.v1.Buffer
+	28, // 5: magpie.control.v1.Component.dropped:type_name -> magpie.control.v1.Component.DroppedEntry
+	29, // 6: magpie.control.v1.Component.errors:type_name -> magpie.control.v1.Component.ErrorsEntry
+	5,  // 7: magpie.control.v1.Process.verified:type_name -> magpie.control.v1.Verified
+	6,  // 8: magpie.control.v1.Verified.checks:type_name -> magpie.control.v1.Check
+	30, // 9: magpie.control.v1.Pipeline.dropped:type_name -> magpie.control.v1.Pipeline.DroppedEntry
+	9,  // 10: magpie.control.v1.PlanRequest.files:type_name -> magpie.control.v1.File
+	10, // 11: magpie.control.v1.ApplyRequest.what:type_name -> magpie.control.v1.PlanRequest
+	11, // 12: magpie.control.v1.ApplyResponse.plan:type_name -> magpie.control.v1.PlanResponse
+	18, // 13: magpie.control.v1.HistoryResponse.records:type_name -> magpie.control.v1.Record
+	27, // 14: magpie.control.v1.ReportsResponse.reports:type_name -> magpie.control.v1.Report
+	0,  // 15: magpie.control.v1.Control.Status:input_type -> magpie.control.v1.StatusRequest
+	10, // 16: magpie.control.v1.Control.Plan:input_type -> magpie.control.v1.PlanRequest
+	19, // 17: magpie.control.v1.Control.Show:input_type -> magpie.control.v1.ShowRequest
+	12, // 18: magpie.control.v1.Control.Apply:input_type -> magpie.control.v1.ApplyRequest
+	14, // 19: magpie.control.v1.Control.Confirm:input_type -> magpie.control.v1.ConfirmRequest
+	16, // 20: magpie.control.v1.Control.History:input_type -> magpie.control.v1.HistoryRequest
+	23, // 21: magpie.control.v1.Control.Diagnose:input_type -> magpie.control.v1.DiagnoseRequest
+	25, // 22: magpie.control.v1.Control.Reports:input_type -> magpie.control.v1.ReportsRequest
+	21, // 23: magpie.control.v1.Control.Reload:input_type -> magpie.control.v1.ReloadRequest
+	1,  // 24: magpie.control.v1.Control.Status:output_type -> magpie.control.v1.StatusResponse
+	11, // 25: magpie.control.v1.Control.Plan:output_type -> magpie.control.v1.PlanResponse
+	20, // 26: magpie.control.v1.Control.Show:output_type -> magpie.control.v1.ShowResponse
+	13, // 27: magpie.control.v1.Control.Apply:output_type -> magpie.control.v1.ApplyResponse
+	15, // 28: magpie.control.v1.Control.Confirm:output_type -> magpie.control.v1.ConfirmResponse
+	17, // 29: magpie.control.v1.Control.History:output_type -> magpie.control.v1.HistoryResponse
+	24, // 30: magpie.control.v1.Control.Diagnose:output_type -> magpie.control.v1.DiagnoseResponse
+	26, // 31: magpie.control.v1.Control.Reports:output_type -> magpie.control.v1.ReportsResponse
+	22, // 32: magpie.control.v1.Control.Reload:output_type -> magpie.control.v1.ReloadResponse
+	24, // [24:33] is the sub-list for method output_type
+	15, // [15:24] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_control_proto_init() }
@@ -2046,7 +2261,7 @@ func file_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_control_proto_rawDesc), len(file_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

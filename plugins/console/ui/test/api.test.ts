@@ -77,6 +77,20 @@ test('a status in proto3 JSON has 64-bit numbers as strings and leaves zeros out
   assert.deepEqual([s.pipelines[0]!.lag, s.buffer.bytes, s.buffer.records], [1.5, 18874368, 0])
 })
 
+test('what a report says of a binary is read whatever is missing in it', () => {
+  const { processes } = readStatus({ processes: [
+    { plugin: 'a' },
+    { plugin: 'b', verified: { current: true, atUnixMs: '1795161600000', ok: 71, checks: [{ check: 'close/cancel', text: 7 }, 'x'] } },
+    { plugin: 'c', verified: [] },
+  ] })
+  assert.equal(processes[0]!.verified, undefined)
+  const none = { of: '', check: '', about: '', text: '', fix: '' }
+  assert.deepEqual(processes[1]!.verified, {
+    current: true, at: 1795161600000, by: '', kit: '', ok: 71, failed: 0, notApplicable: 0, problem: '', checks: [{ ...none, check: 'close/cancel' }, none],
+  })
+  assert.equal(processes[2]!.verified?.current, false)
+})
+
 test('a status of any other shape is read as nothing', () => {
   for (const json of [null, [], 'x', 7, { components: {}, processes: [null, 3], config: [] }]) {
     const s = readStatus(json)

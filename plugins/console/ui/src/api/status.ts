@@ -51,6 +51,28 @@ export interface Process {
   lastDeath: string
   components: string[]
   version: string
+  verified: Verified | undefined // undefined: there is no report beside the binary
+}
+
+/** What the report of `magpie plugin verify` beside a binary says. */
+export interface Verified {
+  current: boolean // it is of the binary of this process
+  at: number
+  by: string // version of magpie
+  kit: string // version of the checks
+  ok: number
+  failed: number
+  notApplicable: number
+  checks: FailedCheck[] // the first of those that failed
+  problem: string // why the file is no report
+}
+
+export interface FailedCheck {
+  of: string
+  check: string
+  about: string
+  text: string
+  fix: string
 }
 
 export interface Pipeline {
@@ -131,6 +153,24 @@ function readProcess(p: Record<string, unknown>): Process {
     lastDeath: text(p.lastDeath),
     components: strings(p.components),
     version: text(p.version),
+    verified: p.verified === undefined ? undefined : readVerified(fields(p.verified)),
+  }
+}
+
+function readVerified(v: Record<string, unknown>): Verified {
+  return {
+    current: v.current === true,
+    at: number(v.atUnixMs),
+    by: text(v.by),
+    kit: text(v.kit),
+    ok: number(v.ok),
+    failed: number(v.failed),
+    notApplicable: number(v.notApplicable),
+    checks: list(v.checks).map((c) => {
+      const { of, check, about, text: seen, fix } = fields(c)
+      return { of: text(of), check: text(check), about: text(about), text: text(seen), fix: text(fix) }
+    }),
+    problem: text(v.problem),
   }
 }
 

@@ -9,14 +9,16 @@ import { Card, Empty } from '../parts/Card'
 import { Hint, State } from '../parts/State'
 import { Components } from './Components'
 import { Pipelines } from './Pipelines'
+import { Verification } from './Verification'
 
 /** The processes of the daemon's plugins, what they serve, and where the samples go. */
 export function Plugins({ status, rates }: { status: Polled<Status>; rates: Rates }) {
   if (!status.data) return <Skeleton height={240} radius={8} />
-  const { components, pipelines, buffer } = status.data
+  const { processes, components, pipelines, buffer } = status.data
   return (
     <>
       <ProcessesCard status={status} rates={rates} />
+      {processes.length > 0 && <Verification processes={processes} />}
       {components.length > 0 && <Components components={components} />}
       {pipelines.length > 0 && <Pipelines pipelines={pipelines} buffer={buffer} />}
     </>
