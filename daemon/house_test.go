@@ -18,7 +18,8 @@ const module = "github.com/magpie-monitoring/magpie/"
 // doors says which of our own packages a package may import. A name ending in /... stands for everything below it. What is
 // not listed may import nothing of ours.
 var doors = map[string][]string{
-	"sdk":            {},
+	"sdk":            {"sdk/internal/dial"},
+	"sdk/internal":   {},
 	"sdk/wire":       {"sdk"},
 	"sdk/serve":      {"sdk", "sdk/wire"},
 	"sdk/client":     {"sdk", "sdk/wire"},
@@ -28,7 +29,7 @@ var doors = map[string][]string{
 	"sdk/report":     {"sdk"},
 	"sdk/manual":     {"sdk"},
 	"sdk/verify":     {"sdk", "sdk/wire", "sdk/client", "sdk/language"},
-	"sdk/plugintest": {"sdk", "sdk/wire", "sdk/serve", "sdk/client", "sdk/language", "sdk/verify"},
+	"sdk/plugintest": {"sdk", "sdk/wire", "sdk/serve", "sdk/client", "sdk/language", "sdk/verify", "sdk/internal/dial"},
 
 	"plugins/*":        {"sdk", "sdk/serve", "plugins/internal/..."},
 	"plugins/internal": {"sdk"},
@@ -124,6 +125,9 @@ func roomOf(pkg string) string {
 	}
 	if strings.HasPrefix(pkg, "plugins/") {
 		return "plugins/*"
+	}
+	if strings.HasPrefix(pkg, "sdk/internal/") {
+		return "sdk/internal"
 	}
 	return pkg
 }

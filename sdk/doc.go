@@ -156,11 +156,12 @@
 //	samples := c.Cycle()
 //	if got := samples.Find("door_open", "door", "front"); len(got) != 1 { … }
 //
-// The component collects at once, and then not for an hour: a test waits for no clock. Samples.String has a line for each,
-// sorted, to be compared with a golden text. Sinks are given what Batch and Write send, and say in the acknowledgement what was
-// dropped; TryOpen, Remarks and Probe are for errors; From opens a source at a checkpoint; Client speaks to its HTTP handler;
-// HCL and Example read blocks as the daemon does. Faults are made by what the component talks to: have a server answer 500,
-// close a connection, stop a process. Test against the real peer where there is one.
+// The component collects at once, and then not for an hour. What takes time is tested in a bubble of package testing/synctest: in
+// it the whole of the component has the bubble's clock, hours pass in a moment, and plugintest.Serve is an HTTP server that needs no
+// socket. plugintest.Golden compares what came with a file in testdata, which go test -update writes. Sinks are given what Batch and
+// Write send, and say in the acknowledgement what was dropped; TryOpen, Remarks and Probe are for errors; From opens a source at a
+// checkpoint; Client speaks to its HTTP handler; HCL and Example read blocks as the daemon does. Faults are made by what the component
+// talks to: have a server answer 500, close a connection, stop a process. Test against the real peer where there is one.
 //
 // # Verify
 //

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/magpie-monitoring/magpie/sdk/internal/dial"
 )
 
 // HTTPClient is the configuration that everything which speaks HTTP shares; embed it in a Config. The names are those of
@@ -68,7 +70,9 @@ func (t *TLS) Validate(d *Diags) {
 // Client makes an HTTP client for one component. idle is how many connections to one host are kept open. A redirect that
 // would lose what is sent is not followed: it is the answer.
 func (c *HTTPClient) Client(timeout time.Duration, idle int) (*http.Client, error) {
-	t := &http.Transport{MaxIdleConnsPerHost: idle, MaxIdleConns: 0, IdleConnTimeout: 5 * time.Minute, DisableCompression: true, ForceAttemptHTTP2: true}
+	t := &http.Transport{
+		MaxIdleConnsPerHost: idle, MaxIdleConns: 0, IdleConnTimeout: 5 * time.Minute, DisableCompression: true, ForceAttemptHTTP2: true, DialContext: dial.Context,
+	}
 	if c.ProxyURL != "" {
 		u, err := url.Parse(c.ProxyURL)
 		if err != nil {

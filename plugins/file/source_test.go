@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/magpie-monitoring/magpie/sdk"
@@ -91,92 +92,99 @@ func (l *logs) restart(cfg plugintest.Config, between func()) {
 	l.follow(cfg, plugintest.From(at))
 }
 
-func newLogs(t *testing.T) *logs {
+// following runs a test in a bubble: the seconds after which the source looks again are over at once.
+func following(t *testing.T, test func(l *logs)) {
 	t.Parallel()
-	return &logs{T: t, dir: t.TempDir()}
+	synctest.Test(t, func(t *testing.T) { test(&logs{T: t, dir: t.TempDir()}) })
 }
 
 func TestLinesBecomeRecordsOnceTheyEnd(t *testing.T) {
-	l := newLogs(t)
-	l.write("old\n")
-	l.follow(plugintest.Config{"from": "beginning"})
-	l.wants("old")
-	l.write("2026-11-21T03:04:05.5Z ERROR it broke\r\n\nhal")
-	l.wants("error 2026-11-21T03:04:05.5Z ERROR it broke")
-	l.write("f, and [warn] the rest\nlevel=debug \xff\n")
-	l.wants("warn half, and [warn] the rest", "debug level=debug �")
-	os.WriteFile(filepath.Join(l.dir, "app.log.2.gz"), []byte("not a line\n"), 0o600)
-	os.WriteFile(filepath.Join(l.dir, "other.log"), []byte("another file\n"), 0o600)
-	l.wants("another file")
+	following(t, func(l *logs) {
+		l.write("old\n")
+		l.follow(plugintest.Config{"from": "beginning"})
+		l.wants("old")
+		l.write("2026-11-21T03:04:05.5Z ERROR it broke\r\n\nhal")
+		l.wants("error 2026-11-21T03:04:05.5Z ERROR it broke")
+		l.write("f, and [warn] the rest\nlevel=debug \xff\n")
+		l.wants("warn half, and [warn] the rest", "debug level=debug �")
+		os.WriteFile(filepath.Join(l.dir, "app.log.2.gz"), []byte("not a line\n"), 0o600)
+		os.WriteFile(filepath.Join(l.dir, "other.log"), []byte("another file\n"), 0o600)
+		l.wants("another file")
+	})
 }
 
 func TestWhatIsThereIsLeftOutUnlessItIsAskedFor(t *testing.T) {
-	l := newLogs(t)
-	l.write("old\nhalf ")
-	l.follow(plugintest.Config{})
-	l.c.Next() // the checkpoint alone
-	l.write("new\n")
-	l.wants("half new")
-	l.restart(plugintest.Config{}, func() { l.write("while nobody looked\n") })
-	l.wants("while nobody looked")
+	following(t, func(l *logs) {
+		l.write("old\nhalf ")
+		l.follow(plugintest.Config{})
+		l.c.Next() // the checkpoint alone
+		l.write("new\n")
+		l.wants("half new")
+		l.restart(plugintest.Config{}, func() { l.write("while nobody looked\n") })
+		l.wants("while nobody looked")
+	})
 }
 
 func TestRecordsOfSeveralLines(t *testing.T) {
-	l := newLogs(t)
-	l.follow(plugintest.Config{"starts": `^\d`, "level": `^\d+ (\w)`})
-	l.c.Next()
-	l.write("1 E panic\n  at a\n  at b\n2 I fine\n")
-	l.wants("error 1 E panic\n  at a\n  at b", "info 2 I fine")
-	l.write("3 W one\n  more\n")
-	l.wants("warn 3 W one\n  more")
+	following(t, func(l *logs) {
+		l.follow(plugintest.Config{"starts": `^\d`, "level": `^\d+ (\w)`})
+		l.c.Next()
+		l.write("1 E panic\n  at a\n  at b\n2 I fine\n")
+		l.wants("error 1 E panic\n  at a\n  at b", "info 2 I fine")
+		l.write("3 W one\n  more\n")
+		l.wants("warn 3 W one\n  more")
+	})
 }
 
 func TestJSON(t *testing.T) {
-	l := newLogs(t)
-	l.follow(plugintest.Config{"format": "json", "from": "beginning"})
-	l.write(`{"level":"info","ts":"2026-11-21T03:04:05.123Z","caller":"etcdmain/etcd.go:73","msg":"Running","args":["a",1]}` + "\n" +
-		`{"time":1763694245.5,"level":50,"msg":"pino","n":null}` + "\n" + "no json\n" + `{"message":{"a":1},"severity":"WARNING","deep":{"x":[1]}}` + "\n")
-	l.wants(`info Running {args="[\"a\",1]", caller="etcdmain/etcd.go:73"}`, `error pino`, "no json", `warn {"a":1} {deep="{\"x\":[1]}"}`)
+	following(t, func(l *logs) {
+		l.follow(plugintest.Config{"format": "json", "from": "beginning"})
+		l.write(`{"level":"info","ts":"2026-11-21T03:04:05.123Z","caller":"etcdmain/etcd.go:73","msg":"Running","args":["a",1]}` + "\n" +
+			`{"time":1763694245.5,"level":50,"msg":"pino","n":null}` + "\n" + "no json\n" + `{"message":{"a":1},"severity":"WARNING","deep":{"x":[1]}}` + "\n")
+		l.wants(`info Running {args="[\"a\",1]", caller="etcdmain/etcd.go:73"}`, `error pino`, "no json", `warn {"a":1} {deep="{\"x\":[1]}"}`)
+	})
 }
 
 // A log is written, renamed, truncated and removed, and who follows it ends and begins again: each line comes, once.
 func TestNothingIsLostOrTwiceOverRotationsAndRestarts(t *testing.T) {
-	l := newLogs(t)
-	l.follow(plugintest.Config{"from": "beginning"})
-	only := plugintest.Config{"paths": []string{l.path()}}
-	l.write("1\n")
-	l.wants("1")
-	l.write("2\n")
-	os.Rename(l.path(), l.path()+".1")
-	l.write("3\n")
-	l.inAnyOrder("2", "3")
-	time.Sleep(findEvery + time.Second) // the pattern takes app.log.1 too, which is read to its end already
-	l.write("3a\n")
-	l.wants("3a")
+	following(t, func(l *logs) {
+		l.follow(plugintest.Config{"from": "beginning"})
+		only := plugintest.Config{"paths": []string{l.path()}}
+		l.write("1\n")
+		l.wants("1")
+		l.write("2\n")
+		os.Rename(l.path(), l.path()+".1")
+		l.write("3\n")
+		l.inAnyOrder("2", "3")
+		time.Sleep(findEvery + time.Second) // the pattern takes app.log.1 too, which is read to its end already
+		l.write("3a\n")
+		l.wants("3a")
 
-	l.restart(only, func() {
-		l.write("4\n")
-		os.Rename(l.path(), l.path()+".2")
-		l.write("5\n")
-	})
-	l.inAnyOrder("4", "5")
+		l.restart(only, func() {
+			l.write("4\n")
+			os.Rename(l.path(), l.path()+".2")
+			l.write("5\n")
+		})
+		l.inAnyOrder("4", "5")
 
-	os.Truncate(l.path(), 0) // copytruncate
-	time.Sleep(2 * pollEvery)
-	l.write("6\n")
-	l.wants("6")
-	l.restart(only, func() {
-		os.Remove(l.path())
-		l.write("7\n")
+		os.Truncate(l.path(), 0) // copytruncate
+		time.Sleep(2 * pollEvery)
+		l.write("6\n")
+		l.wants("6")
+		l.restart(only, func() {
+			os.Remove(l.path())
+			l.write("7\n")
+		})
+		l.wants("7")
 	})
-	l.wants("7")
 }
 
 func TestALineWithoutAnEndIsCut(t *testing.T) {
-	l := newLogs(t)
-	l.follow(plugintest.Config{"from": "beginning"})
-	l.write("a" + strings.Repeat("ä", 100<<10) + "\n")
-	l.wants("a"+strings.Repeat("ä", 64<<10-1), strings.Repeat("ä", 36<<10+1))
+	following(t, func(l *logs) {
+		l.follow(plugintest.Config{"from": "beginning"})
+		l.write("a" + strings.Repeat("ä", 100<<10) + "\n")
+		l.wants("a"+strings.Repeat("ä", 64<<10-1), strings.Repeat("ä", 36<<10+1))
+	})
 }
 
 func TestTheSourcesMistakesPointAtTheirArguments(t *testing.T) {

@@ -3,12 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -76,25 +73,7 @@ func TestALineForTheNotificationAndOneForEachAlert(t *testing.T) {
 	long.Labels = map[string]string{"x": strings.Repeat("ä", 600)}
 	n := notification(critical, described, alert(sdk.Resolved, "critical"), infinite, long)
 	n.Truncated = 2
-	golden(t, "lines.jsonl", lines(t, `{}`, n))
-}
-
-// golden compares a text with a file in testdata; with UPDATE=1 it writes the file.
-func golden(t *testing.T, name, text string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if os.Getenv("UPDATE") != "" {
-		if err := errors.Join(os.MkdirAll("testdata", 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text != string(want) {
-		t.Errorf("got\n%s\nwant\n%s", text, want)
-	}
+	plugintest.Golden(t, "lines.jsonl", lines(t, `{}`, n))
 }
 
 // levels are those of the lines.

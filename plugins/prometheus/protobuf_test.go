@@ -8,7 +8,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -327,90 +326,91 @@ func TestASmallPageDoesNotBecomeALargeText(t *testing.T) {
 }
 
 func TestNativeHistogramsAndTheirExemplarsAreScraped(t *testing.T) {
-	t.Parallel()
-	r := prometheus.NewRegistry()
-	h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "latency_seconds", Help: "Latency.", NativeHistogramBucketFactor: 1.1, Buckets: prometheus.DefBuckets})
-	c := prometheus.NewCounter(prometheus.CounterOpts{Name: "requests_total", Help: "Requests."})
-	r.MustRegister(h, c)
-	observe := func(v float64) {
-		h.(prometheus.ExemplarObserver).ObserveWithExemplar(v, prometheus.Labels{"trace_id": fmt.Sprint(v)})
-		c.(prometheus.ExemplarAdder).AddWithExemplar(1, prometheus.Labels{"trace_id": fmt.Sprint(v)})
-	}
-	observe(0.25)
-	var accepted string
-	handler := promhttp.HandlerFor(r, promhttp.HandlerOpts{EnableOpenMetrics: true})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-		accepted = q.Header.Get("Accept")
-		handler.ServeHTTP(w, q)
-	}))
-	t.Cleanup(server.Close)
-	s := scrapes(t, plugintest.Config{"targets": []string{strings.TrimPrefix(server.URL, "http://")}, "scrape_native_histograms": true},
-		plugintest.Settings(sdk.SourceSettings{Job: "j", Interval: time.Second, Timeout: time.Minute, LimitSeries: 1000}))
-	first := s.next()
-	if !strings.HasPrefix(accepted, "application/vnd.google.protobuf;") {
-		t.Errorf("asked for %s", accepted)
-	}
-	got := first.Find("latency_seconds")
-	if len(got) != 1 || got[0].Histogram == nil || got[0].Histogram.Count != 1 || got[0].Family == nil || *got[0].Family != (sdk.Family{Name: "latency_seconds", Type: sdk.HistogramType, Help: "Latency."}) {
-		t.Fatalf("%+v", got)
-	}
-	if n := len(first.Find("latency_seconds_bucket")); n != 0 || first.Find("scrape_samples_scraped")[0].Value != 2 {
-		t.Errorf("%d buckets, %v samples", n, first.Find("scrape_samples_scraped"))
-	}
-	traces := func() (list []string) {
-		for _, e := range s.Exemplars() {
-			list = append(list, e.Series.Get(sdk.NameLabel)+" "+e.Labels.Get("trace_id"))
+	scraping(t, func(t *testing.T) {
+		r := prometheus.NewRegistry()
+		h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "latency_seconds", Help: "Latency.", NativeHistogramBucketFactor: 1.1, Buckets: prometheus.DefBuckets})
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: "requests_total", Help: "Requests."})
+		r.MustRegister(h, c)
+		observe := func(v float64) {
+			h.(prometheus.ExemplarObserver).ObserveWithExemplar(v, prometheus.Labels{"trace_id": fmt.Sprint(v)})
+			c.(prometheus.ExemplarAdder).AddWithExemplar(1, prometheus.Labels{"trace_id": fmt.Sprint(v)})
 		}
-		slices.Sort(list)
-		return list
-	}
-	if got := traces(); !slices.Equal(got, []string{"latency_seconds 0.25", "requests_total 0.25"}) {
-		t.Errorf("exemplars %q", got)
-	}
-	second := s.next()
-	if got := traces(); len(got) != 0 || len(second.Find("latency_seconds")) != 1 {
-		t.Errorf("the same exemplars came again: %q", got)
-	}
-	observe(4)
-	third := s.next()
-	if h := third.Find("latency_seconds"); len(h) != 1 || h[0].Histogram == nil || h[0].Histogram.Count != 2 {
-		t.Errorf("%+v", h)
-	}
-	if got := traces(); !slices.Equal(got, []string{"latency_seconds 4", "requests_total 4"}) {
-		t.Errorf("exemplars %q", got)
-	}
-	r.Unregister(h)
-	gone := s.next().Find("latency_seconds")
-	if len(gone) != 1 || gone[0].Histogram != nil || math.Float64bits(gone[0].Value) != math.Float64bits(sdk.StaleNaN) {
-		t.Errorf("%+v", gone)
-	}
+		observe(0.25)
+		var accepted string
+		handler := promhttp.HandlerFor(r, promhttp.HandlerOpts{EnableOpenMetrics: true})
+		server := plugintest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+			accepted = q.Header.Get("Accept")
+			handler.ServeHTTP(w, q)
+		}))
+		s := scrapes(t, plugintest.Config{"targets": []string{strings.TrimPrefix(server.URL, "http://")}, "scrape_native_histograms": true},
+			plugintest.Settings(sdk.SourceSettings{Job: "j", Interval: time.Second, Timeout: time.Minute, LimitSeries: 1000}))
+		first := s.next()
+		if !strings.HasPrefix(accepted, "application/vnd.google.protobuf;") {
+			t.Errorf("asked for %s", accepted)
+		}
+		got := first.Find("latency_seconds")
+		if len(got) != 1 || got[0].Histogram == nil || got[0].Histogram.Count != 1 || got[0].Family == nil || *got[0].Family != (sdk.Family{Name: "latency_seconds", Type: sdk.HistogramType, Help: "Latency."}) {
+			t.Fatalf("%+v", got)
+		}
+		if n := len(first.Find("latency_seconds_bucket")); n != 0 || first.Find("scrape_samples_scraped")[0].Value != 2 {
+			t.Errorf("%d buckets, %v samples", n, first.Find("scrape_samples_scraped"))
+		}
+		traces := func() (list []string) {
+			for _, e := range s.Exemplars() {
+				list = append(list, e.Series.Get(sdk.NameLabel)+" "+e.Labels.Get("trace_id"))
+			}
+			slices.Sort(list)
+			return list
+		}
+		if got := traces(); !slices.Equal(got, []string{"latency_seconds 0.25", "requests_total 0.25"}) {
+			t.Errorf("exemplars %q", got)
+		}
+		second := s.next()
+		if got := traces(); len(got) != 0 || len(second.Find("latency_seconds")) != 1 {
+			t.Errorf("the same exemplars came again: %q", got)
+		}
+		observe(4)
+		third := s.next()
+		if h := third.Find("latency_seconds"); len(h) != 1 || h[0].Histogram == nil || h[0].Histogram.Count != 2 {
+			t.Errorf("%+v", h)
+		}
+		if got := traces(); !slices.Equal(got, []string{"latency_seconds 4", "requests_total 4"}) {
+			t.Errorf("exemplars %q", got)
+		}
+		r.Unregister(h)
+		gone := s.next().Find("latency_seconds")
+		if len(gone) != 1 || gone[0].Histogram != nil || math.Float64bits(gone[0].Value) != math.Float64bits(sdk.StaleNaN) {
+			t.Errorf("%+v", gone)
+		}
+	})
 }
 
 func TestExemplarsOfOpenMetricsComeOnce(t *testing.T) {
-	t.Parallel()
-	page := func(n int) string {
-		return fmt.Sprintf("# TYPE a counter\na_total %d # {trace_id=\"x\\\"%d\"} 0.5\n# TYPE h histogram\nh_bucket{le=\"1\"} 1 # {} 0.25 1700000000.%d\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n# EOF\n", n, n/2, 100+n/3)
-	}
-	e := newExporter(t, page(0))
-	e.header.Set("Content-Type", openKind)
-	s := scrapes(t, plugintest.Config{"targets": []string{e.host()}},
-		plugintest.Settings(sdk.SourceSettings{Job: "j", Interval: 200 * time.Millisecond, Timeout: time.Minute, LimitSeries: 1000}))
-	for i, want := range []string{
-		"a_total {trace_id=\"x\\\"0\"} 0.5 own=false, h_bucket  0.25 own=true", "", "a_total {trace_id=\"x\\\"1\"} 0.5 own=false", "h_bucket  0.25 own=true",
-	} {
-		samples := s.next()
-		var got []string
-		for _, x := range s.Exemplars() {
-			got = append(got, fmt.Sprintf("%s %s %v own=%v", x.Series.Get(sdk.NameLabel), x.Labels, x.Value, x.Time.Year() == 2023))
+	scraping(t, func(t *testing.T) {
+		page := func(n int) string {
+			return fmt.Sprintf("# TYPE a counter\na_total %d # {trace_id=\"x\\\"%d\"} 0.5\n# TYPE h histogram\nh_bucket{le=\"1\"} 1 # {} 0.25 940000000.%d\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n# EOF\n", n, n/2, 100+n/3)
 		}
-		if text := strings.Join(got, ", "); text != want {
-			t.Errorf("scrape %d: %q, want %q", i, text, want)
+		e := newExporter(t, page(0))
+		e.header.Set("Content-Type", openKind)
+		s := scrapes(t, plugintest.Config{"targets": []string{e.host()}},
+			plugintest.Settings(sdk.SourceSettings{Job: "j", Interval: 200 * time.Millisecond, Timeout: time.Minute, LimitSeries: 1000}))
+		for i, want := range []string{
+			"a_total {trace_id=\"x\\\"0\"} 0.5 own=false, h_bucket  0.25 own=true", "", "a_total {trace_id=\"x\\\"1\"} 0.5 own=false", "h_bucket  0.25 own=true",
+		} {
+			samples := s.next()
+			var got []string
+			for _, x := range s.Exemplars() {
+				got = append(got, fmt.Sprintf("%s %s %v own=%v", x.Series.Get(sdk.NameLabel), x.Labels, x.Value, x.Time.Unix() == 940000000))
+			}
+			if text := strings.Join(got, ", "); text != want {
+				t.Errorf("scrape %d: %q, want %q", i, text, want)
+			}
+			if len(samples.Find("a_total")) != 1 {
+				t.Errorf("scrape %d: %v", i, samples)
+			}
+			e.set(func() { e.page = page(i + 1) })
 		}
-		if len(samples.Find("a_total")) != 1 {
-			t.Errorf("scrape %d: %v", i, samples)
-		}
-		e.set(func() { e.page = page(i + 1) })
-	}
+	})
 }
 
 // FuzzProtobuf: no page makes the rewriter or the parser behind it panic or write more than it may, and what both read is what
@@ -442,12 +442,13 @@ func FuzzProtobuf(f *testing.F) {
 }
 
 func TestProtobufThatNobodyAskedForHasItsClassicBuckets(t *testing.T) {
-	t.Parallel()
-	e := newExporter(t, string(delimited(t, gathered(t)...)))
-	e.header.Set("Content-Type", protoKind)
-	s := scrapes(t, plugintest.Config{"targets": []string{e.host()}})
-	page := s.next()
-	if h := page.Find("both_seconds"); len(h) != 0 || len(page.Find("both_seconds_bucket")) != len(prometheus.DefBuckets)+1 || value(page, "both_seconds_count") != 100 {
-		t.Errorf("%v\n%v", h, page.Find("both_seconds_bucket"))
-	}
+	scraping(t, func(t *testing.T) {
+		e := newExporter(t, string(delimited(t, gathered(t)...)))
+		e.header.Set("Content-Type", protoKind)
+		s := scrapes(t, plugintest.Config{"targets": []string{e.host()}})
+		page := s.next()
+		if h := page.Find("both_seconds"); len(h) != 0 || len(page.Find("both_seconds_bucket")) != len(prometheus.DefBuckets)+1 || value(page, "both_seconds_count") != 100 {
+			t.Errorf("%v\n%v", h, page.Find("both_seconds_bucket"))
+		}
+	})
 }

@@ -57,14 +57,14 @@ var reports = [5]sdk.Family{
 
 // slots are the workspaces: pages are read by as many goroutines as there are processors, however many answers are waiting.
 // Requests are not bounded by them: a target that hangs takes nothing from the others.
-var slots = sync.OnceValue(func() chan *workspace {
+var slots = func() chan *workspace {
 	n := runtime.GOMAXPROCS(0)
 	c := make(chan *workspace, n)
 	for range n {
 		c <- &workspace{}
 	}
 	return c
-})
+}()
 
 // counts are what a scrape reports.
 type counts struct{ scraped, kept, added int }
@@ -101,10 +101,10 @@ func (s *source) once(ctx context.Context, t *target) (n counts, err error) {
 	if err != nil {
 		return n, err
 	}
-	w := <-slots()
+	w := <-slots
 	defer func() {
 		page.free()
-		slots() <- w
+		slots <- w
 	}()
 	body, err := page.text(w, int(s.cfg.BodySizeLimit))
 	if err != nil {

@@ -94,7 +94,7 @@ func TestProtocol1ArrivesWithTheSendersLabels(t *testing.T) {
 	got := c.Next()
 	want := `a_total{b="c", exported_b="theirs", instance="i", job="j", site="a"} 1
 a_total{b="c", job="j", site="a"} 2
-gone{b="c", site="a"} NaN`
+gone{b="c", site="a"} stale`
 	if got.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

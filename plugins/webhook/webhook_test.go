@@ -2,14 +2,11 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -80,33 +77,7 @@ func TestTheMessageIsAlertmanagers(t *testing.T) {
 	if r.Method != "POST" || r.URL.Path != "/hook" {
 		t.Errorf("%s %s", r.Method, r.URL)
 	}
-	golden(t, "message.json", r.body)
-}
-
-// golden compares JSON with a file in testdata; with UPDATE=1 it writes the file.
-func golden(t *testing.T, name, text string) {
-	t.Helper()
-	var value any
-	if err := json.Unmarshal([]byte(text), &value); err != nil {
-		t.Fatalf("%v: %s", err, text)
-	}
-	pretty, err := json.MarshalIndent(value, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join("testdata", name)
-	if os.Getenv("UPDATE") != "" {
-		if err := errors.Join(os.MkdirAll("testdata", 0o755), os.WriteFile(path, append(pretty, '\n'), 0o644)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(pretty)+"\n" != string(want) {
-		t.Errorf("got\n%s\nwant\n%s", pretty, want)
-	}
+	plugintest.Golden(t, "message.json", json.RawMessage(r.body))
 }
 
 func TestMoreAlertsThanAskedForAreCounted(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/magpie-monitoring/magpie/sdk"
@@ -51,6 +52,36 @@ func Example() {
 		if got := c.Cycle().Find("page_status"); len(got) != 1 || got[0].Value != 404 {
 			t.Errorf("it says %v", got)
 		}
+	}
+}
+
+// What happens in an hour, without waiting for it: in a bubble of package testing/synctest everything has the bubble's clock.
+func ExampleServe() {
+	_ = func(t *testing.T) { // func TestATargetThatIsAwayForAnHourIsBack(t *testing.T)
+		synctest.Test(t, func(t *testing.T) {
+			back := time.Now().Add(time.Hour)
+			server := plugintest.Serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				if time.Now().Before(back) {
+					<-r.Context().Done() // no answer: until the timeout
+				}
+			}))
+			c := plugintest.Open(t, sdk.Source(open), plugintest.Config{"url": server.URL},
+				plugintest.Settings(sdk.SourceSettings{Job: "page", Interval: time.Minute, Timeout: 10 * time.Second, LimitSeries: 1000}))
+			time.Sleep(time.Hour + time.Minute)
+			synctest.Wait()
+			up := c.Came().Find("up")
+			if first, last := up[0], up[len(up)-1]; first.Value != 0 || last.Value != 1 {
+				t.Errorf("up was %v, and is %v", first, last)
+			}
+		})
+	}
+}
+
+// What came, as a file in testdata has it; go test -update writes the file. The address of the server is another each time.
+func ExampleGolden() {
+	_ = func(t *testing.T, server *httptest.Server) {
+		c := plugintest.Open(t, sdk.Source(open), plugintest.Config{"url": server.URL})
+		plugintest.Golden(t, "page.txt", c.Cycle(), server.Listener.Addr().String(), "ADDRESS")
 	}
 }
 

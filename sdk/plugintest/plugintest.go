@@ -4,6 +4,31 @@
 //	c := plugintest.Open(t, sdk.Source(open), plugintest.Config{"url": server.URL})
 //	samples := c.Cycle()
 //	if up := samples.Find("up"); len(up) != 1 || up[0].Value != 1 { … }
+//
+// # What came
+//
+// Cycle waits for the next Collect of a source, Next for the next packet of one with a rhythm of its own, and Came returns what is
+// there. Golden compares all of it with a file in testdata, and go test -update writes the file. Sinks, stores and processors of
+// samples are sent what Batch is filled with by Write; the rest of a component is called by the methods of client.Conn.
+//
+// # Time
+//
+// The fake clock is that of package testing/synctest: in a bubble, whatever a component waits for is over in a moment, and time.Now
+// says what it would be. Open needs nothing for it, since component, SDK and gRPC speak in memory.
+//
+//	synctest.Test(t, func(t *testing.T) {
+//		target := plugintest.Serve(t, page)
+//		c := plugintest.Open(t, sdk.Source(open), plugintest.Config{"url": target.URL})
+//		c.Cycle()
+//		time.Sleep(time.Hour) // and 3 more cycles are there, if the interval is 20 minutes
+//	})
+//
+// Intervals, timeouts, back-off, lingering packets, leases and Close take the time that they take on a real clock. Three things
+// stand still in a bubble as long as they wait, and the clock with them, until go test -timeout ends it all: what reads from a
+// socket, or listens to one (Serve has no sockets, and an sdk.HTTPClient reaches it; push sources are tested outside), what waits
+// for another process, and what waits for something made outside the bubble. A variable of the package that holds a
+// channel or a timer is to be made when the package is, not by the first test that needs it. The clock begins with the year 2000:
+// samples with times of their own may be in the future.
 package plugintest
 
 import (
@@ -13,7 +38,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -56,7 +80,8 @@ func Discovered(targets ...sdk.Discovered) Option {
 	return func(o *opening) { o.Targets = targets }
 }
 
-// From opens a source at a checkpoint that another opening of it left.
+// From opens a source at a checkpoint that another opening of it left, or has a processor of samples go on from a state that another
+// left: what Component.Checkpoint says.
 func From(checkpoint []byte) Option { return func(o *opening) { o.Checkpoint = checkpoint } }
 
 // Component is an open component under test; the test's end closes it.
@@ -64,13 +89,14 @@ type Component struct {
 	client.Conn
 	Number  uint32 // what calls of Conn take as the component
 	t       testing.TB
-	socket  string
-	packets chan []byte
+	network *memory // of its HTTP handler; nil: it has none
+	packets *queue
 	rest    []byte // of a packet, behind the end of a cycle
 	decoder *wire.Decoder
 	example []Exemplar // came and were not asked for
 	parts   wire.Checkpoints
 	left    []byte // the last of them
+	derives bool   // it is a processor of samples
 
 	mu   sync.Mutex
 	sink *sinkStream
@@ -92,7 +118,7 @@ func TryOpen(t testing.TB, c sdk.Capability, cfg Config, opts ...Option) (*Compo
 	if c.Type.Name == "" {
 		c.Type.Name = "test"
 	}
-	p := &Component{t: t, Number: 1, packets: make(chan []byte, 64), decoder: wire.NewDecoder()}
+	p := &Component{t: t, Number: 1, packets: newQueue(), decoder: wire.NewDecoder()}
 	o := opening{log: slog.DiscardHandler, state: &State{}}
 	if _, _, err := p.decoder.Decode(wire.AppendStream(nil, p.Number, "source.test.main")); err != nil {
 		t.Fatal(err)
@@ -106,11 +132,17 @@ func TryOpen(t testing.TB, c sdk.Capability, cfg Config, opts ...Option) (*Compo
 	for _, opt := range opts {
 		opt(&o)
 	}
-	p.Conn = connect(t, c, o.log)
+	network := listen()
+	if p.derives = c.Type.Derives; p.derives {
+		p.left, o.Checkpoint = o.Checkpoint, nil
+	}
+	p.Conn = connect(t, c, o.log, network)
 	go p.Conn.ServeHost(t.Context(), o.answer(t))
 	p.receive()
-	socket, err := p.Conn.Open(t.Context(), o.Opening, nil)
-	p.socket = socket
+	handler, err := p.Conn.Open(t.Context(), o.Opening, nil)
+	if handler != "" {
+		p.network = network
+	}
 	return p, err
 }
 
@@ -131,7 +163,7 @@ func Probe(t testing.TB, c sdk.Capability, cfg Config) (found []string, err erro
 	if c.Type.Name == "" {
 		c.Type.Name = "test"
 	}
-	conn := connect(t, c, slog.DiscardHandler)
+	conn := connect(t, c, slog.DiscardHandler, listen())
 	return conn.Probe(t.Context(), client.Config{Kind: c.Type.Kind, Type: c.Type.Name, Address: fmt.Sprintf("%s.%s.main", c.Type.Kind, c.Type.Name), JSON: encode(t, cfg)})
 }
 
@@ -156,14 +188,12 @@ func encode(t testing.TB, cfg Config) []byte {
 	return b
 }
 
-func connect(t testing.TB, c sdk.Capability, log slog.Handler) client.Conn {
+func connect(t testing.TB, c sdk.Capability, log slog.Handler, http *memory) client.Conn {
 	server, err := serve.NewServer("test", "0.0.0", slog.New(log), c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if server.SocketDir, err = os.MkdirTemp("", "pt"); err != nil { // t.TempDir's paths can be too long for a socket
-		t.Fatal(err)
-	}
+	server.HTTP = http
 	listener := bufconn.Listen(1 << 20)
 	g := grpc.NewServer(wire.ServerOptions()...)
 	wire.RegisterPluginServer(g, server)
@@ -178,7 +208,7 @@ func connect(t testing.TB, c sdk.Capability, log slog.Handler) client.Conn {
 		server.Stop(context.Background())
 		conn.Close()
 		g.Stop()
-		os.RemoveAll(server.SocketDir)
+		http.Close()
 	})
 	return client.NewConn(conn)
 }
@@ -190,7 +220,7 @@ func (p *Component) receive() {
 		p.t.Fatal(err)
 	}
 	go func() {
-		defer close(p.packets)
+		defer p.packets.end()
 		for {
 			var raw wire.Raw
 			if err := stream.RecvMsg(&raw); err != nil {
@@ -204,7 +234,7 @@ func (p *Component) receive() {
 				return
 			}
 			stream.Send(&wire.Down{Message: &wire.Down_Ack{Ack: &wire.Ack{Seq: packet.LastSeq}}})
-			p.packets <- packet.Frames
+			p.packets.put(packet.Frames)
 		}
 	}()
 }
@@ -240,18 +270,28 @@ func (p *Component) Cycle() (all Samples) {
 	}
 }
 
+// Came returns what came since Next or Cycle did, and waits for nothing: in a bubble, after synctest.Wait, it is all that there is.
+func (p *Component) Came() (all Samples) {
+	p.t.Helper()
+	if p.rest != nil {
+		all, p.rest = p.decode(p.rest), nil
+	}
+	for {
+		frames, _ := p.packets.take()
+		if frames == nil {
+			return all
+		}
+		all = append(all, p.decode(frames)...)
+	}
+}
+
 func (p *Component) packet() []byte {
 	p.t.Helper()
-	select {
-	case frames, ok := <-p.packets:
-		if !ok {
-			p.t.Fatal("the source's stream has ended")
-		}
-		return frames
-	case <-time.After(30 * time.Second):
-		p.t.Fatal("nothing came for 30 s")
-		return nil
+	frames, err := p.packets.next(patience())
+	if err != nil {
+		p.t.Fatal(err)
 	}
+	return frames
 }
 
 func (p *Component) decode(frames []byte) (samples Samples) {
@@ -280,7 +320,8 @@ func (p *Component) decode(frames []byte) (samples Samples) {
 	return samples
 }
 
-// Checkpoint is the last one that came with what Next or Cycle returned, nil if none did.
+// Checkpoint is the last one that came with what Next, Cycle or Came returned, nil if none did. Of a processor of samples it is the
+// state.
 func (p *Component) Checkpoint() []byte { return p.left }
 
 // Exemplars returns the exemplars that came with what Next or Cycle returned since the last call.
@@ -302,11 +343,12 @@ func (p *Component) Health() *wire.ComponentHealth {
 
 // Client speaks to the component's HTTP handler; the host in the URL does not matter.
 func (p *Component) Client() *http.Client {
+	p.t.Helper()
+	if p.network == nil {
+		p.t.Fatal("the component has no HTTP handler")
+	}
 	return &http.Client{Transport: &prefixed{p.Number, &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "unix", p.socket)
-		},
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return p.network.dial(ctx) },
 	}}}
 }
 
@@ -353,19 +395,11 @@ func (s Samples) Names() (names []string) {
 	return slices.Compact(names)
 }
 
-// String writes a line for each sample, sorted: name{labels} value. A histogram is shown by its fields.
+// String writes a line for each sample, sorted: name{labels} value. A histogram is shown by its fields, a staleness marker as stale.
 func (s Samples) String() string {
 	var lines []string
 	for _, x := range s {
-		if x.Histogram != nil {
-			lines = append(lines, fmt.Sprintf("%s %+v", x.Labels, *x.Histogram))
-			continue
-		}
-		if x.Record != nil {
-			lines = append(lines, fmt.Sprintf("%s %s %q %s", x.Labels, x.Record.Level, x.Record.Text, x.Record.Attributes))
-			continue
-		}
-		lines = append(lines, fmt.Sprintf("%s %v", x.Labels, x.Value))
+		lines = append(lines, x.line())
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
@@ -403,7 +437,7 @@ func (p *Component) Batch() *sdk.Batch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.sink == nil {
-		stream, err := p.Conn.Consume(p.t.Context(), p.Number, 0)
+		stream, err := p.consume()
 		if err != nil {
 			p.t.Fatal(err)
 		}
@@ -414,7 +448,21 @@ func (p *Component) Batch() *sdk.Batch {
 	return p.sink.batch
 }
 
-// Write sends the batch that Batch returned to the sink and waits for the acknowledgement of all of it.
+// consume opens the stream to a sink, or to a processor of samples, which is told its state first.
+func (p *Component) consume() (grpc.BidiStreamingClient[wire.Packet, wire.Up], error) {
+	if !p.derives {
+		return p.Conn.Consume(p.t.Context(), p.Number, 0)
+	}
+	stream, err := p.Conn.Consume(p.t.Context(), p.Number, p.Number)
+	if err == nil {
+		err = stream.Send(&wire.Packet{Frames: wire.AppendCheckpoint(nil, p.Number, wire.StateKey, p.left)})
+	}
+	return stream, err
+}
+
+// Write sends the batch that Batch returned to the sink and waits for the acknowledgement of all of it. A processor of samples
+// acknowledges what it has worked on every two seconds, which pass in a moment in a bubble; what it made comes with Next and Came,
+// and its state with Checkpoint.
 func (p *Component) Write() *wire.SinkAck {
 	p.t.Helper()
 	b := p.Batch()
@@ -443,6 +491,9 @@ func (p *Component) Write() *wire.SinkAck {
 		up, err := s.stream.Recv()
 		if err != nil {
 			p.t.Fatalf("the sink ended its stream: %v", err)
+		}
+		if frames := up.GetDerived(); frames != nil {
+			p.packets.put(wire.Aligned(frames))
 		}
 		if ack := up.GetAck(); ack != nil {
 			total.Position = ack.Position

@@ -97,14 +97,14 @@ func TestErrorsLeadToTheAttribute(t *testing.T) {
 	}
 }
 
-type memory struct {
+type kept struct {
 	lines []string
 	fails int
 }
 
 type none struct{}
 
-func (m *memory) Write(_ context.Context, in *sdk.Batch) error {
+func (m *kept) Write(_ context.Context, in *sdk.Batch) error {
 	if m.fails > 0 {
 		m.fails--
 		return errors.New("not now")
@@ -119,13 +119,13 @@ func (m *memory) Write(_ context.Context, in *sdk.Batch) error {
 	return nil
 }
 
-func (m *memory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (m *kept) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, r.URL.EscapedPath())
 }
 
 func TestASinkRetriesDropsAndIsCounted(t *testing.T) {
-	m := &memory{fails: 2}
-	c := Open(t, sdk.Sink(func(context.Context, *none, sdk.Host) (*memory, error) { return m, nil }), nil)
+	m := &kept{fails: 2}
+	c := Open(t, sdk.Sink(func(context.Context, *none, sdk.Host) (*kept, error) { return m, nil }), nil)
 	b := c.Batch()
 	a, z := b.Define(sdk.Series{Labels: sdk.NewLabels("__name__", "a")}), b.Define(sdk.Series{Labels: sdk.NewLabels("__name__", "z")})
 	b.Put(a, 1)
@@ -169,7 +169,7 @@ source "shop" "main" {
 	}
 }
 
-// modern takes everything; memory takes floats.
+// modern takes everything; kept takes floats.
 type modern struct{ got []string }
 
 func (m *modern) Write(_ context.Context, in *sdk.Batch) error {
@@ -205,8 +205,8 @@ func TestHistogramsAndExemplarsReachTheSinksThatSaySo(t *testing.T) {
 }
 
 func TestASinkOfFloatsGetsFloatsAndTheRestIsCounted(t *testing.T) {
-	m := &memory{}
-	c := Open(t, sdk.Sink(func(context.Context, *none, sdk.Host) (*memory, error) { return m, nil }), nil)
+	m := &kept{}
+	c := Open(t, sdk.Sink(func(context.Context, *none, sdk.Host) (*kept, error) { return m, nil }), nil)
 	fillSignals(c)
 	ack := c.Write()
 	if ack.Stored != 1 || ack.Dropped["histograms"] != 1 || len(m.lines) != 1 {
@@ -324,8 +324,8 @@ func (c *counted) Discover(ctx context.Context, found func([]sdk.Discovered) err
 func TestAComponentHasStateStatusAndQueriesOverGRPC(t *testing.T) {
 	t.Parallel()
 	capability := sdk.Discovery(openCounted)
-	var kept State
-	kept.Put("openings", []byte("x"))
+	var state State
+	state.Put("openings", []byte("x"))
 	up := func(q sdk.Query) (*sdk.Result, error) {
 		if q.Expr != "up" {
 			return nil, &sdk.QueryError{Text: "what?"}
@@ -333,7 +333,7 @@ func TestAComponentHasStateStatusAndQueriesOverGRPC(t *testing.T) {
 		return &sdk.Result{Type: sdk.Vector, Series: []sdk.ResultSeries{{Labels: sdk.NewLabels("instance", "h:1"), Points: []sdk.Point{{Time: q.Start, Value: 1}}}}}, nil
 	}
 	for _, want := range []string{`opened before: true "x"`, `opened before: true "xx"`} {
-		c := Open(t, capability, nil, Keeping(&kept), Answering(up))
+		c := Open(t, capability, nil, Keeping(&state), Answering(up))
 		if h := c.Health(); h.Status != wire.ComponentHealth_DEGRADED || h.Text != want {
 			t.Errorf("%s %q", h.Status, h.Text)
 		}
@@ -346,7 +346,7 @@ func TestAComponentHasStateStatusAndQueriesOverGRPC(t *testing.T) {
 		})
 		cancel()
 	}
-	if b, _ := kept.Get("openings"); string(b) != "xxx" {
+	if b, _ := state.Get("openings"); string(b) != "xxx" {
 		t.Errorf("kept %q", b)
 	}
 	c := Open(t, capability, nil) // with a state of its own, and without a store

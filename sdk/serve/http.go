@@ -31,15 +31,18 @@ func (s *Server) serveHTTP(c *component) error {
 	if h.server != nil {
 		return nil
 	}
-	if s.SocketDir == "" {
-		return fmt.Errorf("the daemon gave no directory for sockets")
+	listener := s.HTTP
+	if listener == nil {
+		if s.SocketDir == "" {
+			return fmt.Errorf("the daemon gave no directory for sockets")
+		}
+		var err error
+		if listener, err = net.Listen("unix", filepath.Join(s.SocketDir, "http")); err != nil {
+			return err
+		}
 	}
-	path := filepath.Join(s.SocketDir, "http")
-	listener, err := net.Listen("unix", path)
-	if err != nil {
-		return err
-	}
-	h.path, c.http = path, path
+	h.path = listener.Addr().String()
+	c.http = h.path
 	h.server = &http.Server{Handler: http.HandlerFunc(s.route), ReadHeaderTimeout: 10 * time.Second}
 	go h.server.Serve(listener)
 	return nil

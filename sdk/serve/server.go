@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"os"
 	"slices"
 	"sync"
@@ -31,7 +32,8 @@ const (
 type Server struct {
 	wire.UnimplementedPluginServer
 
-	SocketDir string // where the socket of HTTP handlers goes; a directory of this process alone
+	SocketDir string       // where the socket of HTTP handlers goes; a directory of this process alone
+	HTTP      net.Listener // nil: that socket
 
 	name    string
 	version string
