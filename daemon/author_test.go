@@ -139,11 +139,11 @@ source "demo" "self" { url = "http://127.0.0.1:1/" }
 
 func TestANewPluginOfEachKindPassesVerifyUntouched(t *testing.T) {
 	if os.Getenv("MAGPIE_SOAK") == "" {
-		t.Skip("it builds eight plugins: make soak does; the source is tried in the suite, and what is written is parsed in daemon/internal/cli")
+		t.Skip("it builds nine plugins: make soak does; the source is tried in the suite, and what is written is parsed in daemon/internal/cli")
 	}
 	var running sync.WaitGroup
 	limit := make(chan struct{}, 2)
-	for _, kind := range []string{"source", "processor", "sink", "store", "notifier", "discovery", "service", "coordinator"} {
+	for _, kind := range []string{"source", "processor", "sample_processor", "sink", "store", "notifier", "discovery", "service", "coordinator"} {
 		dir := authored(t, kind, "my_"+kind)
 		limit <- struct{}{}
 		running.Go(func() {
@@ -160,6 +160,37 @@ func TestANewPluginOfEachKindPassesVerifyUntouched(t *testing.T) {
 		})
 	}
 	running.Wait()
+}
+
+// What processors make of the text on standard input, batch by batch where they work on samples.
+func TestProcessorsAreShownWithoutADaemon(t *testing.T) {
+	t.Parallel()
+	plugins := filepath.Join(filepath.Dir(magpieBinary(t)), "plugins")
+	for _, c := range []struct{ plugin, block, in, want string }{
+		{"relabel", `processor "relabel" "x" {
+  rule {
+    target_label = "site"
+    replacement  = "b"
+  }
+}`, "up{job=\"a\"} 1\n", `up{job="a", site="b"} 1` + "\n"},
+		{"aggregate", `processor "aggregate" "x" {
+  window = "10s"
+  output "sum" {
+    select   = "__name__ = 'm'"
+    function = "sum"
+  }
+}`, "# TYPE m gauge\nm{i=\"1\"} 1 1000\nm{i=\"2\"} 2 1500\n\nother 1 2000\nm{i=\"1\"} 5 60000\n", `{"labels":{"__name__":"sum"},"time":"1970-01-01T00:00:10Z","value":"3"}` + "\n"},
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "x.hcl"), []byte(c.block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), magpieBinary(t), "plugin", "run", "-json", filepath.Join(plugins, c.plugin), "x.hcl")
+		cmd.Dir, cmd.Env, cmd.Stdin = dir, atHome(dir), strings.NewReader(c.in)
+		if out, err := cmd.CombinedOutput(); err != nil || string(out) != c.want {
+			t.Errorf("%s: %v\n%s", c.plugin, err, out)
+		}
+	}
 }
 
 func TestNewWritesOverNothing(t *testing.T) {

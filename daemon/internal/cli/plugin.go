@@ -29,7 +29,8 @@ const pluginHelp = `show the plugins that there are and what they offer, and try
                    what does not build, pass or open is told, and what ran before goes on, until Ctrl-C
   run PATH [FILE]  open the component of a block in FILE, - or the example, without a daemon: what a source collects
                    and what a discovery finds is shown until Ctrl-C; processors are asked about the series on
-                   standard input; sinks are sent a few samples, and notifiers a notification`
+                   standard input, and those of samples work on them, batch by batch, as an empty line ends one;
+                   sinks are sent a few samples, and notifiers a notification`
 
 // pluginFlags are the flags of magpie plugin.
 type pluginFlags struct {

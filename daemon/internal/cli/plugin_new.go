@@ -37,15 +37,19 @@ type newPluginFacts struct {
 
 // newKind is how a kind is offered, and what the plugin that is written does.
 var newKind = map[string]struct{ maker, about string }{
-	"source":      {"Source", "Measures how long an address takes to answer."},
-	"processor":   {"Processor", "Adds a label to every series."},
-	"sink":        {"Sink", "Posts samples to an address, as lines of JSON."},
-	"store":       {"Store", "Keeps the newest sample of each series, to be asked for by selectors."},
-	"notifier":    {"Notifier", "Posts the text of notifications to an address."},
-	"discovery":   {"Discovery", "Reads targets from a file, a line for each."},
-	"service":     {"Service", "Serves a page that greets."},
-	"coordinator": {"Coordinator", "Gives leases to daemons that share a directory."},
+	"source":           {"Source", "Measures how long an address takes to answer."},
+	"processor":        {"Processor", "Adds a label to every series."},
+	"sample_processor": {"SampleProcessor", "Makes rates of counters, in their place."},
+	"sink":             {"Sink", "Posts samples to an address, as lines of JSON."},
+	"store":            {"Store", "Keeps the newest sample of each series, to be asked for by selectors."},
+	"notifier":         {"Notifier", "Posts the text of notifications to an address."},
+	"discovery":        {"Discovery", "Reads targets from a file, a line for each."},
+	"service":          {"Service", "Serves a page that greets."},
+	"coordinator":      {"Coordinator", "Gives leases to daemons that share a directory."},
 }
+
+// Block is the kind of the plugin's blocks.
+func (f *newPluginFacts) Block() string { return strings.TrimPrefix(f.Kind, "sample_") }
 
 func newKinds() []string { return slices.Sorted(maps.Keys(newKind)) }
 

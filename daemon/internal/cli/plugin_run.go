@@ -15,8 +15,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc/mem"
-
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/client"
 	"github.com/magpie-monitoring/magpie/sdk/language"
@@ -132,6 +130,9 @@ func (r *running) play(ctx context.Context, b *verify.Block, dir string) error {
 	go r.watch(ctx)
 	switch r.t.Kind {
 	case sdk.KindProcessor:
+		if r.t.Derives {
+			return r.derive(ctx)
+		}
 		return r.askSeries(ctx)
 	case sdk.KindSink, sdk.KindStore:
 		return r.send(ctx)
@@ -234,9 +235,6 @@ func (r *running) showBatch(b *sdk.Batch) {
 
 // askSeries shows what a processor makes of the series on standard input, one on each line as Prometheus writes them.
 func (r *running) askSeries(ctx context.Context) error {
-	if r.t.Derives {
-		return errors.New("it works on the samples of a pipeline over time: try it in a daemon, or in a test with plugintest")
-	}
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -296,17 +294,8 @@ func (r *running) send(ctx context.Context) error {
 	for i := range 3 {
 		batch.Put(batch.Series(sdk.Series{Labels: sdk.NewLabels(sdk.NameLabel, "magpie_test_value", "job", "test", "n", fmt.Sprint(i))}), float64(i))
 	}
-	packer, encoder := wire.NewPacker(1, time.Hour, 1<<20), wire.NewEncoder(7)
-	packer.Fill(ctx, true, false, func(k *wire.Packer) {
-		k.Add(wire.AppendStream(nil, 7, "source.test.main"))
-		batch.Seal(func(c *sdk.Columns) { encoder.Encode(k, c) })
-	})
-	last := packer.Cut()
-	raw, err := packer.Next(ctx)
+	last, err := newFeed(stream).send(ctx, batch)
 	if err != nil {
-		return err
-	}
-	if err := stream.SendMsg(&wire.Raw{Data: mem.BufferSlice{raw.Materialize()}}); err != nil {
 		return err
 	}
 	fmt.Fprintln(r.Out, "sent: 3 samples of magpie_test_value")
