@@ -132,12 +132,14 @@ func start(t testing.TB, config string, args ...string) *magpie {
 // endWithTheTest stops the daemon at the end of the test, and shows the end of its log if that has failed.
 func (m *magpie) endWithTheTest() {
 	m.Cleanup(func() {
+		began := time.Now()
 		m.cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-m.done:
-		case <-time.After(10 * time.Second):
+			within(m, "the daemon stops", time.Since(began), 10*time.Second)
+		case <-time.After(time.Minute):
 			m.cmd.Process.Kill()
-			m.Error("the daemon did not stop within 10 s")
+			m.Error("the daemon did not stop within a minute")
 		}
 		if m.Failed() {
 			text := m.logged()

@@ -312,8 +312,11 @@ func be(name string) {
 	capability := capabilityOf(name)
 	if !strings.HasPrefix(name, "raw-") {
 		serve.Main("defect", "1.0.0", capability)
-		if name == "exit-code" {
+		switch name {
+		case "exit-code":
 			os.Exit(7)
+		case "ends-slowly":
+			time.Sleep(4 * time.Second)
 		}
 		return
 	}

@@ -232,6 +232,14 @@ func TestAReportIsTextAndJUnitAndFoundAgainByTheHash(t *testing.T) {
 	}
 }
 
+// On a machine that is ten times too busy, a good plugin takes ten times as long to end.
+func TestThePatienceOfAVerificationIsAlsoThatOfTheEnd(t *testing.T) {
+	t.Parallel()
+	if r := verified(t, "ends-slowly", 10, "end/"); r.Count(Failed) > 0 || r.Count(OK) == 0 {
+		t.Errorf("%+v", r.Results)
+	}
+}
+
 func TestWithoutAnExampleItSaysWhatWasNotChecked(t *testing.T) {
 	t.Parallel()
 	self, err := os.Executable()

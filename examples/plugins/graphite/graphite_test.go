@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -29,12 +30,12 @@ func relay(t *testing.T) (address, file string) {
 	if err != nil {
 		t.Fatal("there is no carbon-c-relay: Debian has it in the package of that name")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+rand.IntN(250), rand.IntN(250), 1+rand.IntN(250)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	address = l.Addr().String()
-	l.Close()
+	l.Close() // nobody else uses this address, and takes the port before the relay does
 	host, port, _ := net.SplitHostPort(address)
 	dir := t.TempDir()
 	file = filepath.Join(dir, "samples")
