@@ -101,7 +101,7 @@ func (r *Report) Write(w io.Writer, colour, all bool) {
 			fmt.Fprintf(w, "          %s\n", paint("36", "→ "+x.Fix))
 		}
 	}
-	fmt.Fprintf(w, "\n%s %s: %s, in %s.\n", r.Plugin, r.Version, r.Summary(), r.Took.Round(100*time.Millisecond))
+	fmt.Fprintf(w, "\n%s: %s, in %s.\n", strings.TrimSpace(r.Plugin+" "+r.Version), r.Summary(), r.Took.Round(100*time.Millisecond))
 	for _, n := range r.Notes {
 		fmt.Fprintf(w, "%s\n", paint("33", n))
 	}

@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"connectrpc.com/connect"
 
@@ -105,32 +107,70 @@ func processesOf(s *control.StatusResponse, of client.Plugin) (list []listedProc
 	return list
 }
 
-// printPlugins writes a line for each plugin and one more for each further process; health only where a daemon was asked.
+// printPlugins writes a line for each plugin and one more for each further process; health only where a daemon was asked. On a terminal
+// that is narrower than that, what has many words stands below: a program that reads the lines finds everything in them.
 func (o *options) printPlugins(list []listed, asked bool) {
-	columns := []string{"PLUGIN", "VERSION", "VERIFIED"}
+	var wide strings.Builder
+	t := table{w: &wide, colour: o.Colour}
+	o.listInto(&t, list, asked, 0)
+	longest := 0
+	for line := range strings.Lines(t.buf.String()) {
+		longest = max(longest, utf8.RuneCountInString(strings.TrimRight(line, " \n")))
+	}
+	if f, ok := o.Out.(*os.File); ok && isTerminal(f) && longest > o.width() {
+		o.listInto(&table{w: o.Out, colour: o.Colour}, list, asked, o.width())
+		return
+	}
+	fmt.Fprint(o.Out, wide.String())
+}
+
+// listInto fills the table and writes it; width 0: all is in columns.
+func (o *options) listInto(t *table, list []listed, asked bool, width int) {
+	columns := []string{"PLUGIN", "VERSION"}
 	if asked {
 		columns = append(columns, "STATE", "PID", "COMPONENTS", "RESTARTS", "CPU", "MEMORY")
 	}
-	t := table{w: o.Out, colour: o.Colour}
-	t.head(append(columns, "OFFERS", "NOTE")...)
-	for _, e := range list {
+	if width == 0 {
+		columns = append(slices.Insert(columns, 2, "VERIFIED"), "OFFERS", "NOTE")
+	}
+	t.head(columns...)
+	row := func(state string, e *listed, health []string, note string) {
 		var offers []string
 		for _, x := range e.Types {
 			offers = append(offers, fmt.Sprintf("%s %q", x.Kind, x.Name))
 		}
-		begin := []string{e.Name, e.Version, e.Verified.String()}
-		end := []string{strings.Join(offers, ", "), firstLine(e.Error)}
-		if !asked || len(e.Processes) == 0 {
-			if asked {
-				begin = append(begin, "-", "", "", "", "", "")
+		if e.Verified != nil {
+			note = cmp.Or(note, e.Verified.Trouble)
+		}
+		cells := []string{e.Name, e.Version}
+		if width == 0 {
+			t.row(state, slices.Concat(cells, []string{e.Verified.String()}, health, []string{strings.Join(offers, ", "), firstLine(note)})...)
+			return
+		}
+		t.row(state, append(cells, health...)...)
+		below := "verified: " + e.Verified.String()
+		if len(offers) > 0 {
+			below += "; offers " + strings.Join(offers, ", ")
+		}
+		for _, text := range []string{below, firstLine(note)} {
+			for _, line := range wrapped(text, width-2) {
+				t.below("  " + line)
 			}
-			t.row("", append(begin, end...)...)
-			continue
+		}
+	}
+	for i := range list {
+		e := &list[i]
+		switch {
+		case !asked:
+			row("", e, nil, e.Error)
+		case len(e.Processes) == 0:
+			row("", e, []string{"-", "", "", "", "", ""}, e.Error)
 		}
 		for _, p := range e.Processes {
 			state, text := p.health()
-			t.row(state, append(append(append([]string{}, begin...), state, fmt.Sprint(p.Pid), fmt.Sprint(len(p.Components)), fmt.Sprint(p.Restarts),
-				fmt.Sprintf("%.1fs", p.CPU), fmt.Sprintf("%.1f MiB", float64(p.RSS)/(1<<20))), end[0], firstLine(cmp.Or(end[1], text)))...)
+			row(state, e, []string{
+				state, fmt.Sprint(p.Pid), fmt.Sprint(len(p.Components)), fmt.Sprint(p.Restarts), fmt.Sprintf("%.1fs", p.CPU), fmt.Sprintf("%.1f MiB", float64(p.RSS)/(1<<20)),
+			}, cmp.Or(e.Error, text))
 		}
 	}
 	t.flush()

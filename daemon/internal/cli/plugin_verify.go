@@ -27,6 +27,9 @@ func (o *options) attach(f *verify.Found, r *verify.Report) (file string, err er
 	if file = o.plugin.out; file != "" {
 		return file, r.WriteFile(file)
 	}
+	if r.Version == "" { // it may be no plugin at all
+		return "", nil
+	}
 	binary := f.Binary
 	if f.Dir != "" {
 		binary = filepath.Join(f.Dir, "bin", filepath.Base(f.Dir))
@@ -88,10 +91,6 @@ func verifyPlugin(ctx context.Context, o *options, path string) int {
 			fmt.Fprintf(o.Err, "magpie: the report is not kept: %v\n", err)
 		}
 	}
-	file, err := o.attach(f, report)
-	if err != nil {
-		return o.fail(err)
-	}
 	if o.plugin.junit != "" {
 		b, err := report.JUnit()
 		if err == nil {
@@ -105,9 +104,13 @@ func verifyPlugin(ctx context.Context, o *options, path string) int {
 		o.writeJSON(report)
 	} else {
 		report.Write(o.Out, o.Colour, o.plugin.all)
-		if file != "" {
-			fmt.Fprintf(o.Out, "The report is in %s. Beside the binary a daemon finds it, and shows it.\n", file)
-		}
+	}
+	file, err := o.attach(f, report)
+	if err != nil {
+		return o.fail(fmt.Errorf("the report cannot be written where -o says: %w", err))
+	}
+	if file != "" && !o.json {
+		fmt.Fprintf(o.Out, "The report is in %s. Beside the binary a daemon finds it, and shows it.\n", file)
 	}
 	if report.Count(verify.Failed) > 0 {
 		return exitErrors

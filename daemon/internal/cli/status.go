@@ -119,11 +119,12 @@ type table struct {
 	tab    *tabwriter.Writer
 	buf    strings.Builder
 	states []string
+	under  map[int][]string // lines below a row, by its number
 }
 
 func (t *table) head(columns ...string) {
 	t.buf.Reset()
-	t.states = nil
+	t.states, t.under = nil, map[int][]string{}
 	t.tab = tabwriter.NewWriter(&t.buf, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t.tab, strings.Join(columns, "\t"))
 }
@@ -131,6 +132,11 @@ func (t *table) head(columns ...string) {
 func (t *table) row(state string, cells ...string) {
 	t.states = append(t.states, state)
 	fmt.Fprintln(t.tab, strings.Join(cells, "\t"))
+}
+
+// below puts a line below the last row.
+func (t *table) below(line string) {
+	t.under[len(t.states)] = append(t.under[len(t.states)], line)
 }
 
 func (t *table) flush() {
@@ -143,6 +149,9 @@ func (t *table) flush() {
 			line = strings.Replace(line, " "+state+" ", " "+paint(t.colour, stateColour(state), state)+" ", 1)
 		}
 		fmt.Fprintln(t.w, line)
+		for _, line := range t.under[i] {
+			fmt.Fprintln(t.w, line)
+		}
 	}
 }
 
