@@ -160,8 +160,9 @@
 // it the whole of the component has the bubble's clock, hours pass in a moment, and plugintest.Serve is an HTTP server that needs no
 // socket. plugintest.Golden compares what came with a file in testdata, which go test -update writes. Sinks are given what Batch and
 // Write send, and say in the acknowledgement what was dropped; TryOpen, Remarks and Probe are for errors; From opens a source at a
-// checkpoint; Client speaks to its HTTP handler; HCL and Example read blocks as the daemon does. Faults are made by what the component
-// talks to: have a server answer 500, close a connection, stop a process. Test against the real peer where there is one.
+// checkpoint; Client speaks to its HTTP handler; HCL and Example read blocks as the daemon does. plugintest.Faults is
+// what may be wrong with an HTTP server, one handler for each fault; Hold, Room, Cut, Redeliver and State.Refuse are what may go
+// wrong between a component and the daemon. Test against the real peer where there is one.
 //
 // # Verify
 //

@@ -564,3 +564,32 @@ func TestAProbeSaysWhichAddressIsTaken(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Through the SDK, with a daemon whose disk is slow, which then is full, and which is gone.
+func TestAClientIsAnsweredWhenTheDaemonHasWhatItSent(t *testing.T) {
+	t.Parallel()
+	c, _, url := receiving(t, plugintest.Config{"http_listen": "127.0.0.1:0"}, plugintest.Room(1))
+	release := c.Hold()
+	first := make(chan int, 1)
+	go func() {
+		status, _, _ := post(t, url+"/write?db=x", "", "a b=1")
+		first <- status
+	}()
+	if got := c.Next(); len(got.Find("a_b")) != 1 {
+		t.Errorf("%s", got)
+	}
+	if status, header, _ := post(t, url+"/write?db=x", "", "a b=2"); status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" || len(first) > 0 {
+		t.Errorf("without room: %d, %v, and before there was room %d clients were answered", status, header, len(first))
+	}
+	release()
+	if status := <-first; status != http.StatusNoContent {
+		t.Errorf("when it is durable: %d", status)
+	}
+	c.Cut()
+	if status, header, _ := post(t, url+"/write?db=x", "", "a b=3"); status != http.StatusServiceUnavailable || header.Get("Retry-After") == "" {
+		t.Errorf("without a daemon: %d, %v", status, header)
+	}
+	if came := c.Came(); len(came) > 0 {
+		t.Errorf("what was refused came: %s", came)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -496,3 +498,44 @@ type quietHost struct{ sdk.Host }
 func (quietHost) Source() sdk.SourceSettings { return sdk.SourceSettings{} }
 func (quietHost) Log() *slog.Logger          { return slog.New(slog.DiscardHandler) }
 func (quietHost) Status(sdk.Status, string)  {}
+
+// Whatever is wrong with a target, it is down with the timeout, keeps nothing of the page, and is up when the fault is over.
+func TestAFaultyTargetIsDownAndComesBack(t *testing.T) {
+	t.Parallel()
+	page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+		io.WriteString(w, "a 1\nb 2\n"+strings.Repeat("c 3\n", 1000)+"end 4\n")
+	})
+	for name, faulty := range plugintest.Faults(page) {
+		t.Run(name, func(t *testing.T) {
+			scraping(t, func(t *testing.T) {
+				var wrong atomic.Bool
+				server := plugintest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if wrong.Load() {
+						faulty.ServeHTTP(w, r)
+					} else {
+						page.ServeHTTP(w, r)
+					}
+				}))
+				s := scrapes(t, plugintest.Config{"targets": []string{server.URL}, "body_size_limit": 1 << 20})
+				if got := s.next(); !isUp(got) || value(got, "end") != 4 {
+					t.Fatalf("at first it gives\n%s", got)
+				}
+				wrong.Store(true)
+				for _, marked := range []int{1, 0} {
+					got := s.until("down", isDown)
+					if value(got, "scrape_duration_seconds") > 1 || len(got.Find("end")) != marked {
+						t.Errorf("with the fault it gives\n%s", got)
+					}
+				}
+				if h := s.Health(); h.Errors["target"] < 1 || h.Errors["plugin"] != 0 {
+					t.Errorf("%v", h)
+				}
+				wrong.Store(false)
+				if got := s.until("up", isUp); value(got, "end") != 4 {
+					t.Errorf("after it: %s", got)
+				}
+			})
+		})
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/golang/snappy"
@@ -551,5 +552,38 @@ func (p *prometheus) eventually(what string, condition func() bool) {
 		if time.Now().After(deadline) {
 			p.t.Fatalf("not within a minute: %s\nPrometheus' log:\n%s", what, p.log.String())
 		}
+	}
+}
+
+// Whatever is wrong with a receiver once, a sample arrives all the same, or is counted as refused.
+func TestAFaultyReceiverLosesNothing(t *testing.T) {
+	t.Parallel()
+	for name := range plugintest.Faults(nil) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				x := &catcher{t: t, answer: speaks2, families: map[string]string{}}
+				requests := 0
+				for other, faulty := range plugintest.Faults(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})) {
+					if other != name {
+						continue
+					}
+					x.Server = plugintest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						if requests++; requests == 1 {
+							faulty.ServeHTTP(w, r)
+						} else {
+							x.ServeHTTP(w, r)
+						}
+					}))
+				}
+				c := openTest(t, x.URL, plugintest.Config{"metadata_interval": time.Duration(0), "protocol": "2.0"})
+				b := c.Batch()
+				b.PutAt(b.Define(named("a")), 1, start)
+				ack := c.Write()
+				if ack.Stored+ack.Dropped["not_found"] != 1 || ack.Stored == 1 && len(x.got()) == 0 {
+					t.Errorf("%v, and %d came after %d requests", ack, len(x.got()), requests)
+				}
+			})
+		})
 	}
 }

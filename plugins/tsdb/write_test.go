@@ -339,3 +339,21 @@ func TestLateSamplesThatAreNotInTheirLogAreNotAcknowledged(t *testing.T) {
 type fine struct{ storage.AppenderV2 }
 
 func (fine) Commit() error { return nil }
+
+func TestWhatIsDeliveredTwiceIsStoredOnce(t *testing.T) {
+	t.Parallel()
+	o := openStore(t, nil)
+	b := o.Batch()
+	ref := b.Define(series("a"))
+	now := time.Now().Truncate(time.Second)
+	for i := range 10 {
+		b.PutAt(ref, float64(i), now.Add(time.Duration(i-10)*time.Second))
+		o.Component.Write()
+	}
+	if ack := o.Redeliver(); ack.Stored+ack.Dropped["duplicate"]+ack.Dropped["out_of_order"] != 10 {
+		t.Errorf("%v", ack)
+	}
+	if got := o.ask("count_over_time(a[1m])", now); got != " 10" && got != "{} 10" {
+		t.Errorf("it has %q", got)
+	}
+}

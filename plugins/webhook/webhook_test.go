@@ -7,8 +7,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/magpie-monitoring/magpie/sdk"
@@ -248,5 +250,31 @@ func TestAMistakeInTheBlockIsFoundOffline(t *testing.T) {
 		if got := plugintest.Remarks(t, capability, c.cfg); got != c.want {
 			t.Errorf("%v: got %q, want %q", c.cfg, got, c.want)
 		}
+	}
+}
+
+// Whatever is wrong with a receiver, Notify ends with its timeout, and says whether to try again.
+func TestFaultyReceiversAreTriedAgain(t *testing.T) {
+	t.Parallel()
+	taken := []string{ // the header of the answer was a 200
+		"body cut", "body hangs", "body drips", "body is longer than it says", "body is shorter than it says", "endless body", "garbage", "page of a portal", "no gzip", "gzip bomb",
+	}
+	for name, faulty := range plugintest.Faults(http.HandlerFunc(ok)) {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			p := send(t, plugintest.Config{"url": plugintest.Serve(t, faulty).URL, "request_timeout": 5 * time.Second})
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("%s: it took %v", name, took)
+			}
+			if slices.Contains(taken, name) {
+				if p != nil {
+					t.Errorf("%s: %v", name, p)
+				}
+				return
+			}
+			if permanent := name == "status 404"; p == nil || p.Blame != sdk.BlameTarget || p.Permanent != permanent || p.RetryAfter > time.Hour {
+				t.Errorf("%s: %#v", name, p)
+			}
+		})
 	}
 }

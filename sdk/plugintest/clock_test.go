@@ -143,7 +143,10 @@ func (p *pager) Collect(ctx context.Context, out *sdk.Batch) error {
 		return sdk.Target(err)
 	}
 	defer answer.Body.Close()
-	b, err := io.ReadAll(answer.Body)
+	b, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	if len(b) == 1<<20 {
+		err = errors.New("the page is too large")
+	}
 	p.last = string(b)
 	return sdk.Target(err)
 }

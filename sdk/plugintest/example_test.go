@@ -77,6 +77,35 @@ func ExampleServe() {
 	}
 }
 
+// A source with each fault of a server, whose right answer is a page; in a bubble each timeout is over at once.
+func ExampleFaults() {
+	_ = func(t *testing.T, page http.Handler) {
+		for name, faulty := range plugintest.Faults(page) {
+			synctest.Test(t, func(t *testing.T) {
+				c := plugintest.Open(t, sdk.Source(open), plugintest.Config{"url": plugintest.Serve(t, faulty).URL})
+				c.Cycle()
+				if h := c.Health(); h.Errors["plugin"] > 0 {
+					t.Errorf("%s: %v", name, h.LastError)
+				}
+			})
+		}
+	}
+}
+
+// A sink whose connection is cut in the middle of a Write, and that is handed the same batch again.
+func ExampleComponent_Redeliver() {
+	_ = func(t *testing.T, c *plugintest.Component) { // and a server, asked by the sink, that calls c.Cut the first time
+		b := c.Batch()
+		b.Put(b.Series(sdk.Series{Labels: sdk.NewLabels(sdk.NameLabel, "up")}), 1)
+		if ack := c.Write(); ack != nil {
+			t.Errorf("it was acknowledged: %v", ack)
+		}
+		if ack := c.Redeliver(); ack.Stored != 1 {
+			t.Errorf("%v", ack)
+		}
+	}
+}
+
 // What came, as a file in testdata has it; go test -update writes the file. The address of the server is another each time.
 func ExampleGolden() {
 	_ = func(t *testing.T, server *httptest.Server) {

@@ -13,8 +13,19 @@ import (
 // State is what a component keeps with Host.Put. Handed to several openings it is what a daemon keeps for an address: the next
 // one finds what the last one has put.
 type State struct {
+	// Refuse, if it is there, is asked before each Get ("get") and Put ("put") of a component's: an error is the answer. It may
+	// take its time.
+	Refuse func(call, key string) error
+
 	mu   sync.Mutex
 	kept map[string][]byte
+}
+
+func (s *State) refuse(call, key string) error {
+	if s.Refuse == nil {
+		return nil
+	}
+	return s.Refuse(call, key)
 }
 
 // Get is what is kept under a key.
@@ -38,7 +49,7 @@ func (s *State) Put(key string, value []byte) {
 // Keeping has the component's Get and Put work on a state; without it each opening has one of its own.
 func Keeping(s *State) Option { return func(o *opening) { o.state = s } }
 
-// Answering has the component's queries answered; without it there is no store.
+// Answering has the component's queries answered, or refused with an error; without it there is no store.
 func Answering(query func(sdk.Query) (*sdk.Result, error)) Option {
 	return func(o *opening) { o.query = query }
 }
@@ -51,11 +62,17 @@ func (o *opening) answer(t testing.TB) func(context.Context, *wire.HostCall) *wi
 	return func(_ context.Context, call *wire.HostCall) *wire.HostReply {
 		switch c := call.Call.(type) {
 		case *wire.HostCall_Get:
+			if err := o.state.refuse("get", c.Get.Key); err != nil {
+				return &wire.HostReply{Problem: wire.ToProblem(err)}
+			}
 			value, found := o.state.Get(c.Get.Key)
 			return &wire.HostReply{Found: found, Value: value}
 		case *wire.HostCall_Put:
 			if len(c.Put.Value) > maxValue {
 				return refused("a value has at most 1 MiB")
+			}
+			if err := o.state.refuse("put", c.Put.Key); err != nil {
+				return &wire.HostReply{Problem: wire.ToProblem(err)}
 			}
 			o.state.Put(c.Put.Key, c.Put.Value)
 			return &wire.HostReply{}

@@ -29,6 +29,13 @@
 // for another process, and what waits for something made outside the bubble. A variable of the package that holds a
 // channel or a timer is to be made when the package is, not by the first test that needs it. The clock begins with the year 2000:
 // samples with times of their own may be in the future.
+//
+// # Faults
+//
+// What the component talks to fails as Faults has it, a handler for each fault, to be served by Serve. The daemon's side fails when the
+// test says so: Hold keeps the acknowledgements of a source back, Room leaves it hardly any room, Cut cuts the connection in the
+// middle of whatever there is, Redeliver hands a sink once more what it was handed before, State.Refuse refuses what a
+// component puts and gets, and Answering may answer a query with an error.
 package plugintest
 
 import (
@@ -46,7 +53,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/magpie-monitoring/magpie/sdk"
@@ -66,6 +72,7 @@ type opening struct {
 	client.Opening
 	log   slog.Handler
 	state *State
+	room  int
 	query func(sdk.Query) (*sdk.Result, error)
 }
 
@@ -97,6 +104,9 @@ type Component struct {
 	parts   wire.Checkpoints
 	left    []byte // the last of them
 	derives bool   // it is a processor of samples
+
+	acks acks
+	cut  context.CancelFunc // of the stream from a source
 
 	mu   sync.Mutex
 	sink *sinkStream
@@ -136,7 +146,7 @@ func TryOpen(t testing.TB, c sdk.Capability, cfg Config, opts ...Option) (*Compo
 	if p.derives = c.Type.Derives; p.derives {
 		p.left, o.Checkpoint = o.Checkpoint, nil
 	}
-	p.Conn = connect(t, c, o.log, network)
+	p.Conn = connect(t, c, o, network)
 	go p.Conn.ServeHost(t.Context(), o.answer(t))
 	p.receive()
 	handler, err := p.Conn.Open(t.Context(), o.Opening, nil)
@@ -163,7 +173,7 @@ func Probe(t testing.TB, c sdk.Capability, cfg Config) (found []string, err erro
 	if c.Type.Name == "" {
 		c.Type.Name = "test"
 	}
-	conn := connect(t, c, slog.DiscardHandler, listen())
+	conn := connect(t, c, opening{log: slog.DiscardHandler}, listen())
 	return conn.Probe(t.Context(), client.Config{Kind: c.Type.Kind, Type: c.Type.Name, Address: fmt.Sprintf("%s.%s.main", c.Type.Kind, c.Type.Name), JSON: encode(t, cfg)})
 }
 
@@ -188,12 +198,15 @@ func encode(t testing.TB, cfg Config) []byte {
 	return b
 }
 
-func connect(t testing.TB, c sdk.Capability, log slog.Handler, http *memory) client.Conn {
-	server, err := serve.NewServer("test", "0.0.0", slog.New(log), c)
+func connect(t testing.TB, c sdk.Capability, o opening, http *memory) client.Conn {
+	server, err := serve.NewServer("test", "0.0.0", slog.New(o.log), c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	server.HTTP = http
+	if o.room > 0 {
+		server.Grant(o.room)
+	}
 	listener := bufconn.Listen(1 << 20)
 	g := grpc.NewServer(wire.ServerOptions()...)
 	wire.RegisterPluginServer(g, server)
@@ -211,32 +224,6 @@ func connect(t testing.TB, c sdk.Capability, log slog.Handler, http *memory) cli
 		http.Close()
 	})
 	return client.NewConn(conn)
-}
-
-// receive takes the packets of a source and acknowledges them.
-func (p *Component) receive() {
-	stream, err := p.Conn.Produce(p.t.Context())
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	go func() {
-		defer p.packets.end()
-		for {
-			var raw wire.Raw
-			if err := stream.RecvMsg(&raw); err != nil {
-				return
-			}
-			buf := raw.Materialize()
-			packet, err := wire.ParsePacket(slices.Clone(buf.ReadOnlyData()))
-			buf.Free()
-			if err != nil {
-				p.t.Errorf("the source sent what is no packet: %v", err)
-				return
-			}
-			stream.Send(&wire.Down{Message: &wire.Down_Ack{Ack: &wire.Ack{Seq: packet.LastSeq}}})
-			p.packets.put(packet.Frames)
-		}
-	}()
 }
 
 // Next waits for the next packet and returns its samples.
@@ -420,89 +407,4 @@ next:
 		found = append(found, x)
 	}
 	return found
-}
-
-// sinkStream is the test's end of Consume.
-type sinkStream struct {
-	stream  grpc.BidiStreamingClient[wire.Packet, wire.Up]
-	scope   *sdk.Scope
-	batch   *sdk.Batch
-	encoder *wire.Encoder
-	packer  *wire.Packer
-}
-
-// Batch returns a batch to be filled for Write: its series carry only the labels that they are defined with.
-func (p *Component) Batch() *sdk.Batch {
-	p.t.Helper()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.sink == nil {
-		stream, err := p.consume()
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		scope := sdk.NewScope(sdk.SourceSettings{}, "", true)
-		p.sink = &sinkStream{stream, scope, scope.Batch(), wire.NewEncoder(7), wire.NewPacker(1, time.Hour, 1<<30)}
-		p.sink.packer.Fill(p.t.Context(), true, false, func(k *wire.Packer) { k.Add(wire.AppendStream(nil, 7, "source.test.main")) })
-	}
-	return p.sink.batch
-}
-
-// consume opens the stream to a sink, or to a processor of samples, which is told its state first.
-func (p *Component) consume() (grpc.BidiStreamingClient[wire.Packet, wire.Up], error) {
-	if !p.derives {
-		return p.Conn.Consume(p.t.Context(), p.Number, 0)
-	}
-	stream, err := p.Conn.Consume(p.t.Context(), p.Number, p.Number)
-	if err == nil {
-		err = stream.Send(&wire.Packet{Frames: wire.AppendCheckpoint(nil, p.Number, wire.StateKey, p.left)})
-	}
-	return stream, err
-}
-
-// Write sends the batch that Batch returned to the sink and waits for the acknowledgement of all of it. A processor of samples
-// acknowledges what it has worked on every two seconds, which pass in a moment in a bubble; what it made comes with Next and Came,
-// and its state with Checkpoint.
-func (p *Component) Write() *wire.SinkAck {
-	p.t.Helper()
-	b := p.Batch()
-	s := p.sink
-	s.packer.Fill(p.t.Context(), true, false, func(k *wire.Packer) {
-		b.Seal(func(c *sdk.Columns) { s.encoder.Encode(k, c) })
-	})
-	total := &wire.SinkAck{Dropped: map[string]uint64{}}
-	last := s.packer.Cut()
-	for sent := uint64(0); sent < last; sent++ {
-		raw, err := s.packer.Next(p.t.Context())
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		packet := raw.Materialize()
-		view, err := wire.ParsePacket(packet.ReadOnlyData())
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		sent = view.LastSeq - 1
-		if err := s.stream.SendMsg(&wire.Raw{Data: mem.BufferSlice{packet}}); err != nil {
-			p.t.Fatal(err)
-		}
-	}
-	for total.Position < last {
-		up, err := s.stream.Recv()
-		if err != nil {
-			p.t.Fatalf("the sink ended its stream: %v", err)
-		}
-		if frames := up.GetDerived(); frames != nil {
-			p.packets.put(wire.Aligned(frames))
-		}
-		if ack := up.GetAck(); ack != nil {
-			total.Position = ack.Position
-			total.Stored += ack.Stored
-			for reason, n := range ack.Dropped {
-				total.Dropped[reason] += n
-			}
-		}
-	}
-	s.packer.Ack(last)
-	return total
 }

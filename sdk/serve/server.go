@@ -214,6 +214,9 @@ func (s *Server) Health(context.Context, *wire.HealthRequest) (*wire.HealthRepor
 	return report, nil
 }
 
+// Grant changes how many bytes of the sources' may be on the way without an acknowledgement, as the daemon's credit does.
+func (s *Server) Grant(bytes int) { s.packer.SetWindow(bytes) }
+
 // Produce sends what the sources of the process collect.
 func (s *Server) Produce(stream grpc.BidiStreamingServer[wire.Down, wire.Packet]) error {
 	ctx, cancel := context.WithCancel(stream.Context())
@@ -229,7 +232,7 @@ func (s *Server) Produce(stream grpc.BidiStreamingServer[wire.Down, wire.Packet]
 			case m.GetAck() != nil:
 				s.packer.Ack(m.GetAck().Seq)
 			case m.GetCredit() != nil:
-				s.packer.SetWindow(int(m.GetCredit().Bytes))
+				s.Grant(int(m.GetCredit().Bytes))
 			}
 		}
 	}()
