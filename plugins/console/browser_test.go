@@ -209,7 +209,7 @@ func testOverview(t *testing.T, b context.Context) {
 	p.says("alerts-table", "etcdMembersDown")
 	p.says("alerts-table", "fires in")
 	p.says("sources-table", "1 of 2 up")
-	p.says("plugins-table", "4121")
+	p.says("plugins-table", "running")
 	p.until("document.querySelector('[data-testid=sources-table] .sparkline-line[d^=M]')")
 	p.until("document.activeElement === document.body") // the query box takes the keyboard only on its own tab
 	p.click("[data-testid=query-input]")

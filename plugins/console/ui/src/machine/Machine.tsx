@@ -5,8 +5,8 @@ import { usePalette } from '../chart/palette'
 import { ago, bytes, counted, duration } from '../format'
 import { useNow } from '../live/clock'
 import { GoContext, type Place } from '../live/place'
-import { usePoll, type Polled } from '../live/poll'
-import { Card, Empty, Trouble } from '../parts/Card'
+import { usePoll } from '../live/poll'
+import { Trouble } from '../parts/Card'
 import { Filesystems } from './Filesystems'
 import { PanelCard } from './PanelCard'
 import { panelsOf } from './panels'
@@ -32,27 +32,27 @@ export function Machine({ place, hostname, children }: Props) {
         {children}
       </Known>
     )
+  if (machines.data?.length === 0 && hostname !== undefined)
+    return (
+      <>
+        {children}
+        <NoMachine />
+      </>
+    )
   return (
     <>
-      <Unknown machines={machines} waits={hostname === undefined} />
+      {machines.error && !machines.data ? <Trouble what="The store does not answer" error={machines.error} /> : <Skeletons />}
       {children}
     </>
   )
 }
 
-function Unknown({ machines, waits }: { machines: Polled<Which[]>; waits: boolean }) {
-  if (machines.error && !machines.data) return <Trouble what="The store does not answer" error={machines.error} />
-  return !machines.data || waits ? <Skeletons /> : <NoMachine />
-}
-
+/** A daemon need not watch its own machine: a line says how it would. */
 function NoMachine() {
   return (
-    <Card title="This machine">
-      <Empty title="Nothing is known of this machine yet">
-        The charts are made from the <code>node_*</code> series of the host plugin. They appear a few seconds after the daemon
-        starts, if the configuration has a block <code>source "host" "main" {'{}'}</code> and a store.
-      </Empty>
-    </Card>
+    <p className="left">
+      There are no charts of this machine: a block <code>source "host" "main" {'{}'}</code> brings its <code>node_*</code> series, and a store keeps them.
+    </p>
   )
 }
 

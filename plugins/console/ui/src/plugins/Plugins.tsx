@@ -74,7 +74,7 @@ function ProcessTable({ processes, components, rates, brief }: TableProps) {
           <Table.Tr>
             <Table.Th>Plugin</Table.Th>
             <Table.Th>State</Table.Th>
-            <Table.Th className="num">PID</Table.Th>
+            {!brief && <Table.Th className="num">PID</Table.Th>}
             {!brief && <Table.Th className="num">Up for</Table.Th>}
             <Table.Th className="num">CPU</Table.Th>
             <Table.Th aria-label="CPU since this page is open" />
@@ -104,7 +104,7 @@ function ProcessRow({ process: p, components, rates, brief }: Omit<TableProps, '
         <b>{p.plugin}</b> <small className="dim">{p.version}</small>
       </Table.Td>
       <Table.Td><State level={levelOf(p.state)}>{p.state}</State></Table.Td>
-      <Table.Td className="num">{p.pid || '–'}</Table.Td>
+      {!brief && <Table.Td className="num">{p.pid || '–'}</Table.Td>}
       {!brief && <Table.Td className="num">{alive && p.started ? duration(Math.max(0, Math.round((now - p.started) / 1000))) : '–'}</Table.Td>}
       <Table.Td className="num">{cpu === undefined ? '–' : percent(cpu)}</Table.Td>
       <Table.Td>

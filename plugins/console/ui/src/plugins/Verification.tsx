@@ -17,31 +17,34 @@ export function Verification({ processes }: { processes: Process[] }) {
       return next
     })
   const sorted = processes.toSorted((a, b) => a.plugin.localeCompare(b.plugin) || a.pid - b.pid)
-  const without = processes.some((p) => !p.verified)
+  const without = processes.filter((p) => !p.verified).length
   return (
     <Card title="Verified" testid="verification">
-      <div className="scroll">
-        <Table className="wide">
-          <Table.Thead>
-            <Table.Tr>
-              <Table.Th>Plugin</Table.Th>
-              <Table.Th>This binary</Table.Th>
-              <Table.Th className="num">Passed</Table.Th>
-              <Table.Th className="num">Failed</Table.Th>
-              <Table.Th className="num" title="Checks of what the plugin does not offer">Not applicable</Table.Th>
-              <Table.Th className="stretch">When, and by what</Table.Th>
-            </Table.Tr>
-          </Table.Thead>
-          <Table.Tbody>
-            {sorted.map((p) => {
-              const key = processKey(p)
-              return <VerifiedRows key={key} process={p} open={open.has(key)} toggle={() => toggle(key)} />
-            })}
-          </Table.Tbody>
-        </Table>
-      </div>
-      {without && (
+      {without < processes.length && (
+        <div className="scroll">
+          <Table className="wide">
+            <Table.Thead>
+              <Table.Tr>
+                <Table.Th>Plugin</Table.Th>
+                <Table.Th>This binary</Table.Th>
+                <Table.Th className="num">Passed</Table.Th>
+                <Table.Th className="num">Failed</Table.Th>
+                <Table.Th className="num" title="Checks of what the plugin does not offer">Not applicable</Table.Th>
+                <Table.Th className="stretch">When, and by what</Table.Th>
+              </Table.Tr>
+            </Table.Thead>
+            <Table.Tbody>
+              {sorted.map((p) => {
+                const key = processKey(p)
+                return <VerifiedRows key={key} process={p} open={open.has(key)} toggle={() => toggle(key)} />
+              })}
+            </Table.Tbody>
+          </Table>
+        </div>
+      )}
+      {without > 0 && (
         <p className="left">
+          {without === processes.length && 'No plugin has a report. '}
           <code>magpie plugin verify PATH</code> tries whether a plugin keeps the contract, and writes its report beside the binary: from there it is shown here.
         </p>
       )}

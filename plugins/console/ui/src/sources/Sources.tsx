@@ -64,7 +64,7 @@ function SourceTable({ rows, rates, brief }: { rows: SourceRow[]; rates: Rates; 
             <Table.Th>State</Table.Th>
             <Table.Th>Targets</Table.Th>
             <Table.Th className="num">Samples/s</Table.Th>
-            <Table.Th className="num">Series</Table.Th>
+            {!brief && <Table.Th className="num">Series</Table.Th>}
             <Table.Th className="num" title="How long the last collection took">Took</Table.Th>
             <Table.Th title="How long a collection takes">Last hour</Table.Th>
             {!brief && <Table.Th className="stretch">Trouble</Table.Th>}
@@ -100,7 +100,7 @@ function SourceRows({ row, rates, brief, open, toggle }: RowProps) {
       <Table.Tr data-source={c.address}>
         <Table.Td>
           {brief ? (
-            <code>{c.address}</code>
+            <code>{c.address.split('.').flatMap((word, i) => (i ? ['.', <wbr key={i} />, word] : [word]))}</code>
           ) : (
             <Expander open={open} toggle={toggle} off={row.targets.length === 0}>
               <code>{c.address}</code>
@@ -112,7 +112,7 @@ function SourceRows({ row, rates, brief, open, toggle }: RowProps) {
         </Table.Td>
         <Table.Td><TargetCounts row={row} /></Table.Td>
         <Table.Td className="num">{rate === undefined ? '–' : count(rate)}</Table.Td>
-        <Table.Td className="num">{count(c.series)}</Table.Td>
+        {!brief && <Table.Td className="num">{count(c.series)}</Table.Td>}
         <Table.Td className="num">{row.took > 0 ? duration(row.took) : '–'}</Table.Td>
         <Table.Td><Sparkline values={row.durations} width={brief ? 96 : 132} label={`Time that ${c.address} took to collect over the last hour`} /></Table.Td>
         {!brief && <Table.Td className="stretch"><SourceTrouble row={row} /></Table.Td>}
