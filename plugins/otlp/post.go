@@ -77,6 +77,9 @@ func (o *overHTTP) send(ctx context.Context, request []byte) (partial partialAns
 	}
 	defer response.Body.Close()
 	answer, _ := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if response.StatusCode/100 == 2 && strings.HasPrefix(http.DetectContentType(answer), "text/html") { // of a portal, or a single-page application
+		return partial, &failure{err: fmt.Errorf("a page of HTML is no receiver's answer: is endpoint right, and what stands before the receiver?%s", sdk.Excerpt(string(answer))), again: true}
+	}
 	if response.StatusCode/100 == 2 {
 		return readPartial(answer), nil
 	}

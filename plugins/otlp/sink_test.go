@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -481,5 +482,41 @@ func TestAnExemplarGoesWithTheFirstSampleThatIsNotOlder(t *testing.T) {
 	}
 	if text := fmt.Sprint(got); text != "map[0:[5 10] 2:[15 60] 3:[15]]" {
 		t.Error(text)
+	}
+}
+
+// Whatever is wrong with a receiver once, a sample arrives all the same, or is counted as refused; a 2xx is a success, whatever follows,
+// unless what follows is a page for people.
+func TestAFaultyReceiverLosesNothing(t *testing.T) {
+	t.Parallel()
+	for name, faulty := range plugintest.Faults(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				requests := 0
+				server := plugintest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if requests++; requests == 1 {
+						faulty.ServeHTTP(w, r)
+					}
+				}))
+				c := plugintest.Open(t, sink, plugintest.Config{"endpoint": server.URL, "protocol": "http", "request_timeout": 5 * time.Second})
+				b := c.Batch()
+				b.Put(b.Series(sdk.Series{Labels: sdk.NewLabels("__name__", "a")}), 1)
+				ack, want := c.Write(), "map[]"
+				switch name {
+				case "status 404":
+					want = "map[not_found:1]"
+				case "status 500": // which OTLP says is final
+					want = "map[rejected:1]"
+				case "status 429", "status 503 and another day", "redirect in a circle", "no answer", "connection cut", "no HTTP", "endless header", "page of a portal":
+					if requests != 2 {
+						t.Errorf("%d requests", requests)
+					}
+				}
+				if fmt.Sprint(ack.Dropped) != want || ack.Stored+uint64(len(ack.Dropped)) != 1 {
+					t.Errorf("%v after %d requests", ack, requests)
+				}
+			})
+		})
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -131,6 +132,8 @@ func (w *writer) judge(r *http.Response, body []byte, protocol, n int) (answer, 
 	unknown := protocol == 2 && !confirmed && w.cfg.Protocol == "auto"
 	err := sdk.Target(fmt.Errorf("POST %s answers %d %s%s", w.url, r.StatusCode, http.StatusText(r.StatusCode), sdk.Excerpt(string(body))))
 	switch code := r.StatusCode; {
+	case code/100 == 2 && strings.HasPrefix(http.DetectContentType(body), "text/html"): // of a portal, or a single-page application
+		return answer{}, sdk.Fix(err, "A page of HTML is no receiver's answer: is url right, and what stands before the receiver?")
 	case unknown && (code/100 == 2 || code == http.StatusUnsupportedMediaType || code == http.StatusBadRequest && w.spoken.Load() == 0):
 		w.spoken.Store(1)
 		return answer{}, errOtherProtocol

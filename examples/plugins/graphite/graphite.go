@@ -86,7 +86,10 @@ func (s *sink) send(ctx context.Context, text []byte) error {
 		err = conn.(*net.TCPConn).CloseWrite()
 	}
 	if err == nil {
-		_, err = io.Copy(io.Discard, io.LimitReader(conn, 64<<10)) // until it closes
+		var answer []byte
+		if answer, err = io.ReadAll(io.LimitReader(conn, 100)); len(answer) > 0 { // it closes without a word
+			err = fmt.Errorf("%s answers %.40q: that is no Graphite", s.cfg.Address, answer)
+		}
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return fmt.Errorf("%s did not take the batch within %s", s.cfg.Address, s.cfg.Timeout)

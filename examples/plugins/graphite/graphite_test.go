@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -156,6 +159,64 @@ func TestABatchThatTheOtherSideLosesIsSentAgain(t *testing.T) {
 	b.Time = time.Unix(1, 0)
 	put(b, 1, "__name__", "up")
 	if ack := c.Write(); ack.Stored != 1 {
+		t.Errorf("%v", ack)
+	}
+	if text := <-got; text != "up 1 1\n" {
+		t.Errorf("%q", text)
+	}
+}
+
+// Something else that listens there, a web server for instance, reads the lines to their end, too.
+func TestWhatAnswersIsNoGraphite(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	c := plugintest.Open(t, capability, plugintest.Config{"address": server.Listener.Addr().String()})
+	put(c.Batch(), 1, "__name__", "up")
+	go func() {
+		for !strings.Contains(c.Health().LastError.GetText(), "answers") { // a reset may be quicker
+			time.Sleep(time.Millisecond)
+		}
+		c.Cut() // it would be tried for ever
+	}()
+	if ack := c.Write(); ack != nil {
+		t.Errorf("%v", ack)
+	}
+	if e := c.Health().LastError; !strings.Contains(e.GetText(), `answers "HTTP/1.1 400 Bad Request`) || sdk.AsProblem(e.Err()).Path.String() != "address" {
+		t.Errorf("%v", e)
+	}
+}
+
+// The connection to the daemon is cut while the other side reads nothing, and the batch comes once more.
+func TestABatchThatTheDaemonSendsTwiceArrives(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := plugintest.Open(t, capability, plugintest.Config{"address": l.Addr().String()})
+	got := make(chan string, 1)
+	go func() {
+		deaf, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer deaf.Close()
+		c.Cut()
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		text, _ := io.ReadAll(conn)
+		got <- string(text)
+	}()
+	b := c.Batch()
+	b.Time = time.Unix(1, 0)
+	put(b, 1, "__name__", "up")
+	if ack := c.Write(); ack != nil {
+		t.Errorf("%v", ack)
+	}
+	if ack := c.Redeliver(); ack.Stored != 1 {
 		t.Errorf("%v", ack)
 	}
 	if text := <-got; text != "up 1 1\n" {
