@@ -19,15 +19,22 @@ type acks struct {
 	mu   sync.Mutex
 	send func(seq uint64)
 	held bool
+	cut  bool   // what is still on the way comes no more
 	last uint64 // while they are held
 }
 
-func (a *acks) acknowledge(seq uint64) {
+// take takes a packet and acknowledges it; false: the connection is cut.
+func (a *acks) take(seq uint64, put func()) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.cut {
+		return false
+	}
+	put()
 	if a.last = seq; !a.held {
 		a.send(seq)
 	}
+	return true
 }
 
 // Hold has no packet of a source acknowledged until release is called: a disk that is slow, or gone. What waits in Flush waits, and
@@ -40,7 +47,7 @@ func (p *Component) Hold() (release func()) {
 	return func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		if a.held = false; a.last > 0 {
+		if a.held = false; a.last > 0 && !a.cut {
 			a.send(a.last)
 		}
 	}
@@ -50,6 +57,9 @@ func (p *Component) Hold() (release func()) {
 // errors from then on. A sink's Write is cancelled, and Write of the test returns nil: call it from the server that the sink is
 // talking to; Redeliver and Write then go on with a new connection.
 func (p *Component) Cut() {
+	p.acks.mu.Lock()
+	p.acks.cut = true
+	p.acks.mu.Unlock()
 	p.cut()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -82,8 +92,9 @@ func (p *Component) receive() {
 				p.t.Errorf("the source sent what is no packet: %v", err)
 				return
 			}
-			p.acks.acknowledge(packet.LastSeq)
-			p.packets.put(packet.Frames)
+			if !p.acks.take(packet.LastSeq, func() { p.packets.put(packet.Frames) }) {
+				return
+			}
 		}
 	}()
 }
