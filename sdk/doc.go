@@ -15,10 +15,11 @@
 //	magpie check -plugin-dir bin example.hcl # is it what a daemon takes?
 //
 // and, beside a daemon that was started with -plugin-dir bin, `magpie plugin dev` builds, checks and hands over every change.
-// -kind and -lang say which kind, in Go or Python. Until a version of this module is published, -replace PATH names a
-// checkout's sdk directory; the binary of a checkout finds its own. From there on: change, test, verify.
+// -kind and -lang say which kind (sample_processor is a processor of samples), in Go or Python. Until a version of this module is
+// published, -replace PATH names a checkout's sdk directory; the binary of a checkout finds its own. From there on: change, test,
+// verify.
 //
-// A first build, from empty caches, downloads six modules (17 MB) and compiles 317 packages, 200 of them Go's own library, which
+// A first build, from empty caches, downloads six modules (17 MB) and compiles 318 packages, 200 of them Go's own library, which
 // any program with an HTTP client needs: 54 s on two cores, 20 s where that library has been compiled before. Its tests need 17
 // small modules more. The Makefile builds and tests with the same flags: with others everything is compiled again. Later builds
 // take seconds.
