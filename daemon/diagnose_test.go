@@ -57,8 +57,12 @@ func (d *doctor) Diagnose(ctx context.Context, q sdk.Question, r *sdk.Report) er
 	return nil
 }
 
-func TestADiagnosisIsAskedForByPeopleAndByAlerts(t *testing.T) {
-	t.Parallel()
+// ServeHTTP says what it finds.
+func (d *doctor) ServeHTTP(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, d.cfg.Finds) }
+
+// doctors is a directory with the plugin.
+func doctors(t *testing.T) string {
+	t.Helper()
 	plugins := t.TempDir()
 	self, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
@@ -67,6 +71,56 @@ func TestADiagnosisIsAskedForByPeopleAndByAlerts(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(plugins, "doctor"), append(self, "doctor"...), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	return plugins
+}
+
+func TestAPluginsPageAnswersWhileItIsReplaced(t *testing.T) {
+	t.Parallel()
+	configured := func(n int) string { return fmt.Sprintf(`diagnoser "doctor" "a" { finds = "finding %d" }`, n) }
+	m := start(t, configured(0), "-plugin-dir", doctors(t))
+	page := m.url + "/plugins/diagnoser.doctor.a/"
+	stop, asked := make(chan struct{}), make(chan int)
+	go func() {
+		n := 0
+		defer func() { asked <- n }()
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			r, err := patient.Get(page)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			text, err := io.ReadAll(r.Body)
+			r.Body.Close()
+			if err != nil || r.StatusCode != http.StatusOK || !strings.HasPrefix(string(text), "finding ") {
+				t.Errorf("after %d answers: %s, %q, %v", n, r.Status, text, err)
+				return
+			}
+			n++
+		}
+	}()
+	for i := range 20 {
+		m.write(configured(i + 1))
+		if out, said, code := m.cli("apply", "-yes"); code != 0 {
+			t.Fatalf("exit %d\n%s%s", code, out, said)
+		}
+	}
+	close(stop)
+	if n := <-asked; n < 20 {
+		t.Errorf("only %d answers", n)
+	}
+	if got := string(m.get("/plugins/diagnoser.doctor.a/")); got != "finding 20" {
+		t.Errorf("in the end %q", got)
+	}
+}
+
+func TestADiagnosisIsAskedForByPeopleAndByAlerts(t *testing.T) {
+	t.Parallel()
+	plugins := doctors(t)
 	box := newMailbox(t)
 	ours := filepath.Join(filepath.Dir(magpieBinary(t)), "plugins")
 	m := start(t, fmt.Sprintf(`

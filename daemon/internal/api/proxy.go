@@ -18,23 +18,22 @@ const storeWait = 5 * time.Second
 
 // mounted serves what a plugin asked to serve beside /plugins/.
 func (s *Server) mounted(w http.ResponseWriter, r *http.Request) {
-	c, prefix := s.engine.Mounted(r.URL.Path)
-	if c == nil {
+	address, prefix := s.engine.Mounted(r.URL.Path)
+	if address == "" {
 		s.unavailable(w, r, http.StatusNotFound, "nothing is configured that serves "+r.URL.Path)
 		return
 	}
-	s.forward(w, r, c, strings.TrimSuffix(prefix, "/"), false)
+	s.forward(w, r, address, strings.TrimSuffix(prefix, "/"), false)
 }
 
 // plugin serves a component's handler under its address, as content that the console's origin does not trust.
 func (s *Server) plugin(w http.ResponseWriter, r *http.Request) {
 	address := r.PathValue("address")
-	c := s.engine.Component(address)
-	if c == nil {
+	if s.engine.Component(address) == nil {
 		s.unavailable(w, r, http.StatusNotFound, "there is no component "+address)
 		return
 	}
-	s.forward(w, r, c, "/plugins/"+address, true)
+	s.forward(w, r, address, "/plugins/"+address, true)
 }
 
 type handleKey struct{}
@@ -53,14 +52,15 @@ var toPlugin = &http.Transport{
 
 // forward passes a request to a component's handler, with the prefix cut from its path and without the client's
 // credentials.
-func (s *Server) forward(w http.ResponseWriter, r *http.Request, c *supervisor.Component, prefix string, sandboxed bool) {
+func (s *Server) forward(w http.ResponseWriter, r *http.Request, address, prefix string, sandboxed bool) {
 	ctx, cancel := context.WithTimeout(r.Context(), storeWait)
 	defer cancel()
-	h, err := c.Use(ctx)
+	h, back, err := s.engine.Borrow(ctx, address)
 	if err != nil {
 		s.unavailable(w, r, http.StatusServiceUnavailable, err.Error())
 		return
 	}
+	defer back()
 	proxy := httputil.ReverseProxy{
 		Transport: toPlugin,
 		Rewrite: func(p *httputil.ProxyRequest) {
@@ -83,7 +83,7 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, c *supervisor.C
 			return nil
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			s.unavailable(w, r, http.StatusServiceUnavailable, fmt.Sprintf("%s does not answer: %v", c.Address, err))
+			s.unavailable(w, r, http.StatusServiceUnavailable, fmt.Sprintf("%s does not answer: %v", address, err))
 		},
 	}
 	proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), handleKey{}, h)))

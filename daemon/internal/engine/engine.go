@@ -289,14 +289,14 @@ func (e *Engine) answer(ctx context.Context, address string, call *wire.HostCall
 	case call.GetPut() != nil:
 		err = e.state.Put("component "+address, call.GetPut().Key, call.GetPut().Value)
 	case call.GetQuery() != nil:
-		store, _ := e.Mounted("/api/v1/query")
-		if store == nil {
+		store := e.DefaultStore()
+		if store == "" {
 			err = errors.New("no store runs that answers queries")
 			break
 		}
 		ctx, cancel := context.WithTimeout(ctx, time.Minute)
 		defer cancel()
-		r.Result = wire.ToResult(e.Query(ctx, store.Address, wire.FromQuery(call.GetQuery())))
+		r.Result = wire.ToResult(e.Query(ctx, store, wire.FromQuery(call.GetQuery())))
 	default:
 		err = errors.New("this daemon does not know the call")
 	}
@@ -344,8 +344,8 @@ func (e *Engine) Component(address string) *supervisor.Component {
 }
 
 // Mounted finds the component that serves a path beside /plugins/: that which asked for the longest prefix of it, the
-// first by address, those outside of packs before those in them. nil if none did.
-func (e *Engine) Mounted(path string) (c *supervisor.Component, prefix string) {
+// first by address, those outside of packs before those in them. "" if none did.
+func (e *Engine) Mounted(path string) (address, prefix string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	packed := false
@@ -355,10 +355,10 @@ func (e *Engine) Mounted(path string) (c *supervisor.Component, prefix string) {
 			continue
 		}
 		if m == "/" || path == m || strings.HasPrefix(path, m+"/") {
-			c, prefix, packed = e.components[x.Address], m, x.Pack != nil
+			address, prefix, packed = x.Address, m, x.Pack != nil
 		}
 	}
-	return c, prefix
+	return address, prefix
 }
 
 // Ready reports why the daemon does not do its work yet, nil if it does.

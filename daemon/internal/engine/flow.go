@@ -238,11 +238,23 @@ func (e *Engine) connect(ctx context.Context, address string, derives uint32) (p
 
 // use waits until a component is open.
 func (e *Engine) use(ctx context.Context, address string) (*supervisor.Handle, error) {
-	c := e.Component(address)
-	if c == nil {
-		return nil, errors.New(address + " is not running")
+	h, back, err := e.Borrow(ctx, address)
+	back()
+	return h, err
+}
+
+// Borrow waits until a component is open, and keeps it so until it is given back. If it was replaced meanwhile, it is the one that
+// took its place.
+func (e *Engine) Borrow(ctx context.Context, address string) (h *supervisor.Handle, back func(), err error) {
+	for {
+		c := e.Component(address)
+		if c == nil {
+			return nil, func() {}, errors.New(address + " is not running")
+		}
+		if h, back, err = c.Borrow(ctx); err == nil || c == e.Component(address) {
+			return h, back, err
+		}
 	}
-	return c.Use(ctx)
 }
 
 // finder is a discovery at work.

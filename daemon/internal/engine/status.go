@@ -101,11 +101,11 @@ func (e *Engine) Status() Status {
 
 // DefaultStore is the store that answers /api/v1: the first by address that serves it. "" if there is none.
 func (e *Engine) DefaultStore() string {
-	c, _ := e.Mounted("/api/v1/query")
-	if c == nil || c.Kind != sdk.KindStore {
+	address, _ := e.Mounted("/api/v1/query")
+	if c := e.Component(address); c == nil || c.Kind != sdk.KindStore {
 		return ""
 	}
-	return c.Address
+	return address
 }
 
 // Dashboards are those of the configuration that runs.
@@ -122,9 +122,10 @@ const queryWait = 5 * time.Second
 func (e *Engine) Query(ctx context.Context, store string, q sdk.Query) (*sdk.Result, error) {
 	wait, cancel := context.WithTimeout(ctx, queryWait)
 	defer cancel()
-	h, err := e.use(wait, store)
+	h, back, err := e.Borrow(wait, store)
 	if err != nil {
 		return nil, err
 	}
+	defer back()
 	return h.Query(ctx, h.Number, q)
 }

@@ -37,6 +37,7 @@ type Component struct {
 	tried   bool
 	health  *wire.ComponentHealth
 	closing bool
+	lent    int // to those who have not returned it
 }
 
 // Handle is an open component in one life of its process.
@@ -56,20 +57,46 @@ func (h *Handle) DialHTTP(ctx context.Context) (net.Conn, error) {
 
 // Use waits until the component is open.
 func (c *Component) Use(ctx context.Context) (*Handle, error) {
+	h, back, err := c.Borrow(ctx)
+	back()
+	return h, err
+}
+
+// Borrow waits until the component is open. Until it is given back it is not closed, as long as Close has time.
+func (c *Component) Borrow(ctx context.Context) (h *Handle, back func(), err error) {
 	for {
 		c.mu.Lock()
 		h, closed, changed := c.handle, c.closing, c.changed
+		if h != nil {
+			c.lent++
+		}
 		c.mu.Unlock()
 		switch {
 		case h != nil:
-			return h, nil
+			return h, func() { c.change(func() { c.lent-- }) }, nil
 		case closed:
-			return nil, fmt.Errorf("%s is closed", c.Address)
+			return nil, func() {}, fmt.Errorf("%s is closed", c.Address)
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%s is not open: %w", c.Address, ctx.Err())
+			return nil, func() {}, fmt.Errorf("%s is not open: %w", c.Address, ctx.Err())
+		}
+	}
+}
+
+// returned waits until nobody has the component.
+func (c *Component) returned(ctx context.Context) {
+	for ctx.Err() == nil {
+		c.mu.Lock()
+		lent, changed := c.lent, c.changed
+		c.mu.Unlock()
+		if lent == 0 {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
 		}
 	}
 }
@@ -244,6 +271,9 @@ func (c *Component) Close(ctx context.Context, within time.Duration) {
 		c.handle, c.closing, c.state, c.text = nil, true, StateClosed, ""
 	})
 	if h != nil {
+		wait, cancel := context.WithTimeout(ctx, within)
+		defer cancel()
+		c.returned(wait)
 		ctx, cancel := context.WithTimeout(ctx, within+time.Second)
 		defer cancel()
 		last, err := h.Close(ctx, h.Number, within)
