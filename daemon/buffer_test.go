@@ -1,14 +1,13 @@
 package main
 
 import (
-	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/tools/txtar"
 
@@ -111,9 +110,20 @@ func TestALogThatADaemonUsesIsInspectedAndNotRepaired(t *testing.T) {
 	if out, stderr, code = m.cli("buffer", "repair"); code != 1 || !strings.Contains(stderr, "another daemon uses the data directory") {
 		t.Errorf("exit %d\n%s%s", code, out, stderr)
 	}
-	m.eventually("the log is read", func() bool {
-		time.Sleep(100 * time.Millisecond)
-		out, _, _ := m.cli("buffer", "inspect", "-json", "data")
-		return bytes.Contains([]byte(out), []byte(`"lag_records": 0`))
+	inspected := func() (last, read uint64) {
+		var report struct {
+			Last    uint64 `json:"last_position"`
+			Cursors []struct{ Position uint64 }
+		}
+		out, stderr, code := m.cli("buffer", "inspect", "-json", "data")
+		if err := json.Unmarshal([]byte(out), &report); err != nil || len(report.Cursors) != 1 {
+			t.Fatalf("exit %d, %v\n%s%s", code, err, out, stderr)
+		}
+		return report.Last, report.Cursors[0].Position
+	}
+	before, _ := inspected()
+	m.eventually("what was in the log is read", func() bool {
+		_, read := inspected()
+		return read >= before
 	})
 }

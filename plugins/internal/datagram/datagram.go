@@ -100,20 +100,32 @@ func (s *Socket) Read(ctx context.Context, take func([]byte)) error {
 
 // drain takes the socket out of the way of new datagrams, and reads those that came before.
 func (s *Socket) drain(buf []byte, take func([]byte)) {
-	if s.path != "" {
-		if inodeOf(s.path) == s.inode { // no successor has taken the path
-			os.Remove(s.path)
-		}
-	} else if raw, err := s.conn.SyscallConn(); err == nil {
-		raw.Control(func(fd uintptr) { stepAside(int(fd)) })
+	raw, err := s.conn.SyscallConn()
+	if err != nil {
+		return
 	}
-	for end := time.Now().Add(giveUp); time.Now().Before(end); {
-		s.conn.SetReadDeadline(time.Now().Add(quiet))
-		n, err := s.conn.Read(buf)
+	if s.path == "" {
+		raw.Control(func(fd uintptr) { stepAside(int(fd)) })
+	} else if inodeOf(s.path) == s.inode { // no successor has taken the path
+		os.Remove(s.path)
+	}
+	// A deadline would end the reading of a process that had to wait for the CPU although there is something to read: it is looked,
+	// and quiet is what was so at the beginning of a look that found nothing.
+	for began, last := time.Now(), time.Now(); time.Since(began) < giveUp; {
+		n, look := 0, time.Now()
+		if raw.Control(func(fd uintptr) { n, _, err = syscall.Recvfrom(int(fd), buf, syscall.MSG_DONTWAIT) }) != nil {
+			return
+		}
 		switch {
 		case err == nil:
 			take(buf[:n])
-		case !errors.Is(err, syscall.ECONNREFUSED): // nobody is where stepAside connects to
+			last = time.Now()
+		case errors.Is(err, syscall.EAGAIN):
+			if look.Sub(last) >= quiet {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		case !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.EINTR): // nobody is where stepAside connects to
 			return
 		}
 	}
