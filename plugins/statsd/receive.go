@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -109,26 +110,69 @@ func (t *table) packet(packet []byte) {
 	}
 }
 
-// What a connection that is given up may still have on the way.
-const lastWords = 50 * time.Millisecond
+const (
+	lastWords = 50 * time.Millisecond // what a connection that is given up may still have on the way
+	looks     = 3                     // that find nothing: a process that waits for the CPU is late for its deadlines
+	giveUp    = 2 * time.Second       // and if it never becomes quiet
+)
+
+// ending counts the looks at what is given up that found nothing, one after another.
+type ending struct {
+	began  time.Time
+	missed int
+}
+
+// over says after one more whether it was the last.
+func (e *ending) over() bool {
+	if e.began.IsZero() {
+		e.began = time.Now()
+	}
+	e.missed++
+	return e.missed == looks || time.Since(e.began) > giveUp
+}
+
+// words are what a connection says, to the end once it has a deadline.
+type words struct {
+	net.Conn
+	ending
+}
+
+func (w *words) Read(b []byte) (int, error) {
+	for {
+		n, err := w.Conn.Read(b)
+		if n > 0 {
+			w.missed = 0
+			return n, err
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || w.over() {
+			return n, err
+		}
+		w.SetReadDeadline(time.Now().Add(lastWords))
+	}
+}
 
 // accept takes connections until ctx ends, those that wait then among them.
 func (s *source) accept(ctx context.Context, l net.Listener) {
 	var open sync.WaitGroup
 	defer open.Wait()
+	patient, ok := l.(interface{ SetDeadline(time.Time) error })
 	stop := context.AfterFunc(ctx, func() {
-		if d, ok := l.(interface{ SetDeadline(time.Time) error }); !ok || d.SetDeadline(time.Now().Add(lastWords)) != nil {
+		if !ok || patient.SetDeadline(time.Now().Add(lastWords)) != nil {
 			l.Close()
 		}
 	})
 	defer stop()
+	var end ending
 	for {
 		conn, err := l.Accept()
 		switch {
 		case err == nil && s.admit():
+			end.missed = 0
 			open.Go(func() { s.serve(ctx, conn) })
 		case err == nil:
 			conn.Close()
+		case errors.Is(err, os.ErrDeadlineExceeded) && !end.over():
+			patient.SetDeadline(time.Now().Add(lastWords))
 		case ctx.Err() != nil:
 			return
 		default: // no file descriptor left, or a connection that is gone already
@@ -160,7 +204,7 @@ func (s *source) serve(ctx context.Context, conn net.Conn) {
 	}()
 	stop := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Now().Add(lastWords)) })
 	defer stop()
-	r := bufio.NewReaderSize(conn, maxLine+2)
+	r := bufio.NewReaderSize(&words{Conn: conn}, maxLine+2)
 	err := sdk.Recover("serve", func() (err error) {
 		for err == nil {
 			var line []byte

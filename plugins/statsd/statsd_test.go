@@ -284,7 +284,7 @@ func TestACounterThatIsNewBeginsWithZero(t *testing.T) {
 
 func TestWhatIsNotHeardGoesStaleAndIsForgotten(t *testing.T) {
 	t.Parallel()
-	c, s := opened(t, plugintest.Config{"ttl": 100 * time.Millisecond})
+	c, s := opened(t, plugintest.Config{"ttl": 2 * lastWords})
 	s.mu.Lock()
 	s.table.now = time.Now()
 	s.table.packet([]byte("x:5|c"))
@@ -329,6 +329,55 @@ func TestTCPAndUnixSocketsAreReadToTheirEnd(t *testing.T) {
 		t.Errorf("%d bytes came", n)
 	}
 	until(t, c, "statsd_exporter_tcp_too_long_lines_total 1", `statsd_exporter_sample_errors_total{reason="line_too_long"} 1`)
+}
+
+// late comes to its first look when the deadline has passed, as a process does that has to wait for the CPU.
+type late struct {
+	*net.TCPListener
+	net.Conn
+	looked bool
+}
+
+func (l *late) wait() {
+	if !l.looked {
+		time.Sleep(2 * lastWords)
+	}
+	l.looked = true
+}
+
+func (l *late) Accept() (net.Conn, error) {
+	l.wait()
+	conn, err := l.TCPListener.Accept()
+	return &late{Conn: conn}, err
+}
+
+func (l *late) Read(b []byte) (int, error) {
+	l.wait()
+	return l.Conn.Read(b)
+}
+
+func (l *late) Close() error                  { return l.Conn.Close() }
+func (l *late) Addr() net.Addr                { return l.TCPListener.Addr() }
+func (l *late) SetDeadline(t time.Time) error { return l.TCPListener.SetDeadline(t) }
+
+func TestWhatIsGivenUpIsReadToItsEndByALateProcess(t *testing.T) {
+	t.Parallel()
+	c, s := opened(t, plugintest.Config{})
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	fmt.Fprint(client, "waits:1|c\n")
+	ended, end := context.WithCancel(t.Context())
+	end()
+	s.accept(ended, &late{TCPListener: l})
+	until(t, c, "waits 1")
 }
 
 // The final values of a source and of its successor on the same port add up to what a sender sent that did not pause.
