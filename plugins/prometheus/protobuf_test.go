@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -336,17 +337,17 @@ func TestNativeHistogramsAndTheirExemplarsAreScraped(t *testing.T) {
 			c.(prometheus.ExemplarAdder).AddWithExemplar(1, prometheus.Labels{"trace_id": fmt.Sprint(v)})
 		}
 		observe(0.25)
-		var accepted string
+		var accepted atomic.Value // a string
 		handler := promhttp.HandlerFor(r, promhttp.HandlerOpts{EnableOpenMetrics: true})
 		server := plugintest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
-			accepted = q.Header.Get("Accept")
+			accepted.Store(q.Header.Get("Accept"))
 			handler.ServeHTTP(w, q)
 		}))
 		s := scrapes(t, plugintest.Config{"targets": []string{strings.TrimPrefix(server.URL, "http://")}, "scrape_native_histograms": true},
 			plugintest.Settings(sdk.SourceSettings{Job: "j", Interval: time.Second, Timeout: time.Minute, LimitSeries: 1000}))
 		first := s.next()
-		if !strings.HasPrefix(accepted, "application/vnd.google.protobuf;") {
-			t.Errorf("asked for %s", accepted)
+		if asked := accepted.Load().(string); !strings.HasPrefix(asked, "application/vnd.google.protobuf;") {
+			t.Errorf("asked for %s", asked)
 		}
 		got := first.Find("latency_seconds")
 		if len(got) != 1 || got[0].Histogram == nil || got[0].Histogram.Count != 1 || got[0].Family == nil || *got[0].Family != (sdk.Family{Name: "latency_seconds", Type: sdk.HistogramType, Help: "Latency."}) {
