@@ -1,5 +1,17 @@
 import { UnstyledButton } from '@mantine/core'
-import type { ReactNode } from 'react'
+import { useState, type ReactNode } from 'react'
+
+/** Which lines of a table are open, by their keys, and what opens or closes one. */
+export function useOpened(): [ReadonlySet<string>, (key: string) => void] {
+  const [open, setOpen] = useState<ReadonlySet<string>>(new Set())
+  const toggle = (key: string) =>
+    setOpen((was) => {
+      const next = new Set(was)
+      if (!next.delete(key)) next.add(key)
+      return next
+    })
+  return [open, toggle]
+}
 
 interface Props {
   open: boolean

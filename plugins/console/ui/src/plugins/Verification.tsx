@@ -1,21 +1,14 @@
 import { Table } from '@mantine/core'
-import { useState } from 'react'
 import type { FailedCheck, Level, Process, Verified } from '../api/status'
 import { clock, count } from '../format'
 import { processKey } from '../live/rates'
 import { Card } from '../parts/Card'
-import { Expander } from '../parts/Expander'
+import { Expander, useOpened } from '../parts/Expander'
 import { State } from '../parts/State'
 
 /** How the binaries of the processes kept the contract when they were verified, by the reports that lie beside them. */
 export function Verification({ processes }: { processes: Process[] }) {
-  const [open, setOpen] = useState<ReadonlySet<string>>(new Set())
-  const toggle = (key: string) =>
-    setOpen((was) => {
-      const next = new Set(was)
-      if (!next.delete(key)) next.add(key)
-      return next
-    })
+  const [open, toggle] = useOpened()
   const sorted = processes.toSorted((a, b) => a.plugin.localeCompare(b.plugin) || a.pid - b.pid)
   const without = processes.filter((p) => !p.verified).length
   return (

@@ -1,5 +1,4 @@
 import { Skeleton, Table } from '@mantine/core'
-import { useState } from 'react'
 import { fetchTargets } from '../api/prometheus'
 import { levelOf, total, type Status } from '../api/status'
 import { Sparkline } from '../chart/Sparkline'
@@ -8,7 +7,7 @@ import { useNow } from '../live/clock'
 import { usePoll, type Polled } from '../live/poll'
 import { mean, type Rates } from '../live/rates'
 import { Card, Empty, Left, Trouble } from '../parts/Card'
-import { Expander } from '../parts/Expander'
+import { Expander, useOpened } from '../parts/Expander'
 import { LabelChips } from '../parts/Labels'
 import { State } from '../parts/State'
 import { fetchUpHistory, rowsOf, type SourceRow, type TargetRow } from './rows'
@@ -48,13 +47,7 @@ function NoSource() {
 }
 
 function SourceTable({ rows, rates, brief }: { rows: SourceRow[]; rates: Rates; brief: boolean }) {
-  const [open, setOpen] = useState<ReadonlySet<string>>(new Set())
-  const toggle = (address: string) =>
-    setOpen((was) => {
-      const next = new Set(was)
-      if (!next.delete(address)) next.add(address)
-      return next
-    })
+  const [open, toggle] = useOpened()
   return (
     <div className="scroll">
       <Table data-testid="sources-table" className={brief ? 'wide brief' : 'wide'}>
