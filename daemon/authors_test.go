@@ -16,6 +16,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 	"github.com/magpie-monitoring/magpie/sdk/verify"
 )
 
@@ -163,7 +164,7 @@ func servesItsPage(m *magpie, config, dir string) {
 // startRelay starts a Graphite relay that writes what it is sent into a file.
 func startRelay(t *testing.T) (address, file string) {
 	t.Helper()
-	address, dir := freeURL(t).Host, t.TempDir()
+	address, dir := plugintest.FreeAddress(t), t.TempDir()
 	file = filepath.Join(dir, "samples")
 	config := fmt.Sprintf("listen type linemode %s proto tcp;\ncluster kept file %s;\nmatch * send to kept stop;\n", address, file)
 	if err := os.WriteFile(filepath.Join(dir, "relay.conf"), []byte(config), 0o600); err != nil {

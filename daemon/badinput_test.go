@@ -16,7 +16,8 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-var update = flag.Bool("update", false, "write what the tests get into their golden files")
+// updating tells whether the golden files are to be written anew: go test -update, a flag of plugintest's.
+func updating() bool { return flag.Lookup("update").Value.String() == "true" }
 
 // What people give to the command line that is no configuration: check and run say what it is, where, and what to do, and
 // soon.
@@ -125,12 +126,12 @@ func TestTheTypicalMistakesAreAnsweredWithTheirLine(t *testing.T) {
 		if code != 1 || stdout != "" && stderr != "" {
 			t.Errorf("%s: exit %d\n%s\n%s", f.Name, code, stdout, stderr)
 		}
-		if !*update && got != string(f.Data) {
+		if !updating() && got != string(f.Data) {
 			t.Errorf("%s:\n%s", f.Name, got)
 		}
 		a.Files[i].Data = []byte(got)
 	}
-	if *update {
+	if updating() {
 		if err := os.WriteFile(path, txtar.Format(a), 0o644); err != nil {
 			t.Fatal(err)
 		}

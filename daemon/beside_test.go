@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
 // ---- What benchmarks share that run beside Prometheus: the same targets, the same interval, at the same time.
@@ -172,12 +174,7 @@ func (p prometheus) start(t testing.TB, config, storage string, flags ...string)
 	if err := os.WriteFile(filepath.Join(dir, "p.yml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
+	address := plugintest.FreeAddress(t)
 	cmd := exec.Command(p.path, append(flags, "--config.file="+filepath.Join(dir, "p.yml"), storage+"="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=error")...)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {

@@ -79,12 +79,12 @@ func TestALogIsInspectedVerifiedAndRepaired(t *testing.T) {
 		if fmt.Sprint("exit ", exit) != code {
 			t.Errorf("%s: exit %d\n%s", line, exit, got)
 		}
-		if !*update && got != string(f.Data) {
+		if !updating() && got != string(f.Data) {
 			t.Errorf("%s:\n%s", f.Name, got)
 		}
 		a.Files[i].Data = []byte(got)
 	}
-	if *update {
+	if updating() {
 		if err := os.WriteFile(path, txtar.Format(a), 0o644); err != nil {
 			t.Fatal(err)
 		}

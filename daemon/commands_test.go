@@ -49,12 +49,12 @@ func tellCommands(t *testing.T, path string) (dir string) {
 		if got != "" && !strings.HasSuffix(got, "\n") {
 			t.Errorf("%s: what it prints ends within a line: %q", line, got)
 		}
-		if !*update && got != string(f.Data) {
+		if !updating() && got != string(f.Data) {
 			t.Errorf("%s:\n%s", f.Name, got)
 		}
 		a.Files[i].Data = []byte(got)
 	}
-	if *update {
+	if updating() {
 		if err := os.WriteFile(path, txtar.Format(a), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -66,7 +66,7 @@ func TestTheManualOfThePackEtcdSaysWhatItsFilesSay(t *testing.T) {
 	if after == string(before) {
 		return
 	}
-	if !*update {
+	if !updating() {
 		t.Fatalf("%s is not what the files say: go test ./daemon -run ManualOfThePack -update", path)
 	}
 	if err := os.WriteFile(path, []byte(after), 0o644); err != nil {

@@ -5,11 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,18 +57,6 @@ func (c *etcd) start(i int) {
 	if err := c.Ready(c.Context()); err != nil {
 		c.Error(err)
 	}
-}
-
-// loopback is an address of this process' own: a port on it stays free while its member is stopped.
-var loopback = fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(250), rand.IntN(250), 1+rand.IntN(250))
-
-func freeURL(t *testing.T) url.URL {
-	l, err := net.Listen("tcp", loopback+":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return url.URL{Scheme: "http", Host: l.Addr().String()}
 }
 
 // mailbox is a webhook receiver that keeps what it gets.

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
 // What a user finds in the repository: the configuration at its top, and those of examples/.
@@ -78,8 +80,8 @@ func runCopy(t *testing.T, path string, oldnew ...string) *magpie {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		under = path
 	}
-	listen := freeURL(t)
-	replacer := strings.NewReplacer(append(oldnew, "127.0.0.1:9470", listen.Host)...)
+	listen := plugintest.FreeAddress(t)
+	replacer := strings.NewReplacer(append(oldnew, "127.0.0.1:9470", listen)...)
 	err := filepath.WalkDir(path, func(file string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
 // pusher sends numbered samples, each with a time of its own, to the first of two addresses that takes it.
@@ -36,15 +38,6 @@ func (p *pusher) push(began time.Time) {
 	p.gaps++
 }
 
-func freePort(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // strangers makes a connection for each request, with a handshake of its own.
 var strangers = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 
@@ -64,13 +57,13 @@ func posting(client *http.Client, url, kind, body string) error {
 // certificate and its key are replaced one after the other.
 func TestAChangeHasNoOtherGapThanThePlanSays(t *testing.T) {
 	t.Parallel()
-	influx := &pusher{name: "pushed_influx_v", ports: [2]string{freePort(t), freePort(t)}, post: func(to string, at int64) error {
+	influx := &pusher{name: "pushed_influx_v", ports: [2]string{plugintest.FreeAddress(t), plugintest.FreeAddress(t)}, post: func(to string, at int64) error {
 		return posting(patient, "http://"+to+"/write?db=x", "text/plain", fmt.Sprintf("pushed_influx v=1 %d\n", at))
 	}}
-	otlp := &pusher{name: "pushed_otlp", ports: [2]string{freePort(t), freePort(t)}, post: func(to string, at int64) error {
+	otlp := &pusher{name: "pushed_otlp", ports: [2]string{plugintest.FreeAddress(t), plugintest.FreeAddress(t)}, post: func(to string, at int64) error {
 		return posting(patient, "http://"+to+"/v1/metrics", "application/json", fmt.Sprintf(`{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"pushed_otlp","gauge":{"dataPoints":[{"timeUnixNano":"%d","asDouble":1}]}}]}]}]}`, at))
 	}}
-	remote := &pusher{name: "numbered", ports: [2]string{freePort(t), freePort(t)}, post: func(to string, at int64) error {
+	remote := &pusher{name: "numbered", ports: [2]string{plugintest.FreeAddress(t), plugintest.FreeAddress(t)}, post: func(to string, at int64) error {
 		return posting(strangers, "https://"+to+"/api/v1/write", "application/x-protobuf", string(numbered(1, 1, time.Unix(0, at))))
 	}}
 	certificates := t.TempDir()
@@ -89,7 +82,7 @@ func TestAChangeHasNoOtherGapThanThePlanSays(t *testing.T) {
 	put("1", ".pem")
 	put("1", ".key")
 	pushers := []*pusher{influx, otlp, remote}
-	lines := [2]string{freePort(t), freePort(t)}
+	lines := [2]string{plugintest.FreeAddress(t), plugintest.FreeAddress(t)}
 	config := func(i int, retention string) string {
 		return fmt.Sprintf("source \"influx\" \"i\" { http_listen = %q }\nsource \"otlp\" \"o\" {\n  http_listen = %q\n  grpc_listen = \"\"\n}\nsource \"remote_write\" \"r\" {\n  listen = %q\n  tls {\n    cert_file = \"%s/live.pem\"\n    key_file  = \"%[4]s/live.key\"\n  }\n}\n"+
 			"source \"statsd\" \"s\" {\n  interval = \"1s\"\n  listen   = [\"udp://%[5]s\"]\n}\nstore \"tsdb\" \"main\" { retention = %[6]q }\n", influx.ports[i], otlp.ports[i], remote.ports[i], certificates, lines[i], retention)

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/golang/snappy"
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
 // numbered is a request of protocol 1.0 with one sample of the series numbered{sender="…"}.
@@ -34,12 +34,7 @@ func numbered(sender int, value float64, at time.Time) []byte {
 
 func TestWhatARemoteWriterWasAnsweredForIsStoredThroughReloadsAndDeaths(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
+	address := plugintest.FreeAddress(t)
 	config := func(n int) string {
 		return fmt.Sprintf("source \"remote_write\" \"in\" {\n  listen = %q\n  max_concurrent = %d\n}\nstore \"tsdb\" \"main\" {}\n", address, 4+n%4)
 	}

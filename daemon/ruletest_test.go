@@ -48,7 +48,7 @@ func TestTestsOfRulesSayWhatHolds(t *testing.T) {
 				}
 			}
 			got := txtar.Format(a)
-			if *update {
+			if updating() {
 				if err := os.WriteFile(path, got, 0o644); err != nil {
 					t.Fatal(err)
 				}

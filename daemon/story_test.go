@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/magpie-monitoring/magpie/examples/03-etcd-demo/cluster"
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
 // The story of examples/04-two-clusters is a page that is its own golden file: what stands in its blocks is written to files, typed, and printed.
@@ -125,9 +125,9 @@ func TestTheStoryOfTwoClusters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listen := freeURL(t)
+	listen := plugintest.FreeAddress(t)
 	var there, back []string
-	for paged, real := range map[string]string{"127.0.0.1:2379": s.shop.Instance(0), "127.0.0.1:22379": s.shop.Instance(1), "127.0.0.1:32379": s.shop.Instance(2), "127.0.0.1:42379": search.Instance(0), "127.0.0.1:9470": listen.Host} {
+	for paged, real := range map[string]string{"127.0.0.1:2379": s.shop.Instance(0), "127.0.0.1:22379": s.shop.Instance(1), "127.0.0.1:32379": s.shop.Instance(2), "127.0.0.1:42379": search.Instance(0), "127.0.0.1:9470": listen} {
 		there, back = append(there, paged, real), append(back, real, paged)
 	}
 	s.real, s.paged = strings.NewReplacer(there...), strings.NewReplacer(back...)
@@ -156,7 +156,7 @@ func TestTheStoryOfTwoClusters(t *testing.T) {
 		}
 		written.WriteString(line)
 	}
-	if *update {
+	if updating() {
 		if err := os.WriteFile(path, []byte(written.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -171,21 +171,21 @@ func TestTheStoryOfTwoClusters(t *testing.T) {
 }
 
 // console plays the commands of a block, and compares what they print.
-func (s *story) console(body string, listen url.URL) string {
+func (s *story) console(body, listen string) string {
 	var out strings.Builder
 	for _, part := range strings.Split("\n"+body, "\n$ ")[1:] {
 		command, want, _ := strings.Cut(part, "\n")
 		got := ""
 		if command == "magpie run" {
-			s.m = &magpie{TB: s.T, dir: s.dir, args: []string{"-listen", listen.Host}}
+			s.m = &magpie{TB: s.T, dir: s.dir, args: []string{"-listen", listen}}
 			s.m.run()
 			s.m.endWithTheTest()
 		} else {
 			limit := time.Now().Add(2 * time.Minute)
-			for got = s.play(command); asks(command) && time.Now().Before(limit) && (*update && time.Now().Before(limit.Add(-100*time.Second)) || !*update && steady(got) != steady(want)); got = s.play(command) {
+			for got = s.play(command); asks(command) && time.Now().Before(limit) && (updating() && time.Now().Before(limit.Add(-100*time.Second)) || !updating() && steady(got) != steady(want)); got = s.play(command) {
 				time.Sleep(200 * time.Millisecond)
 			}
-			if !*update && !agree(command, got, want) {
+			if !updating() && !agree(command, got, want) {
 				s.Errorf("$ %s\nprints\n%s\nand the page has\n%s\nWithout what differs each time:\n%s\n%s", command, got, want, steady(got), steady(want))
 			}
 		}

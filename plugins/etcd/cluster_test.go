@@ -3,13 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +14,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
+
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
 // cluster is a real etcd cluster within the test.
@@ -79,32 +78,8 @@ func newMember(t *testing.T, name string, change func(*embed.Config)) *embed.Con
 	return m
 }
 
-// loopback is an address of this process' own, so that a port stays free while its member is stopped: connections that
-// go out from 127.0.0.1, and other tests, cannot take it.
-var loopback = func() string {
-	own := fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(250), rand.IntN(250), 1+rand.IntN(250))
-	l, err := net.Listen("tcp", own+":0")
-	if err != nil {
-		return "127.0.0.1" // not on Linux
-	}
-	l.Close()
-	return own
-}()
-
-var handedOut sync.Map // host:port
-
 func freeURL(t *testing.T) url.URL {
-	for {
-		l, err := net.Listen("tcp", loopback+":0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		host := l.Addr().String()
-		l.Close()
-		if _, twice := handedOut.LoadOrStore(host, true); !twice {
-			return url.URL{Scheme: "http", Host: host}
-		}
-	}
+	return url.URL{Scheme: "http", Host: plugintest.FreeAddress(t)}
 }
 
 // run starts member i, again if it was stopped.

@@ -423,7 +423,7 @@ func userWithoutRole(t *testing.T, c *cluster, _ *clientv3.Client) {
 func TestCertificatesThatExpireAreFound(t *testing.T) {
 	t.Parallel()
 	authority := certificates.New(t)
-	pair := authority.Issue(net.ParseIP(loopback))
+	pair := authority.Issue(net.IPv4(127, 0, 0, 1))
 	files := transport.TLSInfo{TrustedCAFile: authority.File, CertFile: pair.Cert, KeyFile: pair.Key, ClientCertAuth: true}
 	c := start(t, 1, func(m *embed.Config) {
 		m.ListenClientUrls[0].Scheme, m.AdvertiseClientUrls[0].Scheme = "https", "https"

@@ -17,7 +17,7 @@ import (
 func TestTLSWithClientCertificates(t *testing.T) {
 	t.Parallel()
 	authority := certificates.New(t)
-	pair := authority.Issue(net.ParseIP(loopback))
+	pair := authority.Issue(net.IPv4(127, 0, 0, 1))
 	certs := transport.TLSInfo{TrustedCAFile: authority.File, CertFile: pair.Cert, KeyFile: pair.Key, ClientCertAuth: true}
 	c := start(t, 3, func(m *embed.Config) {
 		m.ListenClientUrls[0].Scheme, m.AdvertiseClientUrls[0].Scheme = "https", "https"

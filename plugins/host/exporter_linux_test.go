@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -37,12 +36,7 @@ func nodeExporter(t *testing.T) string {
 
 // exporterFamilies runs node_exporter and returns its page.
 func exporterFamilies(t *testing.T, arguments ...string) map[string]*dto.MetricFamily {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close()
+	address := plugintest.FreeAddress(t)
 	def := defaults()
 	cmd := exec.CommandContext(t.Context(), nodeExporter(t), append(arguments, "--web.listen-address="+address, "--collector.processes",
 		"--collector.netdev.device-exclude=", "--collector.filesystem.mount-points-exclude="+def.MountPointsExclude,

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -506,12 +505,7 @@ func startPrometheus(t testing.TB, config string, args ...string) *prometheus {
 		t.Skip("prometheus is not installed")
 	}
 	p := &prometheus{t: t, dir: t.TempDir()}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close()
+	address := plugintest.FreeAddress(t)
 	p.url = "http://" + address
 	file := filepath.Join(p.dir, "p.yml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {

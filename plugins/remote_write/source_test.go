@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -293,7 +292,7 @@ func TestWithoutRoomOrDurabilitySendersAreToldToComeAgain(t *testing.T) {
 
 func TestTheListenerAsksWhoWrites(t *testing.T) {
 	t.Parallel()
-	address := freeAddress(t)
+	address := plugintest.FreeAddress(t)
 	c := openSourceTest(t, plugintest.Config{"listen": address, "basic_auth": plugintest.Config{"username": "u", "password": "canary"}})
 	url := "http://" + address + "/api/v1/write"
 	body := marshal(t, &prompb.WriteRequest{Timeseries: []prompb.TimeSeries{series1(1, time.Now().UnixMilli(), "__name__", "a")}})
@@ -317,7 +316,7 @@ func TestATokenAndAPasswordFileAreAskedForToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	body := marshal(t, &prompb.WriteRequest{Timeseries: []prompb.TimeSeries{series1(1, time.Now().UnixMilli(), "__name__", "a")}})
-	withToken, withFile := freeAddress(t), freeAddress(t)
+	withToken, withFile := plugintest.FreeAddress(t), plugintest.FreeAddress(t)
 	openSourceTest(t, plugintest.Config{"listen": withToken, "bearer_token": "t0ken"})
 	c := openSourceTest(t, plugintest.Config{"listen": withFile, "basic_auth": plugintest.Config{"username": "u", "password_file": file}})
 	try := func(address, authorization string, want int) {
@@ -352,7 +351,7 @@ func TestOverTLSOnlyThoseMayWriteWhoShowTheRightCertificate(t *testing.T) {
 	t.Parallel()
 	authority := certificates.New(t)
 	server, client := authority.Issue(), authority.Issue()
-	address := freeAddress(t)
+	address := plugintest.FreeAddress(t)
 	source := openSourceTest(t, plugintest.Config{"listen": address, "tls": plugintest.Config{"cert_file": server.Cert, "key_file": server.Key, "client_ca_file": authority.File}})
 	// our own sink gets through
 	c := openTest(t, "https://"+address+"/api/v1/write", plugintest.Config{"tls": plugintest.Config{"ca_file": authority.File, "cert_file": client.Cert, "key_file": client.Key}})
@@ -380,20 +379,10 @@ func TestOverTLSOnlyThoseMayWriteWhoShowTheRightCertificate(t *testing.T) {
 	}
 }
 
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func TestTheSinkAndTheSourceUnderstandEachOther(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range []string{"1.0", "2.0", "auto"} {
-		address := freeAddress(t)
+		address := plugintest.FreeAddress(t)
 		receiver := openSourceTest(t, plugintest.Config{"listen": address})
 		c := openTest(t, "http://"+address+"/api/v1/write", plugintest.Config{"protocol": protocol, "max_samples": 40})
 		b := c.Batch()
@@ -425,7 +414,7 @@ func TestTheSinkAndTheSourceUnderstandEachOther(t *testing.T) {
 
 func TestARealPrometheusSends(t *testing.T) {
 	t.Parallel()
-	address := freeAddress(t)
+	address := plugintest.FreeAddress(t)
 	c := openSourceTest(t, plugintest.Config{"listen": address})
 	p := startPrometheus(t, fmt.Sprintf(`
 global: {scrape_interval: 200ms, external_labels: {site: north}}
@@ -451,7 +440,7 @@ remote_write: [{url: 'http://%s/api/v1/write', queue_config: {batch_send_deadlin
 func TestHistogramsAndExemplarsGoFromTheSinkToTheSource(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range []string{"1.0", "2.0"} {
-		address := freeAddress(t)
+		address := plugintest.FreeAddress(t)
 		receiver := openSourceTest(t, plugintest.Config{"listen": address})
 		c := openTest(t, "http://"+address+"/api/v1/write", plugintest.Config{"protocol": protocol})
 		b := c.Batch()

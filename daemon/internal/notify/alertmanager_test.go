@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
 // These tests compare with the real thing: amtool and prometheus-alertmanager, where they are installed.
@@ -151,12 +151,7 @@ func alertmanagerWith(t *testing.T, r *Route, receivers int, more string) (strin
 		messages <- canonical(m)
 	}))
 	t.Cleanup(hook.Close)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	l.Close()
+	address := plugintest.FreeAddress(t)
 	var log bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), program, "--config.file="+withMore(t, configOf(t, r, receivers, hook.URL), more), "--storage.path="+t.TempDir(),
 		"--cluster.listen-address=", "--web.listen-address="+address)

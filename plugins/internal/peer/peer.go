@@ -4,11 +4,12 @@ package peer
 
 import (
 	"bytes"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
 // Start runs a program with a configuration in YAML, on a free loopback port until the test ends, and gives its address; its
@@ -20,12 +21,7 @@ func Start(t testing.TB, binary, config, storage string, flags ...string) (url s
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	listener.Close()
+	address := plugintest.FreeAddress(t)
 	var log bytes.Buffer
 	cmd := exec.Command(binary, append(flags, "--config.file="+file, storage+"="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=warn")...)
 	cmd.Stdout, cmd.Stderr = &log, &log
