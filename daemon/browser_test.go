@@ -98,7 +98,7 @@ func (p *page) open(path string) {
 // until waits for a JavaScript expression to be true.
 func (p *page) until(js string) {
 	p.t.Helper()
-	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		ok, err := chromedp.Run(p, chromedp.Evaluate[bool](fmt.Sprintf("Boolean(%s)", js)))
 		if ok {
 			return

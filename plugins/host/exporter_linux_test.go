@@ -49,7 +49,7 @@ func exporterFamilies(t *testing.T, arguments ...string) map[string]*dto.MetricF
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() { cmd.Process.Kill(); <-ended })
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		response, err := http.Get("http://" + address + "/metrics")
 		if err == nil {
 			page, _ := io.ReadAll(response.Body)

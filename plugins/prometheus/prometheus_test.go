@@ -123,7 +123,7 @@ func (s *scraped) next() (scrape plugintest.Samples) {
 func (s *scraped) until(what string, is func(plugintest.Samples) bool) plugintest.Samples {
 	s.t.Helper()
 	var last plugintest.Samples
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); {
 		if last = s.next(); is(last) {
 			return last
 		}

@@ -42,7 +42,7 @@ func opened(t *testing.T, cfg plugintest.Config, opts ...plugintest.Option) (*pl
 func until(t *testing.T, c *plugintest.Component, want ...string) plugintest.Samples {
 	t.Helper()
 	var got plugintest.Samples
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); {
 		got = c.Next()
 		text := strings.ReplaceAll(got.String(), `instance="testhost", job="test"`, "")
 		text = strings.NewReplacer("{, ", "{", ", }", "}", "{}", "", ", , ", ", ").Replace(text)
@@ -418,7 +418,7 @@ func TestAReloadLosesNoDatagram(t *testing.T) {
 	}
 	wait := func(enough func() bool) {
 		t.Helper()
-		for end := time.Now().Add(10 * time.Second); !enough(); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(2 * time.Minute); !enough(); time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatal("too little came")
 			}

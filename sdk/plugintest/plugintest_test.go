@@ -337,7 +337,7 @@ func TestAComponentHasStateStatusAndQueriesOverGRPC(t *testing.T) {
 		if h := c.Health(); h.Status != wire.ComponentHealth_DEGRADED || h.Text != want {
 			t.Errorf("%s %q", h.Status, h.Text)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		c.Discover(ctx, c.Number, func(found []sdk.Discovered) {
 			if found[0].Address != "h:1" {
 				t.Errorf("%v", found)

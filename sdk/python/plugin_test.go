@@ -138,7 +138,7 @@ func (e *every) next() (lines []string, last uint64) {
 		wire.Forget(forgotten)
 		e.ack(view.LastSeq)
 		return lines, view.LastSeq
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		e.t.Fatal("nothing came")
 		return nil, 0
 	}
@@ -162,7 +162,7 @@ func (e *every) health(number uint32) *wire.ComponentHealth {
 // eventually waits for what is recorded a moment later.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("not in 30 s: ", what)
 		}

@@ -57,7 +57,7 @@ func put(t testing.TB, l *Log, text string, defines bool) {
 // read reads n records from a cursor.
 func read(t testing.TB, c *Cursor, n int) (got []string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	for range n {
 		r, err := c.Next(ctx, func(n int) []byte { return make([]byte, n) })

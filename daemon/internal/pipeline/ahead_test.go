@@ -12,7 +12,7 @@ import (
 // lined waits until the sink has a line, and returns how many came before it.
 func (s *sink) lined(line string) int {
 	s.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		s.mu.Lock()
 		at := slices.Index(s.lines, line)
 		s.mu.Unlock()
@@ -83,7 +83,7 @@ func TestASinkThatTakesAnyOrderHearsOfNowBeforeItsBacklogIsDone(t *testing.T) {
 			if err := d.Wait(r.ctx, r.log.Durable()); err != nil {
 				t.Fatal(err)
 			}
-			for deadline := time.Now().Add(20 * time.Second); r.log.Has(Ahead("p -> s")); time.Sleep(time.Millisecond) {
+			for deadline := time.Now().Add(2 * time.Minute); r.log.Has(Ahead("p -> s")); time.Sleep(time.Millisecond) {
 				if time.Now().After(deadline) {
 					t.Fatal("the second delivery does not end")
 				}

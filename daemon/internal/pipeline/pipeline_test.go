@@ -106,7 +106,7 @@ func (s *source) send(at int64, values ...any) {
 
 func (s *source) flush() {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(s.ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(s.ctx, 2*time.Minute)
 	defer cancel()
 	if err := s.packer.Flush(ctx); err != nil {
 		s.Fatal(err)
@@ -180,7 +180,7 @@ func (c *consumed) Recv() (*wire.Up, error) {
 // expect waits until the sink has as many lines and compares.
 func (s *sink) expect(want ...string) {
 	s.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for {
 		s.mu.Lock()
 		lines, changed := slices.Clone(s.lines), s.changed
@@ -330,7 +330,7 @@ func (s *sink) expectStale(name string, want ...string) {
 	if want[len(want)-1] == "" {
 		want = want[:len(want)-1]
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		s.mu.Lock()
 		lines := slices.Clone(s.lines)
@@ -370,7 +370,7 @@ func TestARestartOfTheDaemonHandsOverToo(t *testing.T) {
 		defer k2.mu.Unlock()
 		return strings.Join(k2.lines, "\n")
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		text := lines()
 		if strings.Contains(text, "stays i 2000 3") && strings.Contains(text, "goes i") && strings.HasSuffix(text, "NaN") {
 			break
@@ -400,7 +400,7 @@ func TestViolationsNameTheComponent(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(name, "does ")) && !strings.Contains(err.Error(), "did not define") {
 				t.Errorf("%s: %v", name, err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Errorf("%s: no error", name)
 		}
 	}
