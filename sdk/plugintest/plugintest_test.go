@@ -231,16 +231,9 @@ func TestTheStreamsOfASinkEndWhenItIsClosed(t *testing.T) {
 			t.Fatal(err)
 		}
 		if busy {
-			scope := sdk.NewScope(sdk.SourceSettings{}, "", true)
-			batch, encoder, packer := scope.Batch(), wire.NewEncoder(7), wire.NewPacker(1, time.Hour, 1<<30)
-			batch.Put(batch.Define(sdk.Series{Labels: sdk.NewLabels("__name__", "m")}), 1)
-			packer.Fill(t.Context(), true, false, func(k *wire.Packer) {
-				k.Add(wire.AppendStream(nil, 7, "source.test.main"))
-				batch.Seal(func(columns *sdk.Columns) { encoder.Encode(k, columns) })
-			})
-			packer.Cut()
-			raw, _ := packer.Next(t.Context())
-			if err := stream.SendMsg(raw); err != nil {
+			feed := wire.NewFeed(7, "source.test.main")
+			feed.Batch.Put(feed.Batch.Define(sdk.Series{Labels: sdk.NewLabels("__name__", "m")}), 1)
+			if err := stream.Send(feed.Pack()[0]); err != nil {
 				t.Fatal(err)
 			}
 			if up, err := stream.Recv(); err != nil || up.GetTrouble() == nil {

@@ -2,11 +2,8 @@ package plugintest
 
 import (
 	"context"
-	"slices"
-	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/mem"
 
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/wire"
@@ -14,13 +11,10 @@ import (
 
 // sinkStream is the test's end of Consume.
 type sinkStream struct {
-	stream  grpc.BidiStreamingClient[wire.Packet, wire.Up]
-	end     context.CancelFunc
-	batch   *sdk.Batch
-	encoder *wire.Encoder
-	packer  *wire.Packer
-	sent    [][]byte // packets
-	last    uint64   // the number of the last of them
+	*wire.Feed
+	stream grpc.BidiStreamingClient[wire.Packet, wire.Up]
+	end    context.CancelFunc
+	sent   []*wire.Packet
 }
 
 // Batch returns a batch to be filled for Write: its series carry only the labels that they are defined with.
@@ -29,11 +23,10 @@ func (p *Component) Batch() *sdk.Batch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.sink == nil {
-		p.sink = &sinkStream{batch: sdk.NewScope(sdk.SourceSettings{}, "", true).Batch(), encoder: wire.NewEncoder(7), packer: wire.NewPacker(1, time.Hour, 1<<30)}
-		p.sink.packer.Fill(p.t.Context(), true, false, func(k *wire.Packer) { k.Add(wire.AppendStream(nil, 7, "source.test.main")) })
+		p.sink = &sinkStream{Feed: wire.NewFeed(7, "source.test.main")}
 		p.consume()
 	}
-	return p.sink.batch
+	return p.sink.Batch
 }
 
 // consume opens the stream to a sink, or to a processor of samples, which is told its state first.
@@ -60,28 +53,10 @@ func (p *Component) consume() {
 // bubble; what it made comes with Next and Came, and its state with Checkpoint.
 func (p *Component) Write() *wire.SinkAck {
 	p.t.Helper()
-	b := p.Batch()
-	s := p.sink
-	s.packer.Fill(p.t.Context(), true, false, func(k *wire.Packer) {
-		b.Seal(func(c *sdk.Columns) { s.encoder.Encode(k, c) })
-	})
-	first := len(s.sent)
-	for last := s.packer.Cut(); s.last < last; {
-		raw, err := s.packer.Next(p.t.Context())
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		packet := raw.Materialize()
-		s.sent = append(s.sent, slices.Clone(packet.ReadOnlyData()))
-		packet.Free()
-		view, err := wire.ParsePacket(s.sent[len(s.sent)-1])
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		s.last = view.LastSeq
-	}
-	s.packer.Ack(s.last)
-	return p.deliver(s.sent[first:])
+	p.Batch()
+	packets := p.sink.Pack()
+	p.sink.sent = append(p.sink.sent, packets...)
+	return p.deliver(packets)
 }
 
 // Redeliver sends everything that was written once more, under the same IDs and on a new connection, as a daemon does that died
@@ -100,14 +75,14 @@ func (p *Component) Redeliver() *wire.SinkAck {
 }
 
 // deliver sends packets and waits until all that was ever sent is acknowledged; nil: the connection was cut.
-func (p *Component) deliver(packets [][]byte) *wire.SinkAck {
+func (p *Component) deliver(packets []*wire.Packet) *wire.SinkAck {
 	p.t.Helper()
 	p.mu.Lock()
-	stream, last := p.sink.stream, p.sink.last
+	stream, last := p.sink.stream, p.sink.Last
 	p.mu.Unlock()
 	total := &wire.SinkAck{Dropped: map[string]uint64{}}
 	for _, packet := range packets {
-		if err := stream.SendMsg(&wire.Raw{Data: mem.BufferSlice{mem.SliceBuffer(packet)}}); err != nil {
+		if err := stream.Send(packet); err != nil {
 			break // Recv says why
 		}
 	}

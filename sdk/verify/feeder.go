@@ -21,7 +21,7 @@ type feeder struct {
 	s      *session
 	stream grpc.BidiStreamingClient[wire.Packet, wire.Up]
 	cancel context.CancelFunc
-	*maker
+	*wire.Feed
 
 	mu      sync.Mutex
 	changed chan struct{}
@@ -47,7 +47,7 @@ func (s *session) feed(number uint32, state []byte) (*feeder, error) {
 		cancel()
 		return nil, s.cause(err)
 	}
-	f := &feeder{s: s, stream: stream, cancel: cancel, maker: newMaker(), changed: make(chan struct{})}
+	f := &feeder{s: s, stream: stream, cancel: cancel, Feed: wire.NewFeed(origin, "source.verify.main"), changed: make(chan struct{})}
 	if s.t.Derives {
 		var parts []byte
 		parts = wire.AppendCheckpoint(parts, number+1000, wire.StateKey, state)
@@ -102,6 +102,17 @@ func (f *feeder) receive(derives uint32) {
 			return
 		}
 	}
+}
+
+// pack makes the packets of what fill sets.
+func (f *feeder) pack(fill func(b *sdk.Batch)) (packets []*wire.Packet, samples int) {
+	fill(f.Batch)
+	packets = f.Pack()
+	for _, p := range packets {
+		p.Pad = nil // its frames are then not aligned and copied when it comes: a sink that keeps batches is seen to grow
+		samples += int(p.Samples)
+	}
+	return packets, samples
 }
 
 // send sends packets, as they were made.
@@ -183,47 +194,6 @@ func (f *feeder) acknowledged(position uint64) (counted, error) {
 		return c, fmt.Errorf("position %d of %d is acknowledged; its trouble is: %s", c.position, position, f.trouble)
 	}
 	return c, fmt.Errorf("position %d of %d is acknowledged, and nothing more comes", c.position, position)
-}
-
-// maker makes packets, as a daemon would send them.
-type maker struct {
-	scope   *sdk.Scope
-	batch   *sdk.Batch
-	encoder *wire.Encoder
-	packer  *wire.Packer
-	at      uint64 // position
-}
-
-func newMaker() *maker {
-	m := &maker{scope: sdk.NewScope(sdk.SourceSettings{}, "", true), encoder: wire.NewEncoder(origin), packer: wire.NewPacker(1, time.Hour, 1<<40)}
-	m.batch = m.scope.Batch()
-	m.packer.Fill(context.Background(), true, false, func(k *wire.Packer) { k.Add(wire.AppendStream(nil, origin, "source.verify.main")) })
-	return m
-}
-
-// pack makes the packets of what fill sets.
-func (m *maker) pack(fill func(b *sdk.Batch)) (packets []*wire.Packet, samples int) {
-	fill(m.batch)
-	m.packer.Fill(context.Background(), true, false, func(k *wire.Packer) {
-		m.batch.Seal(func(c *sdk.Columns) { m.encoder.Encode(k, c) })
-	})
-	for last := m.packer.Cut(); m.at < last; {
-		raw, err := m.packer.Next(context.Background())
-		if err != nil {
-			panic(err)
-		}
-		buf := raw.Materialize()
-		view, err := wire.ParsePacket(buf.ReadOnlyData())
-		if err != nil {
-			panic(err)
-		}
-		m.at = view.LastSeq
-		samples += int(view.Samples)
-		packets = append(packets, &wire.Packet{Epoch: 1, LastSeq: view.LastSeq, Samples: view.Samples, Frames: append([]byte(nil), view.Frames...)})
-		buf.Free()
-		m.packer.Ack(m.at)
-	}
-	return packets, samples
 }
 
 // series is one of the series that sinks are sent.

@@ -200,7 +200,7 @@ func (s *session) worked() (int, *feeder, error) {
 			return total, f, err
 		}
 	}
-	_, err = f.acknowledged(f.at)
+	_, err = f.acknowledged(f.Last)
 	return total, f, err
 }
 

@@ -47,7 +47,7 @@ func (f *feeder) offer(fill func(b *sdk.Batch)) (sent int, c counted, err error)
 	if err := f.send(packets); err != nil {
 		return sent, c, err
 	}
-	c, err = f.acknowledged(f.at)
+	c, err = f.acknowledged(f.Last)
 	return sent, c, err
 }
 
@@ -82,8 +82,8 @@ func acknowledges(s *session) error {
 	defer f.mu.Unlock()
 	at := uint64(0)
 	for _, a := range f.acks {
-		if a.Position <= at || a.Position > f.at {
-			return fmt.Errorf("position %d is acknowledged after %d, of %d", a.Position, at, f.at)
+		if a.Position <= at || a.Position > f.Last {
+			return fmt.Errorf("position %d is acknowledged after %d, of %d", a.Position, at, f.Last)
 		}
 		at = a.Position
 	}
@@ -346,7 +346,7 @@ func survivesFailure(s *session) error {
 	}
 	s.target.answer(503)
 	asked := s.target.requests()
-	before := f.at
+	before := f.Last
 	packets, sent := f.pack(func(b *sdk.Batch) { some(b, 20, 2, time.Now()) })
 	if err := f.send(packets); err != nil {
 		return err
@@ -362,7 +362,7 @@ func survivesFailure(s *session) error {
 		return errors.New("its target answers 503, and the batch is acknowledged")
 	}
 	s.target.answer(0)
-	c, err := f.acknowledged(f.at)
+	c, err := f.acknowledged(f.Last)
 	if err != nil {
 		return fmt.Errorf("its target answers again: %w", err)
 	}

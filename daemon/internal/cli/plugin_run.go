@@ -289,13 +289,12 @@ func (r *running) send(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	batch := sdk.NewScope(sdk.SourceSettings{}, "", true).Batch()
-	batch.Time = time.Now()
+	f := newFeed(stream)
+	f.Batch.Time = time.Now()
 	for i := range 3 {
-		batch.Put(batch.Series(sdk.Series{Labels: sdk.NewLabels(sdk.NameLabel, "magpie_test_value", "job", "test", "n", fmt.Sprint(i))}), float64(i))
+		f.Batch.Put(f.Batch.Series(sdk.Series{Labels: sdk.NewLabels(sdk.NameLabel, "magpie_test_value", "job", "test", "n", fmt.Sprint(i))}), float64(i))
 	}
-	last, err := newFeed(stream).send(ctx, batch)
-	if err != nil {
+	if err := f.send(); err != nil {
 		return err
 	}
 	fmt.Fprintln(r.Out, "sent: 3 samples of magpie_test_value")
@@ -313,7 +312,7 @@ func (r *running) send(ctx context.Context) error {
 				fmt.Fprintf(r.Out, "; refused: %s", x.Text)
 			}
 			fmt.Fprintf(r.Out, "; dropped: %v\n", ack.Dropped)
-			if ack.Position >= last {
+			if ack.Position >= f.Last {
 				return nil
 			}
 		}

@@ -18,35 +18,22 @@ import (
 
 // feed sends batches to a sink or a processor of samples.
 type feed struct {
-	stream  grpc.BidiStreamingClient[wire.Packet, wire.Up]
-	encoder *wire.Encoder
-	packer  *wire.Packer
-	sent    uint64 // the last packet
+	*wire.Feed
+	stream grpc.BidiStreamingClient[wire.Packet, wire.Up]
 }
 
 func newFeed(stream grpc.BidiStreamingClient[wire.Packet, wire.Up]) *feed {
-	return &feed{stream: stream, encoder: wire.NewEncoder(7), packer: wire.NewPacker(1, time.Hour, 1<<40)}
+	return &feed{wire.NewFeed(7, "source.test.main"), stream}
 }
 
-// send sends what a batch holds, and says up to where an acknowledgement acknowledges it.
-func (f *feed) send(ctx context.Context, batch *sdk.Batch) (last uint64, err error) {
-	f.packer.Fill(ctx, true, false, func(k *wire.Packer) {
-		if f.sent == 0 {
-			k.Add(wire.AppendStream(nil, 7, "source.test.main"))
-		}
-		batch.Seal(func(c *sdk.Columns) { f.encoder.Encode(k, c) })
-	})
-	for last = f.packer.Cut(); f.sent < last; f.sent++ {
-		raw, err := f.packer.Next(ctx)
-		if err != nil {
-			return last, err
-		}
-		if err := f.stream.SendMsg(raw); err != nil {
-			return last, err
+// send sends what the batch holds.
+func (f *feed) send() error {
+	for _, packet := range f.Pack() {
+		if err := f.stream.Send(packet); err != nil {
+			return err
 		}
 	}
-	f.packer.Ack(last)
-	return last, nil
+	return nil
 }
 
 // derive has a processor work on the samples on standard input, and shows what it makes of them.
@@ -60,19 +47,20 @@ func (r *running) derive(ctx context.Context) error {
 	}
 	acked, ended := make(chan uint64), make(chan error, 1)
 	go func() { ended <- r.showDerived(ctx, stream, acked) }()
-	f, last := newFeed(stream), uint64(0)
-	if err := readBatches(os.Stdin, func(b *sdk.Batch) error {
-		if last, err = f.send(ctx, b); err == io.EOF { // the stream says why
+	f := newFeed(stream)
+	if err := readBatches(os.Stdin, f.Batch, func() error {
+		err := f.send()
+		if err == io.EOF { // the stream says why
 			err = <-ended
 		}
 		return err
-	}); err != nil || last == 0 {
+	}); err != nil || f.Last == 0 {
 		return err
 	}
 	for {
 		select {
 		case position := <-acked:
-			if position >= last {
+			if position >= f.Last {
 				return nil
 			}
 		case err := <-ended:
@@ -83,13 +71,12 @@ func (r *running) derive(ctx context.Context) error {
 
 // readBatches reads samples as Prometheus writes them, name{label="value"} 1 with a time in milliseconds or without: now. An
 // empty line ends a batch.
-func readBatches(in io.Reader, each func(*sdk.Batch) error) error {
-	batch := sdk.NewScope(sdk.SourceSettings{}, "", true).Batch()
+func readBatches(in io.Reader, batch *sdk.Batch, each func() error) error {
 	end := func() error {
 		if batch.Len() == 0 {
 			return nil
 		}
-		return each(batch)
+		return each()
 	}
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 1<<20)

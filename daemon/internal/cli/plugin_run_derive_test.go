@@ -10,7 +10,8 @@ import (
 
 // readText lists the batches of a text, as name{labels}=value@milliseconds; a sample of now has no time.
 func readText(text string) (batches []string, err error) {
-	err = readBatches(strings.NewReader(text), func(b *sdk.Batch) error {
+	b := sdk.NewScope(sdk.SourceSettings{}, "", true).Batch()
+	err = readBatches(strings.NewReader(text), b, func() error {
 		var series []string
 		b.Seal(func(c *sdk.Columns) {
 			for i, ref := range c.Run.Refs {

@@ -11,13 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/mem"
-
 	"github.com/magpie-monitoring/magpie/daemon/internal/rule"
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/client"
-	"github.com/magpie-monitoring/magpie/sdk/wire"
 )
 
 // testStore is the store plugin's process. Each test opens a store of its own in it.
@@ -56,24 +52,15 @@ func (s *testStore) stop() {
 
 // testData is the open store of one test.
 type testData struct {
-	store   *testStore
-	number  uint32
-	stream  grpc.BidiStreamingClient[wire.Packet, wire.Up]
-	batch   *sdk.Batch
-	encoder *wire.Encoder
-	packer  *wire.Packer
-	refs    map[string]sdk.Ref
+	*feed
+	store  *testStore
+	number uint32
+	refs   map[string]sdk.Ref
 }
-
-// The stream's own number and the address in it; the store sees them as those of a source.
-const testStream = 7
 
 func (s *testStore) open(ctx context.Context) (*testData, error) {
 	s.opened++
-	d := &testData{
-		store: s, number: s.opened, encoder: wire.NewEncoder(testStream), packer: wire.NewPacker(1, time.Hour, 1<<30), refs: map[string]sdk.Ref{},
-		batch: sdk.NewScope(sdk.SourceSettings{}, "", true).Batch(),
-	}
+	d := &testData{store: s, number: s.opened, refs: map[string]sdk.Ref{}}
 	_, err := s.process.Open(ctx, client.Opening{
 		Config:    client.Config{Kind: sdk.KindStore, Type: "tsdb", Address: "store.tsdb.test", JSON: []byte(`{"min_free": 0}`)},
 		Component: d.number, Dir: filepath.Join(s.dir, fmt.Sprint(d.number)),
@@ -81,10 +68,11 @@ func (s *testStore) open(ctx context.Context) (*testData, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the store does not open: %w", err)
 	}
-	if d.stream, err = s.process.Consume(ctx, d.number, 0); err != nil {
+	stream, err := s.process.Consume(ctx, d.number, 0)
+	if err != nil {
 		return nil, err
 	}
-	d.packer.Fill(ctx, true, false, func(k *wire.Packer) { k.Add(wire.AppendStream(nil, testStream, "source.test.test")) })
+	d.feed = newFeed(stream)
 	return d, nil
 }
 
@@ -106,29 +94,13 @@ func (d *testData) write(ctx context.Context, samples []rule.Sample) error {
 		key := s.Labels.String()
 		ref, known := d.refs[key]
 		if !known {
-			ref = d.batch.Define(sdk.Series{Labels: s.Labels})
+			ref = d.Batch.Define(sdk.Series{Labels: s.Labels})
 			d.refs[key] = ref
 		}
-		d.batch.PutAt(ref, s.Value, s.Time)
+		d.Batch.PutAt(ref, s.Value, s.Time)
 	}
-	d.packer.Fill(ctx, true, false, func(k *wire.Packer) {
-		d.batch.Seal(func(c *sdk.Columns) { d.encoder.Encode(k, c) })
-	})
-	last := d.packer.Cut()
-	for sent := uint64(0); sent < last; {
-		raw, err := d.packer.Next(ctx)
-		if err != nil {
-			return err
-		}
-		packet := raw.Materialize()
-		view, err := wire.ParsePacket(packet.ReadOnlyData())
-		if err != nil {
-			return err
-		}
-		sent = view.LastSeq
-		if err := d.stream.SendMsg(&wire.Raw{Data: mem.BufferSlice{packet}}); err != nil {
-			return err
-		}
+	if err := d.send(); err != nil {
+		return err
 	}
 	for {
 		up, err := d.stream.Recv()
@@ -142,8 +114,7 @@ func (d *testData) write(ctx context.Context, samples []rule.Sample) error {
 		for reason, n := range ack.Dropped {
 			return fmt.Errorf("the store refused %d samples: %s", n, reason)
 		}
-		if ack.Position >= last {
-			d.packer.Ack(last)
+		if ack.Position >= d.Last {
 			return nil
 		}
 	}
