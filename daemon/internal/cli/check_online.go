@@ -11,10 +11,8 @@ import (
 	"sync"
 	"time"
 
-	"connectrpc.com/connect"
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/magpie-monitoring/magpie/daemon/internal/api/control"
 	"github.com/magpie-monitoring/magpie/daemon/internal/engine"
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/client"
@@ -68,12 +66,12 @@ func (o *options) checkOnline(ctx context.Context, catalogue *client.Catalogue, 
 func (o *options) running(ctx context.Context) map[string]bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	answer, err := o.daemon().control().Status(ctx, connect.NewRequest(&control.StatusRequest{}))
+	s, err := o.daemon().status(ctx)
 	if err != nil {
 		return nil
 	}
 	runs := map[string]bool{"daemon": true, "http": true}
-	for _, c := range answer.Msg.Components {
+	for _, c := range s.Components {
 		runs[c.Address] = c.State == "running" || c.State == "degraded"
 	}
 	return runs

@@ -14,6 +14,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/magpie-monitoring/magpie/daemon/internal/api/control"
 	"github.com/magpie-monitoring/magpie/daemon/internal/api/control/controlconnect"
 	"github.com/magpie-monitoring/magpie/daemon/internal/engine"
 )
@@ -63,6 +64,15 @@ func (d *daemon) get(ctx context.Context, path string) (*http.Response, error) {
 
 func (d *daemon) control() controlconnect.ControlClient {
 	return controlconnect.NewControlClient(&http.Client{Transport: renamed{d.http.Transport}, Timeout: d.http.Timeout}, d.base, connect.WithProtoJSON())
+}
+
+// status asks how everything is.
+func (d *daemon) status(ctx context.Context) (*control.StatusResponse, error) {
+	answer, err := d.control().Status(ctx, connect.NewRequest(&control.StatusRequest{}))
+	if err != nil {
+		return nil, err
+	}
+	return answer.Msg, nil
 }
 
 // renamed asks under the daemon's paths, /api/magpie/v1/<Method>, instead of Connect's.

@@ -131,8 +131,7 @@ func (o *options) showReport(ctx context.Context, d *daemon, id string) int {
 }
 
 func (o *options) listReports(ctx context.Context, d *daemon) int {
-	c := d.control()
-	r, err := c.Reports(ctx, connect.NewRequest(&control.ReportsRequest{}))
+	r, err := d.control().Reports(ctx, connect.NewRequest(&control.ReportsRequest{}))
 	if err != nil {
 		return o.failed(d, err)
 	}
@@ -141,13 +140,13 @@ func (o *options) listReports(ctx context.Context, d *daemon) int {
 		return exitOK
 	}
 	if len(r.Msg.Reports) == 0 {
-		s, err := c.Status(ctx, connect.NewRequest(&control.StatusRequest{}))
+		s, err := d.status(ctx)
 		if err != nil {
 			return o.failed(d, err)
 		}
 		fmt.Fprintln(o.Err, "no report is kept yet")
 		some := false
-		for _, x := range s.Msg.Components {
+		for _, x := range s.Components {
 			if x.Kind == string(sdk.KindDiagnoser) {
 				fmt.Fprintln(o.Err, "ask for one: magpie diagnose", strings.TrimPrefix(x.Address, "diagnoser."))
 				some = true

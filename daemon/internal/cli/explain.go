@@ -7,9 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"connectrpc.com/connect"
-
-	"github.com/magpie-monitoring/magpie/daemon/internal/api/control"
 	"github.com/magpie-monitoring/magpie/daemon/internal/engine"
 	"github.com/magpie-monitoring/magpie/sdk/language"
 )
@@ -51,8 +48,8 @@ func explain(ctx context.Context, o *options, args []string) int {
 	if err != nil {
 		return o.fail(err)
 	}
-	if answer, err := o.daemon().control().Status(ctx, connect.NewRequest(&control.StatusRequest{})); err == nil {
-		e.Live = live(answer.Msg, built, e.Address)
+	if s, err := o.daemon().status(ctx); err == nil {
+		e.Live = live(s, built, e.Address)
 	}
 	if o.json {
 		return o.writeJSON(e)

@@ -104,11 +104,7 @@ func (d *dev) find() {
 func (d *dev) status(ctx context.Context) (*control.StatusResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	s, err := d.to.control().Status(ctx, connect.NewRequest(&control.StatusRequest{}))
-	if err != nil {
-		return nil, err
-	}
-	return s.Msg, nil
+	return d.to.status(ctx)
 }
 
 // begin makes the directory to work in, for nobody else at the same time.

@@ -10,8 +10,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"connectrpc.com/connect"
-
 	"github.com/magpie-monitoring/magpie/daemon/internal/api/control"
 	"github.com/magpie-monitoring/magpie/sdk/client"
 )
@@ -73,14 +71,11 @@ func listPlugins(ctx context.Context, o *options) int {
 func (o *options) runningPlugins(ctx context.Context) (*control.StatusResponse, error) {
 	d := o.daemon()
 	d.http.Timeout = 5 * time.Second
-	s, err := d.control().Status(ctx, connect.NewRequest(&control.StatusRequest{}))
+	s, err := d.status(ctx)
 	if unreached(err) && o.addr == "" {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	return s.Msg, nil
+	return s, err
 }
 
 func processesOf(s *control.StatusResponse, of client.Plugin) (list []listedProcess) {

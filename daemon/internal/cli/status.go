@@ -10,7 +10,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"connectrpc.com/connect"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/magpie-monitoring/magpie/daemon/internal/api/control"
@@ -18,15 +17,15 @@ import (
 
 func status(ctx context.Context, o *options, _ []string) int {
 	d := o.daemon()
-	answer, err := d.control().Status(ctx, connect.NewRequest(&control.StatusRequest{}))
+	s, err := d.status(ctx)
 	if err != nil {
 		return o.failed(d, err)
 	}
 	if o.json {
-		fmt.Fprintln(o.Out, protojson.MarshalOptions{Multiline: true}.Format(answer.Msg))
+		fmt.Fprintln(o.Out, protojson.MarshalOptions{Multiline: true}.Format(s))
 		return exitOK
 	}
-	writeStatus(o.Out, answer.Msg, o.Colour)
+	writeStatus(o.Out, s, o.Colour)
 	return exitOK
 }
 
