@@ -41,9 +41,9 @@ func browse(t *testing.T, origin string) *page {
 		}
 		t.Skip("no chromium on the PATH: make deps installs it")
 	}
-	ctx, end := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, end := context.WithTimeout(context.Background(), 10*time.Minute)
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()),
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
+		chromedp.WSURLReadTimeout(2*time.Minute), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
 	allocator, stop := chromedp.NewExecAllocator(ctx, options...)
 	tab, closeTab := chromedp.NewContext(allocator)
 	p := &page{Context: tab, t: t, origin: origin}

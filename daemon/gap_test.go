@@ -39,7 +39,7 @@ func (p *pusher) push(began time.Time) {
 }
 
 // strangers makes a connection for each request, with a handshake of its own.
-var strangers = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+var strangers = &http.Client{Timeout: 2 * time.Minute, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 
 func posting(client *http.Client, url, kind, body string) error {
 	r, err := client.Post(url, kind, strings.NewReader(body))

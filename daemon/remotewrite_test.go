@@ -46,7 +46,7 @@ func TestWhatARemoteWriterWasAnsweredForIsStoredThroughReloadsAndDeaths(t *testi
 	for s := range senders {
 		go func() {
 			defer func() { stopped <- struct{}{} }()
-			client := &http.Client{Timeout: 30 * time.Second}
+			client := &http.Client{Timeout: 2 * time.Minute}
 			for n := int64(1); ; {
 				select {
 				case <-stop:

@@ -248,7 +248,7 @@ func (m *magpie) ask(path string) []series {
 }
 
 // patient waits for an answer longer than any takes.
-var patient = &http.Client{Timeout: 30 * time.Second}
+var patient = &http.Client{Timeout: 2 * time.Minute}
 
 func (m *magpie) get(path string) []byte {
 	m.Helper()

@@ -14,7 +14,7 @@ import (
 )
 
 // patience is how long a test waits for what must come; only a failure waits that long.
-const patience = 40 * time.Second
+const patience = 2 * time.Minute
 
 // browser starts a Chromium for the whole of a test; its subtests open tabs in it.
 func browser(t *testing.T) context.Context {
@@ -27,7 +27,7 @@ func browser(t *testing.T) context.Context {
 		t.Skip("no chromium on the PATH")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.ExecPath(path),
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.UserDataDir(t.TempDir()))
+		chromedp.WSURLReadTimeout(2*time.Minute), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.UserDataDir(t.TempDir()))
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
 	ctx, end := chromedp.NewContext(ctx)

@@ -151,7 +151,7 @@ func TestOverTLSOnlyThoseMayWriteWhoShowTheRightCertificate(t *testing.T) {
 	server, client := authority.Issue(), authority.Issue()
 	c, _, url := receiving(t, plugintest.Config{"tls": plugintest.Config{"cert_file": server.Cert, "key_file": server.Key, "client_ca_file": authority.File}})
 	write := func(scheme string, shown *tls.Config) (int, error) {
-		client := &http.Client{Transport: &http.Transport{TLSClientConfig: shown, DisableKeepAlives: true}, Timeout: 10 * time.Second}
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: shown, DisableKeepAlives: true}, Timeout: 2 * time.Minute}
 		response, err := client.Post(scheme+strings.TrimPrefix(url, "http")+"/write?db=x", "", strings.NewReader("cpu a=1"))
 		if err != nil {
 			return 0, err

@@ -368,7 +368,7 @@ func TestOverTLSOnlyThoseMayWriteWhoShowTheRightCertificate(t *testing.T) {
 		t.Errorf("not encrypted: %s %s", response.Status, text)
 	}
 	for name, shown := range authority.Strangers() {
-		stranger := &http.Client{Transport: &http.Transport{TLSClientConfig: shown, DisableKeepAlives: true}, Timeout: 10 * time.Second}
+		stranger := &http.Client{Transport: &http.Transport{TLSClientConfig: shown, DisableKeepAlives: true}, Timeout: 2 * time.Minute}
 		if response, err := stranger.Post("https://"+address+"/api/v1/write", type1, bytes.NewReader(snappy.Encode(nil, body))); err == nil {
 			response.Body.Close()
 			t.Errorf("%s: %s", name, response.Status)

@@ -85,7 +85,7 @@ func TestOnlyWhoShowsTheRightCertificateIsAnswered(t *testing.T) {
 		if c.trusts != nil {
 			transport.TLSClientConfig = c.trusts.Client(c.shows...)
 		}
-		got, err := get(&http.Client{Transport: transport, Timeout: 10 * time.Second}, c.url)
+		got, err := get(&http.Client{Transport: transport, Timeout: 2 * time.Minute}, c.url)
 		if got != c.want || (err == nil) != (c.failure == "") || err != nil && !strings.Contains(err.Error(), c.failure) {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
