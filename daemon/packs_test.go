@@ -55,6 +55,8 @@ pack "p" {
   source   = "./packs/p"
   name     = each.key
   keep     = [store.tsdb.main]
+  disable  = [alert.Disabled]
+  override "alert" "Changed" { labels = { pack = each.key } }
 }
 `
 	dashboard := func(title string) string { return `{"title": "` + title + `", "panels": []}` }
@@ -62,7 +64,7 @@ pack "p" {
 	m.file("config.hcl", config)
 	m.file("packs/p/main.hcl", pack)
 	m.file("packs/p/d.json", dashboard("First"))
-	m.file("packs/p/prometheus/x.yml", "groups: [{name: g, rules: [{record: one, expr: vector(1)}]}]")
+	m.file("packs/p/prometheus/x.yml", "groups: [{name: g, rules: [{record: one, expr: vector(1)}, {alert: Disabled, expr: vector(1)}, {alert: Changed, expr: vector(1)}]}]")
 	m.run()
 	m.endWithTheTest()
 	firing := func(alert, pack string) bool {
@@ -70,6 +72,15 @@ pack "p" {
 	}
 	m.eventually("both packs fire", func() bool { return firing("Always", "a") && firing("Always", "b") && len(m.query("one")) == 1 })
 	m.value(`node_load1{pack="b"}`)
+
+	// Of its rule file, one rule is not there, and another is changed.
+	m.eventually("what is overridden fires", func() bool { return firing("Changed", "a") && firing("Changed", "b") })
+	if rules := string(m.get("/api/v1/rules")); strings.Contains(rules, "Disabled") || strings.Count(rules, `"Changed"`) < 2 {
+		t.Error(rules)
+	}
+	if out, stderr, code := m.cli("show", `pack.p["b"]`); code != 0 || !strings.Contains(out, "# pack.p[\"b\"] alert \"Disabled\" is disabled at config.hcl:") || strings.Count(out, "Disabled") != 1 {
+		t.Errorf("show: exit %d\n%s%s", code, out, stderr)
+	}
 
 	// Under its address: states, metrics, directories, HTTP, the commands.
 	states := map[string]string{}

@@ -24,6 +24,7 @@
 //	packs.go      what the files of packs declare, and who brings them in
 //	pack.go       a pack block becomes blocks that see its variables
 //	override.go   what a pack block changes of its pack
+//	fileedits.go  and of the pack's rule files
 //	rulefiles.go  which rule files a rules block means
 //	rulefile.go   Prometheus' rule files become what blocks become
 //	dashboard.go  Grafana's dashboards, and the PromQL in them
@@ -90,7 +91,9 @@
 // pack.etcd["a"].source those of one. Alerts are called as they are written. A test of a pack sees the rules of the pack.
 //
 // An override is of the block that its labels name: its arguments stand in the place of those of the pack, each as a whole, and nested blocks in the
-// place of all of their type. Packs may be in each other, at most 4 deep; a directory of files without config.hcl, daemon, http, buffer, route, store and
+// place of all of their type. A rule of the pack's rule files is disabled and overridden as one of its blocks is, alert.NAME and record["NAME"], all of the
+// name at once (but not their expr, if there are several); of a group in them, rules["NAME"], interval, limit and query_offset are overridden, unless a block
+// of the pack has its name. Packs may be in each other, at most 4 deep; a directory of files without config.hcl, daemon, http, buffer, route, store and
 // sink is taken for a pack that is looked at alone, whose variables may lack values.
 //
 // Files of packs, rule files and dashboards travel with the configuration: to the daemon, into what it keeps of it, and back. An archive is opened only if

@@ -161,8 +161,8 @@ type PackBlock struct {
 	Name      string          `hcl:"name,label" doc:"Name of the pack: the addresses of what is in it begin with pack.NAME."`
 	Source    string          `hcl:"source" doc:"Directory of its files, beside the configuration, or an archive of one, .tar.gz, .tgz or .zip: a path or an https URL."`
 	SHA256    string          `hcl:"sha256,optional" doc:"Of the archive, in hexadecimal; an archive needs it."`
-	Disable   []string        `hcl:"disable,optional" doc:"Blocks and rules of the pack that are left out, by what the pack calls them: alert.NAME, record[\"NAME\"], test[\"NAME\"], rules.NAME, source.TYPE.NAME."`
-	Overrides []OverrideBlock `hcl:"override,block" doc:"What stands in the place of what the pack says: arguments, each as a whole, and nested blocks in the place of all of their type. Its labels are those of the block: override \"alert\" \"NAME\", override \"source\" \"TYPE\" \"NAME\"."`
+	Disable   []string        `hcl:"disable,optional" doc:"Blocks and rules of the pack that are left out, by what the pack calls them: alert.NAME, record[\"NAME\"], test[\"NAME\"], rules.NAME, source.TYPE.NAME. Rules and groups of the pack's rule files too: all of the name."`
+	Overrides []OverrideBlock `hcl:"override,block" doc:"What stands in the place of what the pack says: arguments, each as a whole, and nested blocks in the place of all of their type. Its labels are those of the block: override \"alert\" \"NAME\", override \"source\" \"TYPE\" \"NAME\". Rules of the pack's rule files too, and of groups in them interval, limit and query_offset."`
 }
 
 // OverrideBlock is a block override in pack, which holds what the block of its labels may hold.

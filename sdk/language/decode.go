@@ -30,6 +30,7 @@ type Decoder struct {
 	made     int                 // blocks that for_each, dynamic and packs made
 	moved    []*hcl.Block
 	packs    map[string]*declaredPack // by address, with and without keys
+	waiting  []*Pack                  // whose pack blocks change what may be in rule files
 }
 
 // NewDecoder makes a decoder of the blocks of a configuration.

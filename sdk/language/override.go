@@ -83,19 +83,16 @@ func (d *Decoder) override(content *hcl.BodyContent, block *hcl.Block, o *overri
 
 // edits reads what a pack block disables and overrides.
 func (d *Decoder) edits(p *Pack, text *packText, block *hcl.Block, disable *hcl.Attribute) {
-	known := text.names()
+	p.text, p.known, p.reads = text, text.names(), slices.ContainsFunc(text.blocks, readsFiles)
 	p.without, p.over = map[string]hcl.Range{}, map[string][]*override{}
-	missing := func(name string, at hcl.Range) {
-		if text.partial {
-			return
+	missing := func(e edit) bool {
+		if slices.Contains(p.known, e.name) || d.inFile(p, e) {
+			return false
 		}
-		kind, _, _ := strings.Cut(name, ".")
-		same := slices.DeleteFunc(slices.Clone(known), func(k string) bool { return !strings.HasPrefix(k, kind+".") })
-		hint := DidYouMean(name, known)
-		if hint == "" && len(same) > 0 {
-			hint = " There are " + strings.Join(append(same[:min(len(same), 10)], "…")[:min(len(same), 11)], ", ") + "."
+		if !text.partial {
+			d.notInPack(p, e.name, e.at)
 		}
-		d.Error(at, "Not in the pack", "The pack in %s has no %s.%s", p.Place, name, hint)
+		return true
 	}
 	if disable != nil {
 		expr, _ := unbind(disable.Expr)
@@ -108,9 +105,7 @@ func (d *Decoder) edits(p *Pack, text *packText, block *hcl.Block, disable *hcl.
 			switch {
 			case !ok:
 				d.Error(item.Range(), "Not a block of the pack", `disable takes what the pack calls its blocks: alert.NAME, record["NAME"], rules.NAME, test["NAME"], source.TYPE.NAME.`)
-			case !slices.Contains(known, name):
-				missing(name, item.Range())
-			default:
+			case !missing(edit{name: name, at: item.Range()}):
 				p.without[name] = item.Range()
 			}
 		}
@@ -120,9 +115,7 @@ func (d *Decoder) edits(p *Pack, text *packText, block *hcl.Block, disable *hcl.
 		name := strings.Join(b.Labels, ".")
 		if other, disabled := p.without[name]; disabled {
 			d.Error(Header(b), "Override of what is disabled", "%s is disabled at %s.", name, Place(other))
-		} else if !slices.Contains(known, name) {
-			missing(name, Header(b))
-		} else {
+		} else if !missing(edit{name, Header(b), attributeOf(b, "expr")}) {
 			p.over[name] = append(p.over[name], &override{b.Body, in})
 		}
 	}

@@ -19,6 +19,12 @@ type Pack struct {
 	locals  map[string]*local
 	over    map[string][]*override // by what it is called in the pack: alert.down
 	without map[string]hcl.Range   // disabled
+	text    *packText
+	known   []string       // what its blocks are called
+	reads   bool           // it has rule files
+	waiting []edit         // what the pack block says of none of them
+	inFiles map[string]int // what its rule files have of each name, where something waits for that
+	unread  bool           // a rule file has mistakes: what is in it is not known
 }
 
 // declaredPack is what is known of an address pack.NAME.

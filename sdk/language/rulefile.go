@@ -35,6 +35,7 @@ const maxCarets = 200
 // and compared in the same way; their places are those in the file.
 type ruleFile struct {
 	*Decoder
+	pack   *Pack // that brings it in; nil: none
 	groups []*Body
 	name   string
 	src    []byte
@@ -48,10 +49,16 @@ type ruleFile struct {
 
 var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
-// RuleFile reads a rule file of the configuration: a body for each of its groups.
-func (d *Decoder) RuleFile(name string) []*Body {
-	f := &ruleFile{Decoder: d, name: name, src: d.cfg.Bytes(name)}
-	f.read()
+// RuleFile reads a rule file of the configuration, or of a pack: a body for each of its groups.
+func (d *Decoder) RuleFile(name string, pack *Pack) []*Body {
+	f := &ruleFile{Decoder: d, pack: pack, name: name, src: d.cfg.Bytes(name)}
+	began := len(d.Diags)
+	if !d.cfg.broken[name] { // beyond the bounds
+		f.read()
+	}
+	if wrong := func(x *hcl.Diagnostic) bool { return x.Severity == hcl.DiagError && x.Subject.Filename == name }; pack != nil {
+		pack.unread = pack.unread || d.cfg.broken[name] || slices.ContainsFunc(d.Diags[began:], wrong)
+	}
 	return f.groups
 }
 
@@ -107,7 +114,7 @@ func (f *ruleFile) read() {
 
 // group makes a body of a group's mapping.
 func (f *ruleFile) group(name string, n map[string]*yaml.Node) {
-	x := &Body{Kind: OfRuleFile, Title: fmt.Sprintf("rules %q", name), Key: " in " + f.name, Header: f.rangeOf(n["name"]), Labels: []string{name}}
+	x := &Body{Kind: OfRuleFile, Title: fmt.Sprintf("rules %q", name), Key: " in " + f.name, Pack: f.pack, Header: f.rangeOf(n["name"]), Labels: []string{name}}
 	if own, ok := f.duration(n["interval"], "interval"); ok && own > 0 {
 		if own < 100*time.Millisecond {
 			f.Error(f.rangeOf(n["interval"]), "Invalid value", "interval must be at least 100ms.")
@@ -129,7 +136,9 @@ func (f *ruleFile) group(name string, n map[string]*yaml.Node) {
 			x.Fields = append(x.Fields, &Field{Name: y.Kind, Blocks: []*Body{y}})
 		}
 	}
-	f.groups = append(f.groups, x)
+	if x = f.editedGroup(x); x != nil {
+		f.groups = append(f.groups, x)
+	}
 }
 
 // rule makes a body of a rule's mapping, nil if it is none.
@@ -179,7 +188,7 @@ func (f *ruleFile) rule(n, groupLabels *yaml.Node) *Body {
 	if kind == "alert" {
 		f.texts(y, "annotations", m["annotations"])
 	}
-	return y
+	return f.editedRule(y, groupLabels)
 }
 
 // texts are a map of texts, or several: the later wins.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 
 	"github.com/magpie-monitoring/magpie/sdk"
@@ -16,8 +17,34 @@ import (
 func Show(all []*Body) string { return showAll(all, false) }
 
 // ShowOf writes those of a pack, or of all of its for_each, or the one with an address, with their origins: where blocks and rules are written, and where what stands in the place of
-// what the pack says.
-func ShowOf(all []*Body, address string) string { return showAll(within(all, address), true) }
+// what the pack says; behind them, what is disabled.
+func ShowOf(all []*Body, address string) string {
+	all = within(all, address)
+	return showAll(all, true) + disabled(all, address)
+}
+
+// disabled tells what the packs of an address have that pack blocks disable.
+func disabled(all []*Body, address string) string {
+	var b strings.Builder
+	said := map[*Pack]bool{}
+	for _, x := range all {
+		for p := x.Pack; p != nil && p.Within(address) && !said[p]; p = p.Around {
+			said[p] = true
+			for _, name := range Sorted(p.without) {
+				kind, rest, _ := strings.Cut(name, ".")
+				labels := []string{rest}
+				if IsKind(kind) {
+					labels = strings.SplitN(rest, ".", 2)
+				}
+				fmt.Fprintf(&b, "# %s %s is disabled at %s\n", p.Address(), Title(&hcl.Block{Type: kind, Labels: labels}), Place(p.without[name]))
+			}
+		}
+	}
+	if b.Len() > 0 {
+		return "\n" + b.String()
+	}
+	return ""
+}
 
 func within(all []*Body, address string) []*Body {
 	return slices.DeleteFunc(slices.Clone(all), func(x *Body) bool { return !x.Pack.Within(address) && x.address(x.Pack) != address })

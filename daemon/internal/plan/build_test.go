@@ -589,6 +589,7 @@ func FuzzPack(f *testing.F) {
 			}
 		}
 	}
+	f.Add([]byte("rules \"files\" { files = [\"../r.yml\"] }\nalert \"B\" { expr = \"up\" }"), false)
 	types := offers(f)
 	f.Fuzz(func(t *testing.T, text []byte, inJSON bool) {
 		name := "packs/etcd/a.hcl"
@@ -605,6 +606,15 @@ func FuzzPack(f *testing.F) {
 			  override "alert" "slow" { for = "1m" }
 			  override "source" "host" "x" { interval = each.key }
 			}
+			pack "files" {
+			  source  = "./packs/etcd"
+			  disable = [alert.B, rules.h]
+			  override "alert" "A" {
+			    for    = "1m"
+			    labels = { a = "b" }
+			  }
+			  override "rules" "g" { interval = "1m" }
+			}
 			pipeline "p" {
 			  from = [pack.each["a"].source.etcd.main["prod"], pack.each.source.host]
 			  to   = [store]
@@ -616,7 +626,7 @@ func FuzzPack(f *testing.F) {
 // packsBeside are those that a fuzzed configuration may bring in.
 var packsBeside = []language.Source{
 	{Name: "packs/inner/m.hcl", Bytes: []byte("variable \"x\" { default = 1 }\nsource \"host\" \"i\" { labels = { x = \"${var.x}\" } }\nrules \"r\" { files = [\"../r.yml\"] }\npack \"again\" { source = \"../etcd\" }")},
-	{Name: "packs/r.yml", Bytes: []byte("groups: [{name: g, rules: [{alert: A, expr: up}]}]")},
+	{Name: "packs/r.yml", Bytes: []byte("groups: [{name: g, labels: {c: d}, rules: [{alert: A, expr: up}, {alert: B, expr: up}]}, {name: h}]")},
 	{Name: "packs/etcd/dashboards/overview.json", Bytes: []byte(`{"title": "T", "panels": [{"targets": [{"expr": "rate(up[$__rate_interval])"}, {"expr": "up{"}]}]}`)},
 }
 
@@ -638,7 +648,7 @@ func fuzzed(t *testing.T, types []plan.Offer, sources []language.Source) {
 	plan.Build(cfg, types, offline)
 }
 
-// Whatever is in a rule file: no panic, within bounds, and a configuration that differs from nothing.
+// Whatever is in a rule file, and whatever of it a pack block changes: no panic, within bounds, and a configuration that differs from nothing.
 func FuzzRuleFile(f *testing.F) {
 	for _, archive := range []string{"rulefiles", "rulefiles-mistakes"} {
 		a, err := txtar.ParseFile("../../testdata/config/" + archive + ".txtar")
@@ -652,10 +662,24 @@ func FuzzRuleFile(f *testing.F) {
 		}
 	}
 	types := offers(f)
-	config := language.Source{Name: "a.hcl", Bytes: []byte("store \"tsdb\" \"a\" {}\nrules \"r\" { files = [\"a.yml\"] }\n")}
+	config := language.Source{Name: "a.hcl", Bytes: []byte(`
+		store "tsdb" "a" {}
+		rules "r" { files = ["a.yml"] }
+		pack "p" {
+		  for_each = toset(["a", "b"])
+		  source   = "./p"
+		  disable  = [record.r, rules.h]
+		  override "alert" "A" {
+		    for    = "1m"
+		    labels = { a = each.key }
+		  }
+		  override "rules" "g" { interval = "1m" }
+		}
+	`)}
+	pack := language.Source{Name: "p/main.hcl", Bytes: []byte(`rules "r" { files = ["../a.yml"] }`)}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		began := time.Now()
-		cfg, diags := language.Parse([]language.Source{config, {Name: "a.yml", Bytes: text}})
+		cfg, diags := language.Parse([]language.Source{config, pack, {Name: "a.yml", Bytes: text}})
 		d, more := plan.Build(cfg, types, env())
 		var b strings.Builder
 		if err := language.WriteDiagnostics(&b, cfg, append(diags, more...), true); err != nil {

@@ -43,6 +43,7 @@ func (b *builder) groups() {
 			b.group(x, language.RulesBlock{Name: filepath.Base(x.Header.Filename)})
 		}
 	}
+	b.CheckEdits()
 }
 
 func (b *builder) group(x *language.Body, r language.RulesBlock) {
@@ -83,11 +84,7 @@ func (b *builder) ruleFiles(x *language.Body, r language.RulesBlock) {
 				continue
 			}
 			b.ruleFile[key], mine[key] = p.At, true
-			if !b.cfg.Readable(name) {
-				continue
-			}
-			for _, y := range b.RuleFile(name) {
-				y.Pack = x.Pack
+			for _, y := range b.RuleFile(name, x.Pack) {
 				b.desired.blocks = append(b.desired.blocks, y)
 				b.groupOfFile(y, r, store)
 			}
@@ -230,7 +227,7 @@ func (b *builder) rule(y *language.Body, trimmed bool) *Rule {
 		r.For, r.KeepFiringFor = f.For, f.KeepFiringFor
 		r.Annotations = map[string]string{}
 		for k, v := range f.Annotations {
-			if r.Annotations[k] = v; trimmed {
+			if r.Annotations[k] = v; trimmed || y.Field("annotations").IsOverride() {
 				r.Annotations[k] = strings.TrimSpace(v)
 			}
 		}
