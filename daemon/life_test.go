@@ -286,6 +286,18 @@ func TestTheLastConfigurationRunsIfTheNewOneIsInvalid(t *testing.T) {
 	}
 }
 
+// At its start the daemon runs what can be run, and tells the rest with its place, as an apply would have.
+func TestAComponentThatDoesNotOpenIsToldWithItsPlace(t *testing.T) {
+	t.Parallel()
+	m := start(t, machine+"\nsource \"prometheus\" \"typo\" {\n  targets = [\"app:80\", \"app:80/metrics\"]\n}\n")
+	m.value("node_load1")
+	place := regexp.MustCompile(`source\.prometheus\.typo +failed .*config\.hcl:\d+:24: target "app:80/metrics": `)
+	m.eventually("status tells the place", func() bool { out, _, _ := m.cli("status"); return place.MatchString(out) })
+	if log := m.logged(); !strings.Contains(log, `:24: target \"app:80/metrics\": `) {
+		t.Error(log)
+	}
+}
+
 func TestAnInvalidFirstConfigurationStartsNothing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -198,7 +198,7 @@ func (m *magpie) eventually(what string, condition func() bool) {
 	m.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); !condition(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			m.Fatalf("not within a minute: %s\nthe daemon's log:\n%s", what, m.logged())
+			m.Fatalf("not within two minutes: %s\nthe daemon's log:\n%s", what, m.logged())
 		}
 	}
 }

@@ -41,8 +41,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
+	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -108,6 +111,10 @@ func checkAddress(d *sdk.Diags, field any, address string) {
 		d.Errorf(field, "target %q: %v", address, err)
 	} else if a := labels[addressLabel]; a == "" || slices.Contains([]byte(a), '/') {
 		d.Errorf(field, "target %q: write \"host:port\", or a URL with http:// or https://", address)
+	} else if _, port, err := net.SplitHostPort(a); err == nil { // what is no host:port may become one by relabelling
+		if n, err := strconv.Atoi(port); err == nil && n > math.MaxUint16 {
+			d.Errorf(field, "target %q: a port is at most 65535", address)
+		}
 	}
 }
 

@@ -133,7 +133,7 @@ func splitAddress(address string, labels map[string]string) error {
 	u, err := url.Parse(address)
 	switch {
 	case err != nil:
-		return err
+		return fmt.Errorf("it is no URL: %w", errors.Unwrap(err)) // without the address, which stands before it
 	case u.Scheme != "http" && u.Scheme != "https":
 		return fmt.Errorf("the scheme is %q, and can be http or https", u.Scheme)
 	case u.Host == "":

@@ -124,6 +124,8 @@ func TestMistakesInTheBlockLeadToTheirAttribute(t *testing.T) {
 	for want, cfg := range map[string]plugintest.Config{
 		`targets[1] target "h/p": write "host:port", or a URL with http:// or https://`: {"targets": []string{"ok:1", "h/p"}},
 		`targets[0] target "": write "host:port", or a URL with http:// or https://`:    {"targets": []string{""}},
+		`targets[0] target "h:99999": a port is at most 65535`:                          {"targets": []string{"h:99999"}},
+		`targets[0] target "ht!tp://h": it is no URL: first path segment in URL`:        {"targets": []string{"ht!tp://h"}},
 		`target[0].address target "ftp://h": the scheme is "ftp"`:                       {"target": []plugintest.Config{{"address": "ftp://h"}}},
 		`relabel[0].target_label action "replace" needs a target_label`:                 {"relabel": []plugintest.Config{{"source_labels": []string{"a"}}}},
 		`metric_relabel[1].modulus action "hashmod" needs a modulus`:                    {"metric_relabel": []plugintest.Config{{"action": "labeldrop", "regex": "x"}, {"action": "hashmod", "target_label": "x"}}},

@@ -204,7 +204,7 @@ func componentMessage(x engine.ComponentStatus) *control.Component {
 	}
 	if h := x.Health; h != nil {
 		m.Collects, m.Skipped, m.Dropped, m.Errors, m.LastCollectNs = h.Collects, h.Skipped, h.Dropped, h.Errors, h.LastCollectNs
-		m.LastError = h.LastError.GetText()
+		m.LastError = x.LastError
 	}
 	return m
 }

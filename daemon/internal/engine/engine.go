@@ -218,7 +218,7 @@ func (e *Engine) open(b plan.Buffer) (err error) {
 	e.ingest.Start(e.log)
 	e.running.Go(func() { e.ingest.Watch(e.life) })
 	e.supervisor = supervisor.New(supervisor.Options{
-		Run: run, Env: PluginEnv(), Guard: e.guard, Log: log, Clean: e.o.Mask.Clean, Number: e.numbers.take,
+		Run: run, Env: PluginEnv(), Guard: e.guard, Log: log, Clean: e.o.Mask.Clean, Place: e.place, Number: e.numbers.take,
 		Opening: func(number uint32, s *supervisor.Spec) []byte {
 			return e.ingest.Open(number, s.Address, s.Source.LimitSeries, graceOf(s))
 		},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/magpie-monitoring/magpie/daemon/internal/buffer"
 	"github.com/magpie-monitoring/magpie/daemon/internal/pipeline"
+	"github.com/magpie-monitoring/magpie/daemon/internal/plan"
 	"github.com/magpie-monitoring/magpie/daemon/internal/supervisor"
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/client"
@@ -38,8 +39,9 @@ type ComponentStatus struct {
 	Plugin  string
 	Source  sdk.SourceSettings
 	supervisor.ComponentState
-	Samples uint64 // that came from it
-	Series  int
+	Samples   uint64 // that came from it
+	Series    int
+	LastError string // of its work, as place has it
 }
 
 // ProcessStatus is one plugin's process and what it uses.
@@ -76,6 +78,9 @@ func (e *Engine) Status() Status {
 	e.mu.Unlock()
 	for _, c := range components {
 		st := ComponentStatus{Address: c.Address, Kind: c.Kind, Type: c.Type, Plugin: c.Plugin.Name, Source: c.Source, ComponentState: c.Report()}
+		if st.Health != nil && st.Health.LastError != nil {
+			st.LastError = e.place(c.Address, st.Health.LastError.Err())
+		}
 		in := e.ingest.Stats(st.Number)
 		st.Samples, st.Series = in.Samples, in.Series
 		s.Components = append(s.Components, st)
@@ -97,6 +102,22 @@ func (e *Engine) Status() Status {
 	slices.SortFunc(s.Components, func(a, b ComponentStatus) int { return strings.Compare(a.Address, b.Address) })
 	slices.SortFunc(s.Pipelines, func(a, b PipelineStatus) int { return strings.Compare(a.Name+a.Sink, b.Name+b.Sink) })
 	return s
+}
+
+// place writes what is wrong with a component, after the place of the attribute that it names: "config.hcl:3:14: no such host".
+func (e *Engine) place(address string, err error) string {
+	p := sdk.AsProblem(err)
+	e.mu.Lock()
+	d := e.desired
+	if !e.booted {
+		d = e.first.Desired
+	}
+	e.mu.Unlock()
+	i, here := slices.BinarySearchFunc(d.Components, address, func(x *plan.Component, address string) int { return strings.Compare(x.Address, address) })
+	if !here || len(p.Path) == 0 {
+		return err.Error()
+	}
+	return language.Place(d.Components[i].RangeOf(p.Path)) + ": " + err.Error()
 }
 
 // DefaultStore is the store that answers /api/v1: the first by address that serves it. "" if there is none.

@@ -164,8 +164,9 @@ func (c *Component) open(in *client.Process) {
 			}
 			return
 		}
-		c.change(func() { c.tried, c.err, c.state, c.text = true, err, StateFailed, err.Error() })
-		c.process.log.Warn("the component could not be opened: it is tried again", "component", c.Address, "in", pause, "error", err)
+		text := c.process.o.Place(c.Address, err)
+		c.change(func() { c.tried, c.err, c.state, c.text = true, err, StateFailed, text })
+		c.process.log.Warn("the component could not be opened: it is tried again", "component", c.Address, "in", pause, "error", text)
 		select {
 		case <-time.After(max(pause, problem.RetryAfter)):
 		case <-in.Exited():

@@ -27,7 +27,8 @@ type Options struct {
 	Env   []string // of plugins: nothing else is inherited
 	Guard *client.Guard
 	Log   hclog.Logger
-	Clean func(string) string // takes secrets out of what plugins say
+	Clean func(string) string                    // takes secrets out of what plugins say
+	Place func(address string, err error) string // what is wrong, after the place of the attribute that it names
 
 	Number  func() (uint32, error)                           // a component number that was never used
 	Opening func(number uint32, s *Spec) (checkpoint []byte) // before a source is opened: what it goes on with

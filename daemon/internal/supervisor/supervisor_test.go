@@ -116,7 +116,8 @@ func newHouse(t *testing.T, names ...string) *house {
 	}
 	number := uint32(0)
 	h.Supervisor = New(Options{
-		Run: run, Guard: guard, Log: hclog.New(&hclog.LoggerOptions{Output: h, Level: hclog.Debug}), Env: []string{"PATH=" + os.Getenv("PATH")},
+		Place: func(_ string, err error) string { return err.Error() },
+		Run:   run, Guard: guard, Log: hclog.New(&hclog.LoggerOptions{Output: h, Level: hclog.Debug}), Env: []string{"PATH=" + os.Getenv("PATH")},
 		Number:  func() (uint32, error) { h.mu.Lock(); defer h.mu.Unlock(); number++; return number, nil },
 		Opening: func(uint32, *Spec) []byte { return nil },
 		Gone:    func(n ...uint32) { h.mu.Lock(); defer h.mu.Unlock(); h.gone = append(h.gone, n...) },
