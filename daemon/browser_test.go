@@ -42,7 +42,12 @@ func browse(t *testing.T, origin string) *page {
 		t.Skip("no chromium on the PATH: make deps installs it")
 	}
 	ctx, end := context.WithTimeout(context.Background(), 10*time.Minute)
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()),
+	own, err := os.MkdirTemp("", "chromium") // all that it writes; its sockets want a short path
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(own) })
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.ExecPath(path), chromedp.UserDataDir(own), chromedp.Env("TMPDIR="+own),
 		chromedp.WSURLReadTimeout(2*time.Minute), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true))
 	allocator, stop := chromedp.NewExecAllocator(ctx, options...)
 	tab, closeTab := chromedp.NewContext(allocator)
