@@ -88,7 +88,8 @@
 // The *.hcl and *.hcl.json files of a pack are one body of their own: its blocks see its variables and locals, and nothing of the outside. The paths
 // in it are relative to it. It has no daemon, http, buffer and route. Addresses of what is in it begin with its own, pack.etcd.source.etcd.main; inside,
 // references are looked for in the pack. From outside, source means those of packs too, pack.etcd.source those of the pack, and with a for_each
-// pack.etcd["a"].source those of one. Alerts are called as they are written. A test of a pack sees the rules of the pack.
+// pack.etcd["a"].source those of one. Alerts are called as they are written. A test of a pack sees the rules of the pack;
+// promtool's test files, which may be in an archive too, see the rule files that they name, as they are there.
 //
 // An override is of the block that its labels name: its arguments stand in the place of those of the pack, each as a whole, and nested blocks in the
 // place of all of their type. A rule of the pack's rule files is disabled and overridden as one of its blocks is, alert.NAME and record["NAME"], all of the

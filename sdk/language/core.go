@@ -105,7 +105,7 @@ type RecordBlock struct {
 type TestBlock struct {
 	ComponentCore
 	Name     string        `hcl:"name,label" doc:"Name of the test."`
-	Files    []string      `hcl:"files,optional" doc:"Test files of promtool, to be run unchanged; patterns, beside the configuration."`
+	Files    []string      `hcl:"files,optional" doc:"Test files of promtool, to be run unchanged, with the rule files that they name; patterns, beside the configuration. In an archive their names end in .yml, .yaml or .rules."`
 	Interval time.Duration `hcl:"interval,optional" default:"1m" check:"min=1ms" doc:"Between two values of a series, and between two evaluations."`
 	Series   string        `hcl:"series,optional" doc:"A series with its values on each line, in Prometheus' notation: up{job='a'} 1 1 0x10. The first values are those of time 0."`
 	Expect   []ExpectBlock `hcl:"expect,block" doc:"What is so at a time."`

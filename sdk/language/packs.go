@@ -128,9 +128,9 @@ func (c *Config) beside(file, path string) (string, bool) {
 	return name, archive == "" || name == archive || strings.HasPrefix(name, archive+string(filepath.Separator))
 }
 
-// archiveOf is the archive that a file was in, "" if none.
+// archiveOf is the archive that a file was in, "" if none. c may be nil.
 func (c *Config) archiveOf(file string) string {
-	for dir := filepath.Dir(file); dir != "." && dir != string(filepath.Separator); dir = filepath.Dir(dir) {
+	for dir := filepath.Dir(file); c != nil && dir != "." && dir != string(filepath.Separator); dir = filepath.Dir(dir) {
 		if c.opened[dir] {
 			return dir
 		}

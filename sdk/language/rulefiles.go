@@ -1,6 +1,8 @@
 package language
 
 import (
+	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -62,6 +64,29 @@ func (c *Config) RuleFiles(pattern string) (names []string, err error) {
 		}
 	}
 	return names, nil
+}
+
+// FilesBeside are the files that match a pattern, from where a file is: on the disk, or in the archive that the file was in. c may be nil: there is none then.
+func (c *Config) FilesBeside(file, pattern string) ([]string, error) {
+	if !filepath.IsAbs(pattern) {
+		pattern = filepath.Join(literally.Replace(filepath.Dir(file)), pattern)
+	}
+	archive := c.archiveOf(file)
+	switch {
+	case archive == "":
+		return filepath.Glob(pattern)
+	case !strings.HasPrefix(pattern, literally.Replace(archive)+string(filepath.Separator)):
+		return nil, errors.New("what is in an archive names only what is in it too")
+	}
+	return c.RuleFiles(pattern)
+}
+
+// ReadFile reads one of them.
+func (c *Config) ReadFile(name string) ([]byte, error) {
+	if c.archiveOf(name) != "" {
+		return c.files[name], nil
+	}
+	return os.ReadFile(name)
 }
 
 // Readable reports whether a file is within the bounds.

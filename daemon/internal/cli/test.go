@@ -59,7 +59,7 @@ func test(ctx context.Context, o *options, _ []string) int {
 	}
 	defer os.RemoveAll(catalogue.Run)
 	if ext := filepath.Ext(o.config); ext == ".yml" || ext == ".yaml" {
-		if cases, err = readTestFile(ctx, catalogue, o.config); err != nil {
+		if cases, err = readTestFile(ctx, catalogue, nil, o.config); err != nil {
 			return o.fail(err)
 		}
 	} else {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -83,20 +82,22 @@ func labelsOf(m map[string]string) (ls sdk.Labels) {
 
 // casesOf are the tests of a configuration.
 func casesOf(ctx context.Context, catalogue *client.Catalogue, b *engine.Built) (cases []*ruleCase, err error) {
+	read := map[string]bool{} // packs of the same files have the same test files
 	for _, t := range b.Desired.Tests {
 		for _, pattern := range t.Files {
-			if !filepath.IsAbs(pattern) {
-				pattern = filepath.Join(filepath.Dir(t.Range.Filename), pattern)
-			}
-			paths, err := filepath.Glob(pattern)
+			paths, err := b.Config.FilesBeside(t.Range.Filename, pattern)
 			if err == nil && len(paths) == 0 {
-				err = fmt.Errorf("%s: no file matches %s", language.Place(t.Range), pattern)
+				err = fmt.Errorf("no file matches %s", pattern)
 			}
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("%s: %w", language.Place(t.Range), err)
 			}
 			for _, path := range paths {
-				more, err := readTestFile(ctx, catalogue, path)
+				if read[path] {
+					continue
+				}
+				read[path] = true
+				more, err := readTestFile(ctx, catalogue, b.Config, path)
 				if err != nil {
 					return nil, err
 				}

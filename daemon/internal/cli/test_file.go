@@ -2,11 +2,16 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -21,20 +26,23 @@ import (
 )
 
 // maxTestFile bounds a test file: a mistaken path must not fill the memory.
-const maxTestFile = 16 << 20
+const (
+	maxTestFile  = 16 << 20
+	maxTestNodes = 1_000_000 // with aliases, a small file can mean a large one
+)
 
 // testFile is a test file of promtool.
 type testFile struct {
-	RuleFiles []string       `yaml:"rule_files"`
-	Every     model.Duration `yaml:"evaluation_interval"`
-	Order     []string       `yaml:"group_eval_order"`
-	Fuzzy     bool           `yaml:"fuzzy_compare"`
+	RuleFiles []placed[string] `yaml:"rule_files"`
+	Every     span             `yaml:"evaluation_interval"`
+	Order     []string         `yaml:"group_eval_order"`
+	Fuzzy     bool             `yaml:"fuzzy_compare"`
 	Tests     []placed[fileTest]
 }
 
 type fileTest struct {
 	Name           string            `yaml:"name"`
-	Interval       model.Duration    `yaml:"interval"`
+	Interval       span              `yaml:"interval"`
 	Series         []fileSeries      `yaml:"input_series"`
 	ExternalLabels map[string]string `yaml:"external_labels"`
 	ExternalURL    string            `yaml:"external_url"`
@@ -50,8 +58,8 @@ type fileSeries struct {
 }
 
 type fileAlert struct {
-	At     model.Duration `yaml:"eval_time"`
-	Name   string         `yaml:"alertname"`
+	At     span   `yaml:"eval_time"`
+	Name   string `yaml:"alertname"`
 	Alerts []struct {
 		Labels      map[string]string `yaml:"exp_labels"`
 		Annotations map[string]string `yaml:"exp_annotations"`
@@ -59,8 +67,8 @@ type fileAlert struct {
 }
 
 type fileExpr struct {
-	Expr    string         `yaml:"expr"`
-	At      model.Duration `yaml:"eval_time"`
+	Expr    string `yaml:"expr"`
+	At      span   `yaml:"eval_time"`
 	Samples []struct {
 		Labels    string  `yaml:"labels"`
 		Value     float64 `yaml:"value"`
@@ -74,43 +82,40 @@ type placed[T any] struct {
 	line, column int
 }
 
-func (p *placed[T]) UnmarshalYAML(n *yaml.Node) error {
-	p.line, p.column = n.Line, n.Column
-	text, err := yaml.Marshal(n)
+// span is a time as Prometheus writes it.
+type span time.Duration
+
+func (s *span) UnmarshalYAML(n *yaml.Node) error {
+	d, err := model.ParseDuration(n.Value)
 	if err != nil {
-		return err
+		return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: %s", n.Line, err)}}
 	}
-	d := yaml.NewDecoder(bytes.NewReader(text))
-	d.KnownFields(true)
-	if err := d.Decode(&p.value); err != nil {
-		return fmt.Errorf("in what begins at line %d: %w", n.Line, err)
-	}
+	*s = span(d)
 	return nil
 }
 
-// readTestFile reads a test file of promtool and the files of rules that it names.
-func readTestFile(ctx context.Context, catalogue *client.Catalogue, path string) ([]*ruleCase, error) {
-	info, err := os.Stat(path)
-	if err == nil && info.Size() > maxTestFile {
-		err = fmt.Errorf("%s has %d bytes, and a test file has at most %d", path, info.Size(), maxTestFile)
+func (p *placed[T]) UnmarshalYAML(n *yaml.Node) error {
+	p.line, p.column = n.Line, n.Column
+	return n.Decode(&p.value)
+}
+
+// readTestFile reads a test file of promtool and the files of rules that it names: those of a configuration, or nil, where it may be in an archive.
+func readTestFile(ctx context.Context, catalogue *client.Catalogue, in *language.Config, path string) ([]*ruleCase, error) {
+	if info, err := os.Stat(path); err == nil && info.Size() > maxTestFile {
+		return nil, fmt.Errorf("%s has %d bytes, and a test file has at most %d", path, info.Size(), maxTestFile)
 	}
+	b, err := in.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	b, err := os.ReadFile(path)
-	if err != nil {
+	f := testFile{Every: span(time.Minute)}
+	if err := f.decode(path, b); err != nil {
 		return nil, err
-	}
-	f := testFile{Every: model.Duration(time.Minute)}
-	d := yaml.NewDecoder(bytes.NewReader(b))
-	d.KnownFields(true)
-	if err := d.Decode(&f); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if f.Fuzzy {
 		return nil, fmt.Errorf("%s: fuzzy_compare is not supported: say what the value is", path)
 	}
-	groups, err := f.readRules(ctx, catalogue, filepath.Dir(path))
+	groups, err := f.readRules(ctx, catalogue, in, path)
 	if err != nil {
 		return nil, err
 	}
@@ -124,6 +129,114 @@ func readTestFile(ctx context.Context, catalogue *client.Catalogue, path string)
 		cases = append(cases, c)
 	}
 	return cases, nil
+}
+
+var yamlLine = regexp.MustCompile(`^(?:yaml: )?line (\d+): `)
+
+// intoType ends what YAML says of a value of another type, with Go's name for that.
+var intoType = regexp.MustCompile(` into (\[\]|map\[|cli\.|struct )?(.*)$`)
+
+func plainly(text string) string {
+	m := intoType.FindStringSubmatch(text)
+	switch {
+	case m == nil:
+		return text
+	case m[1] == "[]":
+		m[2] = "a list"
+	case m[1] != "":
+		m[2] = "a mapping"
+	}
+	return strings.TrimSuffix(text, m[0]) + ": " + m[2] + " belongs here"
+}
+
+// decode reads the fields of a test file. All that is wrong is said with its line.
+func (f *testFile) decode(path string, b []byte) error {
+	var doc yaml.Node
+	err := yaml.NewDecoder(bytes.NewReader(b)).Decode(&doc)
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err == nil && expanded(&doc, map[*yaml.Node]int{}) > maxTestNodes {
+		return fmt.Errorf("%s: a test file has at most %d values, those of aliases counted each time", path, maxTestNodes)
+	}
+	if err == nil {
+		err = doc.Decode(f)
+	}
+	var wrong []string
+	var types *yaml.TypeError
+	if errors.As(err, &types) {
+		wrong = types.Errors
+	} else if err != nil {
+		wrong = []string{err.Error()}
+	} else {
+		unknownFields(&doc, reflect.TypeFor[testFile](), func(n *yaml.Node, what string) {
+			wrong = append(wrong, fmt.Sprintf("line %d: %s", n.Line, what))
+		})
+	}
+	for i, text := range wrong {
+		place := path + ": "
+		if m := yamlLine.FindStringSubmatch(text); m != nil {
+			place = path + ":" + m[1] + ": "
+		}
+		wrong[i] = place + plainly(yamlLine.ReplaceAllString(text, ""))
+	}
+	if wrong == nil {
+		return nil
+	}
+	return errors.New(strings.Join(wrong, "\n"))
+}
+
+// expanded counts the values of a node, those of aliases each time. One that is in itself has too many.
+func expanded(n *yaml.Node, known map[*yaml.Node]int) int {
+	if count, ok := known[n]; ok {
+		return count
+	}
+	known[n] = maxTestNodes + 1 // until it is counted
+	count := 1
+	if n.Alias != nil {
+		count = expanded(n.Alias, known)
+	}
+	for _, e := range n.Content {
+		count = min(count+expanded(e, known), maxTestNodes+1)
+	}
+	known[n] = count
+	return count
+}
+
+// unknownFields finds the fields of mappings that the type that they are read into does not have.
+func unknownFields(n *yaml.Node, t reflect.Type, found func(n *yaml.Node, what string)) {
+	if t.Kind() == reflect.Struct && n.Kind != yaml.DocumentNode {
+		if value, isPlaced := t.FieldByName("value"); isPlaced {
+			unknownFields(n, value.Type, found)
+			return
+		}
+	}
+	switch {
+	case n.Kind == yaml.DocumentNode:
+		unknownFields(n.Content[0], t, found)
+	case n.Kind == yaml.SequenceNode && t.Kind() == reflect.Slice:
+		for _, e := range n.Content {
+			unknownFields(e, t.Elem(), found)
+		}
+	case n.Kind == yaml.MappingNode && t.Kind() == reflect.Struct:
+		fields, names := map[string]reflect.Type{}, []string{}
+		for i := range t.NumField() {
+			name := cmp.Or(t.Field(i).Tag.Get("yaml"), strings.ToLower(t.Field(i).Name))
+			fields[name], names = t.Field(i).Type, append(names, name)
+		}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key := n.Content[i]
+			if inner, known := fields[key.Value]; known {
+				unknownFields(n.Content[i+1], inner, found)
+			} else if key.ShortTag() != "!!merge" {
+				hint := language.DidYouMean(key.Value, names)
+				if hint == "" {
+					hint = " There are " + strings.Join(names, ", ") + "."
+				}
+				found(key, fmt.Sprintf("%q is not a field here.%s", key.Value, hint))
+			}
+		}
+	}
 }
 
 func (f *testFile) caseOf(path string, i int, t placed[fileTest]) (*ruleCase, error) {
@@ -195,37 +308,34 @@ func (a *fileAlert) check(place string, active []rule.ActiveAlert) []failure {
 
 // readRules reads the rules by the reader of rules blocks, as a configuration that names the files. A file with mistakes is an error that
 // says them with their places.
-func (f *testFile) readRules(ctx context.Context, catalogue *client.Catalogue, dir string) ([]rule.Group, error) {
+func (f *testFile) readRules(ctx context.Context, catalogue *client.Catalogue, in *language.Config, path string) ([]rule.Group, error) {
 	sources := []language.Source{{}}
 	patterns := []string{}
-	for _, pattern := range f.RuleFiles {
-		patterns = append(patterns, strings.NewReplacer("${", "$${", "%{", "%%{").Replace(pattern))
-		if !filepath.IsAbs(pattern) {
-			pattern = filepath.Join(dir, pattern)
+	for _, x := range f.RuleFiles {
+		patterns = append(patterns, strings.NewReplacer("${", "$${", "%{", "%%{").Replace(x.value))
+		names, err := in.FilesBeside(path, x.value)
+		if err == nil && len(names) == 0 {
+			err = fmt.Errorf("no file matches %s", x.value)
 		}
-		paths, err := filepath.Glob(pattern)
-		if err == nil && len(paths) == 0 {
-			err = fmt.Errorf("no file matches %s in rule_files", pattern)
+		for _, name := range names {
+			if err == nil && !language.IsRuleFile(name) {
+				err = fmt.Errorf("the name of a rule file ends in .yml, .yaml or .rules, and that of %s does not", name)
+			}
+			var b []byte
+			if err == nil {
+				b, err = in.ReadFile(name)
+				sources = append(sources, language.Source{Name: name, Bytes: b})
+			}
 		}
 		if err != nil {
-			return nil, err
-		}
-		for _, path := range paths {
-			if !language.IsRuleFile(path) {
-				return nil, fmt.Errorf("the name of a rule file ends in .yml, .yaml or .rules, and that of %s does not", path)
-			}
-			b, err := os.ReadFile(path)
-			if err != nil {
-				return nil, err
-			}
-			sources = append(sources, language.Source{Name: path, Bytes: b})
+			return nil, fmt.Errorf("%s:%d:%d: %w", path, x.line, x.column, err)
 		}
 	}
 	config, err := json.Marshal(map[string]any{"store": map[string]any{"tsdb": map[string]any{"test": struct{}{}}}, "rules": map[string]any{"files": map[string]any{"files": patterns}}})
 	if err != nil {
 		return nil, err
 	}
-	sources[0] = language.Source{Name: filepath.Join(dir, "rule_files.json"), Bytes: config}
+	sources[0] = language.Source{Name: filepath.Join(filepath.Dir(path), "rule_files.json"), Bytes: config}
 	built, err := engine.Build(ctx, catalogue, sources, nil, true)
 	if err != nil {
 		return nil, err
