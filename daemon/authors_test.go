@@ -170,9 +170,9 @@ func startRelay(t *testing.T) (address, file string) {
 	if err := os.WriteFile(filepath.Join(dir, "relay.conf"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("carbon-c-relay", "-s", "-f", filepath.Join(dir, "relay.conf"), "-l", filepath.Join(dir, "log"))
+	cmd := exec.Command(plugintest.Program(t, "carbon-c-relay"), "-s", "-f", filepath.Join(dir, "relay.conf"), "-l", filepath.Join(dir, "log"))
 	if err := cmd.Start(); err != nil {
-		t.Fatalf("%v: make deps installs what the tests need", err)
+		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	return address, file // the plugin tries until it listens

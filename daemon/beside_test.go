@@ -100,10 +100,7 @@ type prometheus struct {
 // installed is the machine's.
 func installed(t testing.TB) prometheus {
 	t.Helper()
-	path, err := exec.LookPath("prometheus")
-	if err != nil {
-		t.Skip("SKIPPED: there is no prometheus on this machine; make deps installs it")
-	}
+	path := plugintest.Program(t, "prometheus")
 	out, _ := exec.Command(path, "--version").CombinedOutput()
 	return prometheus{path: path, version: strings.Fields(string(out))[2], agent: "--enable-feature=agent"}
 }

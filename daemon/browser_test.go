@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -16,6 +15,8 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
+
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
 var screenshots = flag.String("screenshots", "", "directory for pictures of the page, for people to look at")
@@ -34,13 +35,7 @@ type page struct {
 // browse opens a browser of its own. Until the test ends it keeps what stands on the browser's console, and every request.
 func browse(t *testing.T, origin string) *page {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("no chromium on the PATH: make deps installs it")
-		}
-		t.Skip("no chromium on the PATH: make deps installs it")
-	}
+	path := plugintest.Program(t, "chromium")
 	ctx, end := context.WithTimeout(context.Background(), 10*time.Minute)
 	own, err := os.MkdirTemp("", "chromium") // all that it writes; its sockets want a short path
 	if err != nil {

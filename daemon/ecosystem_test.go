@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/api"
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
+
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
 const small = machine + `
@@ -85,10 +87,7 @@ func TestPrometheusClientLibraryWorks(t *testing.T) {
 
 func TestPromtoolWorks(t *testing.T) {
 	t.Parallel()
-	path, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("SKIPPED: there is no promtool on this machine; make deps installs it")
-	}
+	path := plugintest.Program(t, "promtool")
 	m := start(t, small)
 	m.value("job:up:sum")
 	for _, args := range [][]string{

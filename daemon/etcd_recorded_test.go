@@ -6,7 +6,6 @@ import (
 	"math"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -17,6 +16,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 
 	"github.com/magpie-monitoring/magpie/examples/03-etcd-demo/cluster"
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
 // The pack's rules on series of real clusters that break: promtool and magpie see the same alerts. The series are recorded, two seconds to a
@@ -29,10 +29,7 @@ var recordedBreaks = []string{"stop-member", "lose-quorum", "compact", "fill-quo
 
 func TestTheRulesOfThePackEtcdFireOnRecordedClustersAsTheyDoUnderPromtool(t *testing.T) {
 	t.Parallel()
-	promtool, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("SKIPPED: there is no promtool on this machine; make deps installs it")
-	}
+	promtool := plugintest.Program(t, "promtool")
 	text, rules := readEtcdRules(t)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "etcd.yml")
@@ -112,11 +109,7 @@ func steps(t *testing.T, values string) (n int) {
 
 // record breaks a real cluster while Magpie watches it with the pack, and keeps the series that the rules select.
 func record(t *testing.T, version string, rules etcdRules) {
-	program := ""
-	if version == "3.4" {
-		program = cluster.Installed()
-	}
-	c := startEtcd(t, cluster.Options{Program: program, Set: map[string]any{"quota-backend-bytes": 16 << 20}})
+	c := startEtcd(t, cluster.Options{Program: etcdOf(t, version), Set: map[string]any{"quota-backend-bytes": 16 << 20}})
 	m := &magpie{TB: t, dir: t.TempDir()}
 	m.pack(etcdPack, func(text string) string { return text })
 	m.file("config.hcl", fmt.Sprintf(testConfig+`

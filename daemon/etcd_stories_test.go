@@ -16,6 +16,7 @@ import (
 	"github.com/magpie-monitoring/magpie/examples/03-etcd-demo/cluster"
 	"github.com/magpie-monitoring/magpie/examples/03-etcd-demo/demo"
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
 // The rows of the diagnosis table, told on real clusters of the etcd that is linked in (3.7) and of Debian's (3.4): each is provoked; its
@@ -40,7 +41,14 @@ type telling struct {
 	found  *sdk.Diagnosis
 }
 
-var etcdVersions = []struct{ name, program string }{{"3.7", ""}, {"3.4", cluster.Installed()}}
+// etcdOf is the program of a version: Debian's, or "" for the one that is linked in.
+func etcdOf(t *testing.T, version string) string {
+	t.Helper()
+	if version == "3.4" {
+		return plugintest.Program(t, "etcd")
+	}
+	return ""
+}
 
 func TestWhatBreaksAnEtcdIsAlertedDiagnosedAndResolved(t *testing.T) {
 	onEachEtcd(t, func(t *testing.T, version, program string) {
@@ -56,13 +64,10 @@ func TestWhatBreaksAnEtcdIsAlertedDiagnosedAndResolved(t *testing.T) {
 // onEachEtcd runs a test on the etcd that is linked in and on Debian's.
 func onEachEtcd(t *testing.T, test func(t *testing.T, version, program string)) {
 	t.Parallel()
-	for _, v := range etcdVersions {
-		t.Run(v.name, func(t *testing.T) {
+	for _, version := range []string{"3.7", "3.4"} {
+		t.Run(version, func(t *testing.T) {
 			t.Parallel()
-			if v.name != "3.7" && v.program == "" {
-				t.Skip("SKIPPED: there is no etcd on this machine; make deps installs it")
-			}
-			test(t, v.name, v.program)
+			test(t, version, etcdOf(t, version))
 		})
 	}
 }

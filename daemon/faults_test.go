@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
 // The fault runs: a numbered source, the daemon, a checking sink, and something that goes wrong. After each, everything
@@ -632,10 +634,7 @@ func (m *magpie) cliReady() (bool, string) {
 
 func TestAFailedFsyncIsNoAcknowledgement(t *testing.T) {
 	t.Parallel()
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		t.Skip("SKIPPED: there is no strace on this machine, which makes fsync fail; make deps installs it")
-	}
+	strace := plugintest.Program(t, "strace")
 	f := fault(t, "rate = 100000", "", "buffer { segment_size = \"1MiB\" }\n")
 	f.flows()
 	for i := range atLength(3, 100) {

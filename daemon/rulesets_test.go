@@ -16,6 +16,8 @@ import (
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
 // Rule sets are read unchanged and give what they give under promtool: the same alerts with the same labels and annotations pending and
@@ -205,10 +207,7 @@ func ruleSetPaths(t *testing.T) (paths []string) {
 // MAGPIE_RULE_SETS names more rule files, as patterns separated by colons. make soak makes more series.
 func TestRuleSetsFireAsTheyDoUnderPromtool(t *testing.T) {
 	t.Parallel()
-	promtool, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("SKIPPED: there is no promtool on this machine; make deps installs it")
-	}
+	promtool := plugintest.Program(t, "promtool")
 	magpieBinary(t)
 	seeds, minutes, every := atLength(2, 12), atLength(90, 130), fmt.Sprint(atLength(121, 61), "s")
 	for _, path := range ruleSetPaths(t) {

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"golang.org/x/tools/txtar"
+
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
 // A story of testdata/ruletest: its files, and what magpie test and explain say of them.
@@ -79,10 +81,7 @@ func unpack(t *testing.T, a *txtar.Archive) string {
 // The same test files with the same outcome as promtool has, those that fail too.
 func TestPromtoolAndMagpieAgreeOnTestFiles(t *testing.T) {
 	t.Parallel()
-	promtool, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("SKIPPED: there is no promtool on this machine; make deps installs it")
-	}
+	promtool := plugintest.Program(t, "promtool")
 	a, err := txtar.ParseFile("testdata/ruletest/promtool.txtar")
 	if err != nil {
 		t.Fatal(err)

@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
 // patience is how long a test waits for what must come; only a failure waits that long.
@@ -19,13 +20,7 @@ const patience = 2 * time.Minute
 // browser starts a Chromium for the whole of a test; its subtests open tabs in it.
 func browser(t *testing.T) context.Context {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("no chromium on the PATH: install Debian's package chromium")
-		}
-		t.Skip("no chromium on the PATH")
-	}
+	path := plugintest.Program(t, "chromium")
 	own, err := os.MkdirTemp("", "chromium") // all that it writes; its sockets want a short path
 	if err != nil {
 		t.Fatal(err)

@@ -11,15 +11,14 @@ import (
 	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
+
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
 // startOld runs a cluster of n members of Debian's etcd 3.4, each a process.
 func startOld(t *testing.T, n int, change func(*embed.Config)) *cluster {
 	t.Helper()
-	binary, err := exec.LookPath("etcd")
-	if err != nil {
-		t.Skip("SKIPPED: there is no etcd on this machine; make deps installs it")
-	}
+	binary := plugintest.Program(t, "etcd")
 	return startOn(t, n, binary, change)
 }
 

@@ -115,10 +115,7 @@ up{instance="x:1",job="a\"\\\nö"} 2 1767225601.000
 
 func TestPromtoolMakesBlocksOfWhatWasRotated(t *testing.T) {
 	t.Parallel()
-	promtool, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("there is no promtool")
-	}
+	promtool := plugintest.Program(t, "promtool")
 	c, path := opened(t, plugintest.Config{"format": "openmetrics", "max_size": 4096, "compress": false})
 	b := c.Batch()
 	up := b.Define(sdk.Series{Labels: sdk.NewLabels("__name__", "up", "job", "x"), Family: &sdk.Family{Name: "up", Type: sdk.GaugeType, Help: "Up."}})

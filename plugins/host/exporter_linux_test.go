@@ -27,11 +27,7 @@ func nodeExporter(t *testing.T) string {
 	if binary := os.Getenv("NODE_EXPORTER"); binary != "" {
 		return binary
 	}
-	binary, err := exec.LookPath("prometheus-node-exporter")
-	if err != nil {
-		t.Skip("NOT COMPARED with node_exporter: prometheus-node-exporter is not installed (or name a binary in NODE_EXPORTER)")
-	}
-	return binary
+	return plugintest.Program(t, "prometheus-node-exporter")
 }
 
 // exporterFamilies runs node_exporter and returns its page.

@@ -16,6 +16,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	etcds "github.com/magpie-monitoring/magpie/examples/03-etcd-demo/cluster"
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
 // The test binary is the members of clusters, and the program that is killed.
@@ -76,16 +77,10 @@ func left(t *testing.T, c *etcds.Cluster) (keys int64, leases int) {
 
 func TestEveryWorkloadIsMeasuredAndLeavesNothing(t *testing.T) {
 	t.Parallel()
-	for _, v := range []struct {
-		name, program string
-		tls           bool
-	}{{"3.7", "", true}, {"3.4", etcds.Installed(), false}} {
-		t.Run(v.name, func(t *testing.T) {
+	for name, options := range map[string]etcds.Options{"3.7": {TLS: true}, "3.4": {Program: plugintest.Program(t, "etcd")}} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if v.name == "3.4" && v.program == "" {
-				t.Skip("SKIPPED: there is no etcd on this machine; make deps installs it")
-			}
-			c := startEtcd(t, etcds.Options{Program: v.program, TLS: v.tls})
+			c := startEtcd(t, options)
 			for workload, kinds := range map[string]string{"write": "put", "read": "get", "mixed": "get put", "watch": "event put", "lease": "grant, keep alive, revoke"} {
 				r, said, code := benched(t, c, "-workload", workload, "-rate", "200", "-clients", "110", "-duration", "1s", "-keys", "50", "-value-size", "100B")
 				if code != 0 || said != "" || !r.Passed {

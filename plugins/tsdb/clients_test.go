@@ -15,6 +15,8 @@ import (
 	promapi "github.com/prometheus/client_golang/api"
 	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
+
+	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
 // overTCP serves the store's handler on a port of this machine, as the daemon's proxy does.
@@ -32,10 +34,7 @@ func (o *opened) overTCP() string {
 
 func TestPromtoolQueriesTheStore(t *testing.T) {
 	t.Parallel()
-	promtool, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Skip("promtool is not installed")
-	}
+	promtool := plugintest.Program(t, "promtool")
 	o, now := filled(t, nil)
 	address, at := o.overTCP(), fmt.Sprint(now.Unix())
 	for _, c := range []struct {

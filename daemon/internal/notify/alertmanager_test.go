@@ -21,15 +21,6 @@ import (
 	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
-// These tests compare with the real thing: amtool and prometheus-alertmanager, where they are installed.
-func installed(t *testing.T, program string) string {
-	path, err := exec.LookPath(program)
-	if err != nil {
-		t.Skipf("%s is not installed", program)
-	}
-	return path
-}
-
 // yaml writes a route as alertmanager.yml has it.
 func (r *Route) yaml(indent string) string {
 	var b strings.Builder
@@ -90,7 +81,7 @@ func configOf(t *testing.T, r *Route, receivers int, webhook string) string {
 
 func TestRoutesTakeTheAlertsThatAmtoolSaysTheyTake(t *testing.T) {
 	t.Parallel()
-	amtool := installed(t, "amtool")
+	amtool := plugintest.Program(t, "amtool")
 	for seed := range uint64(3) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		receivers := 0
@@ -141,7 +132,7 @@ func alertmanager(t *testing.T, r *Route, receivers int) (string, <-chan string)
 
 // alertmanagerWith has more in its configuration than a route.
 func alertmanagerWith(t *testing.T, r *Route, receivers int, more string) (string, <-chan string) {
-	program := installed(t, "prometheus-alertmanager")
+	program := plugintest.Program(t, "prometheus-alertmanager")
 	messages := make(chan string, 100)
 	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
 		var m webhookMessage

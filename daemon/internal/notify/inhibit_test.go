@@ -101,7 +101,6 @@ func TestASourceInhibitsThoughNobodyIsToldOfIt(t *testing.T) {
 // Alertmanager's API says of each alert whether it is inhibited.
 func TestTheSameAlertsAreInhibitedAsInAlertmanager(t *testing.T) {
 	t.Parallel()
-	installed(t, "prometheus-alertmanager")
 	for seed := range uint64(3) {
 		r := rand.New(rand.NewPCG(seed, 11))
 		matchers := func() (list []sdk.Matcher) {

@@ -24,7 +24,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -323,16 +322,7 @@ func FreeAddress() (string, error) {
 	}
 }
 
-// Installed is the path of the etcd that is installed on this machine, "" if there is none.
-func Installed() string {
-	path, err := exec.LookPath("etcd")
-	if err != nil {
-		return ""
-	}
-	return path
-}
-
-// forMember is a path beside the members' data.
+// path is one beside the members' data.
 func (c *Cluster) path(name string) string { return filepath.Join(c.options.Dir, name) }
 
 func writeFile(path string, text []byte) error { return os.WriteFile(path, text, 0o600) }

@@ -81,10 +81,7 @@ func TestEachCertificateOfAChainIsTold(t *testing.T) {
 }
 
 func TestWhatOpensslMadeIsRead(t *testing.T) {
-	openssl, err := exec.LookPath("openssl")
-	if err != nil {
-		t.Skip("there is no openssl")
-	}
+	openssl := plugintest.Program(t, "openssl")
 	dir := t.TempDir()
 	out, err := exec.Command(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", dir+"/both.pem", "-out", dir+"/c.crt", "-days", "30", "-subj", "/O=Züri/CN=shop", "-utf8").CombinedOutput()
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -29,20 +28,10 @@ func TestTheExampleIsValid(t *testing.T) {
 // relay starts a carbon-c-relay that writes what it is sent into a file.
 func relay(t *testing.T) (address, file string) {
 	t.Helper()
-	binary, err := exec.LookPath("carbon-c-relay")
-	if err != nil {
-		t.Fatal("there is no carbon-c-relay: Debian has it in the package of that name")
-	}
-	l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+rand.IntN(250), rand.IntN(250), 1+rand.IntN(250)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	address = l.Addr().String()
-	l.Close() // nobody else uses this address, and takes the port before the relay does
-	host, port, _ := net.SplitHostPort(address)
-	dir := t.TempDir()
+	binary := plugintest.Program(t, "carbon-c-relay")
+	address, dir := plugintest.FreeAddress(t), t.TempDir()
 	file = filepath.Join(dir, "samples")
-	config := fmt.Sprintf("listen type linemode %s:%s proto tcp;\ncluster kept file %s;\nmatch * send to kept stop;\n", host, port, file)
+	config := fmt.Sprintf("listen type linemode %s proto tcp;\ncluster kept file %s;\nmatch * send to kept stop;\n", address, file)
 	if err := os.WriteFile(dir+"/relay.conf", []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
