@@ -33,7 +33,7 @@ var doors = map[string][]string{
 
 	"plugins/*":             {"sdk", "sdk/serve", "plugins/internal/..."},
 	"plugins/internal":      {"sdk"},
-	"plugins/internal/peer": {"sdk/plugintest"}, // of tests only
+	"plugins/internal/peer": {"sdk", "sdk/plugintest"}, // of tests only
 
 	"daemon":                                     {"daemon/internal/cli"},
 	"daemon/internal/cli":                        {"daemon/internal/api", "daemon/internal/api/...", "daemon/internal/engine", "daemon/internal/buffer", "daemon/internal/rule", "daemon/internal/notify", "sdk/clock", "sdk/language", "sdk/report", "sdk/client", "sdk/manual", "sdk/verify", "sdk/wire", "sdk"},

@@ -8,10 +8,6 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/peer"
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
@@ -159,28 +156,24 @@ func (p *pageServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // has read the last one, and its answer is asked for again where a scrape was too late.
 func TestScrapesAgreeWithPrometheus(t *testing.T) {
 	t.Parallel()
-	binary, err := exec.LookPath("prometheus")
-	if err != nil {
-		t.Skip("no prometheus is installed")
-	}
 	p := &pageServer{jobs: differentialJobs(), seen: map[string]int{}}
 	p.Server = httptest.NewServer(p)
 	t.Cleanup(p.Close)
-	address := startPrometheus(t, binary, p)
+	theirs := prometheusOf(t, p)
 	for stage := range 4 { // two pages at most; of the last, two scrapes see nothing new
 		p.mu.Lock()
 		p.stage = stage
 		p.mu.Unlock()
 		set := time.Now()
-		waitFor(t, fmt.Sprintf("Prometheus to have scraped everything at stage %d", stage), func() bool { return scrapedSince(address, set) == len(p.jobs) })
+		theirs.Eventually(fmt.Sprintf("Prometheus has scraped everything at stage %d", stage), func() bool { return scrapedSince(t, theirs, set) == len(p.jobs) })
 	}
 	ours := scrapeAll(t, p)
 	var wrong []string
 	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(500 * time.Millisecond) {
 		wrong = nil
 		for _, name := range slices.Sorted(maps.Keys(p.jobs)) {
-			if theirs := liveInPrometheus(t, address, name); !maps.Equal(ours[name], theirs) {
-				wrong = append(wrong, name+":\n"+difference(ours[name], theirs))
+			if live := liveInPrometheus(t, theirs, name); !maps.Equal(ours[name], live) {
+				wrong = append(wrong, name+":\n"+difference(ours[name], live))
 			}
 		}
 		if len(wrong) == 0 || time.Now().After(deadline) {
@@ -193,10 +186,11 @@ func TestScrapesAgreeWithPrometheus(t *testing.T) {
 }
 
 // scrapedSince counts the targets of which Prometheus has read a page whose scrape began after a time.
-func scrapedSince(address string, at time.Time) (n int) {
-	r, err := http.Get("http://" + address + "/api/v1/targets?state=active")
+func scrapedSince(t *testing.T, prometheus *peer.Peer, at time.Time) (n int) {
+	t.Helper()
+	r, err := http.Get(prometheus.URL + "/api/v1/targets?state=active")
 	if err != nil {
-		return 0 // it is still starting
+		t.Fatal(err)
 	}
 	defer r.Body.Close()
 	var answer struct {
@@ -207,8 +201,8 @@ func scrapedSince(address string, at time.Time) (n int) {
 			}
 		}
 	}
-	if json.NewDecoder(r.Body).Decode(&answer) != nil {
-		return 0
+	if err := json.NewDecoder(r.Body).Decode(&answer); err != nil {
+		t.Fatal(err)
 	}
 	for _, target := range answer.Data.ActiveTargets {
 		if target.LastScrape.After(at) && !strings.Contains(target.LastError, "deadline exceeded") && !strings.Contains(target.LastError, "Timeout") {
@@ -218,38 +212,15 @@ func scrapedSince(address string, at time.Time) (n int) {
 	return n
 }
 
-// startPrometheus scrapes every job each second. It returns the address of its API.
-func startPrometheus(t *testing.T, binary string, p *pageServer) string {
-	dir := t.TempDir()
+// prometheusOf scrapes every job each second.
+func prometheusOf(t *testing.T, p *pageServer) *peer.Peer {
+	t.Helper()
 	host := strings.TrimPrefix(p.URL, "http://")
 	config := "global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n"
 	for name, j := range p.jobs {
 		config += fmt.Sprintf("  - job_name: %s\n    metrics_path: /prometheus/%s\n    static_configs: [{targets: ['%s'], labels: {dc: fra}}]%s\n", name, name, host, j.yaml)
 	}
-	file := filepath.Join(dir, "prometheus.yml")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	address := plugintest.FreeAddress(t)
-	log, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(binary, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)
-	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-		log.Close()
-		if t.Failed() {
-			text, _ := os.ReadFile(log.Name())
-			t.Logf("Prometheus said:\n%s", text)
-		}
-	})
-	return address
+	return peer.Prometheus(t, config)
 }
 
 func waitFor(t *testing.T, what string, is func() bool) {
@@ -262,38 +233,18 @@ func waitFor(t *testing.T, what string, is func() bool) {
 }
 
 // liveInPrometheus lists the series of a job by their labels, with their last values; a job may be relabelled to x-<job>.
-func liveInPrometheus(t *testing.T, address, name string) map[string]string {
+func liveInPrometheus(t *testing.T, prometheus *peer.Peer, name string) map[string]string {
 	t.Helper()
-	r, err := http.Get("http://" + address + "/api/v1/query?query=" + url.QueryEscape(fmt.Sprintf(`{job=~"(x-)?%s|theirs",__name__!=""}`, name)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	var answer struct {
-		Data struct {
-			Result []struct {
-				Metric map[string]string
-				Value  [2]any
-			}
-		}
-	}
-	if err := json.NewDecoder(r.Body).Decode(&answer); err != nil {
-		t.Fatal(err)
-	}
 	live := map[string]string{}
-	for _, series := range answer.Data.Result {
-		var ls sdk.Labels
-		for name, value := range series.Metric {
-			ls = ls.Set(name, value)
-		}
-		if ls.Get("job") == "theirs" && name != "honor" {
+	for _, series := range prometheus.Query(fmt.Sprintf(`{job=~"(x-)?%s|theirs",__name__!=""}`, name)) {
+		if series.Labels.Get("job") == "theirs" && name != "honor" {
 			continue
 		}
-		v, err := strconv.ParseFloat(series.Value[1].(string), 64)
+		v, err := strconv.ParseFloat(series.Value, 64)
 		if err != nil {
 			t.Fatal(err)
 		}
-		note(live, ls, v)
+		note(live, series.Labels, v)
 	}
 	return live
 }

@@ -1,19 +1,15 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/magpie-monitoring/magpie/plugins/internal/peer"
 	"github.com/magpie-monitoring/magpie/sdk"
@@ -60,10 +56,6 @@ var cases = map[string][]map[string]any{
 
 func TestEveryActionDoesWhatARealPrometheusDoes(t *testing.T) {
 	t.Parallel()
-	binary, err := exec.LookPath("prometheus")
-	if err != nil {
-		t.Skip("prometheus is not installed")
-	}
 	var page strings.Builder
 	for _, ls := range scraped {
 		text := strings.ReplaceAll(ls.String(), ", ", ",")
@@ -72,7 +64,7 @@ func TestEveryActionDoesWhatARealPrometheusDoes(t *testing.T) {
 	target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, page.String()) }))
 	defer target.Close()
 	host := target.Listener.Addr().String()
-	api := prometheus(t, binary, host)
+	p := prometheus(t, host)
 	for name, rules := range cases {
 		var in []sdk.Labels
 		for _, ls := range scraped {
@@ -84,14 +76,14 @@ func TestEveryActionDoesWhatARealPrometheusDoes(t *testing.T) {
 		}
 		got := slices.DeleteFunc(mapped(t, plugintest.Config{"rule": blocks}, in...), func(s string) bool { return s == "dropped" })
 		slices.Sort(got)
-		if want := stored(t, api, name); !slices.Equal(got, want) {
+		if want := stored(t, p, name); !slices.Equal(got, want) {
 			t.Errorf("%s:\n got %s\nwant %s", name, strings.Join(got, "\n     "), strings.Join(want, "\n     "))
 		}
 	}
 }
 
-// prometheus runs a real one that scrapes the target once for each case, under its name, and returns its address.
-func prometheus(t *testing.T, binary, target string) string {
+// prometheus runs a real one that scrapes the target once for each case, under its name.
+func prometheus(t *testing.T, target string) *peer.Peer {
 	t.Helper()
 	var jobs []map[string]any
 	for _, name := range slices.Sorted(maps.Keys(cases)) {
@@ -103,59 +95,26 @@ func prometheus(t *testing.T, binary, target string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return peer.Start(t, binary, string(config), "--storage.tsdb.path")
+	return peer.Prometheus(t, string(config))
 }
 
 // stored waits until the job of a case is scraped and lists its series, without those of the scrape itself.
-func stored(t *testing.T, api, job string) (lines []string) {
+func stored(t *testing.T, p *peer.Peer, job string) (lines []string) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+	p.Eventually("Prometheus has scraped "+job, func() bool {
 		lines = nil
 		scraped := false
-		for _, labels := range query(t.Context(), api, fmt.Sprintf("{job=%q}", job)) {
-			switch name := labels[sdk.NameLabel]; {
+		for _, v := range p.Query(fmt.Sprintf("{job=%q}", job)) {
+			switch name := v.Labels.Get(sdk.NameLabel); {
 			case name == "scrape_samples_post_metric_relabeling":
 				scraped = true
 			case name == "up" || strings.HasPrefix(name, "scrape_"):
 			default:
-				var ls sdk.Labels
-				for n, v := range labels {
-					ls = ls.Set(n, v)
-				}
-				lines = append(lines, ls.String())
+				lines = append(lines, v.Labels.String())
 			}
 		}
-		if scraped {
-			slices.Sort(lines)
-			return lines
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("prometheus has not scraped %s after a minute", job)
-		}
-	}
-}
-
-// query asks for an instant vector; nothing while Prometheus does not answer.
-func query(ctx context.Context, api, expr string) (series []map[string]string) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, api+"/api/v1/query?query="+url.QueryEscape(expr), nil)
-	if err != nil {
-		return nil
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil
-	}
-	defer response.Body.Close()
-	var body struct {
-		Data struct {
-			Result []struct{ Metric map[string]string }
-		}
-	}
-	if json.NewDecoder(response.Body).Decode(&body) != nil {
-		return nil
-	}
-	for _, r := range body.Data.Result {
-		series = append(series, r.Metric)
-	}
-	return series
+		return scraped
+	})
+	slices.Sort(lines)
+	return lines
 }

@@ -1,13 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"testing"
 	"time"
 
@@ -19,41 +15,15 @@ import (
 	"github.com/prometheus/prometheus/tsdb"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/peer"
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
-// instant asks Prometheus for a vector: values by series.
-func (p *prometheus) instant(expr string) map[string]string {
-	p.t.Helper()
-	r, err := http.Get(p.url + "/api/v1/query?query=" + url.QueryEscape(expr))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer r.Body.Close()
-	body, _ := io.ReadAll(r.Body)
-	var answer struct {
-		Data struct {
-			Result []struct {
-				Metric map[string]string
-				Value  [2]any
-			}
-		}
-	}
-	if err := json.Unmarshal(body, &answer); err != nil || r.StatusCode != 200 {
-		p.t.Fatalf("%v: %s", err, body)
-	}
-	out := map[string]string{}
-	for _, s := range answer.Data.Result {
-		out[labels.FromMap(s.Metric).String()] = fmt.Sprint(s.Value[1])
-	}
-	return out
-}
-
 func TestARealPrometheusReceivesAcrossItsDeath(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, "", "--web.enable-remote-write-receiver")
-	c := openTest(t, p.url+"/api/v1/write", plugintest.Config{"max_samples": 200})
+	p := peer.Prometheus(t, "", "--web.enable-remote-write-receiver")
+	c := openTest(t, p.URL+"/api/v1/write", plugintest.Config{"max_samples": 200})
 	b := c.Batch()
 	var refs []sdk.Ref
 	const series, rounds = 1000, 30
@@ -68,7 +38,7 @@ func TestARealPrometheusReceivesAcrossItsDeath(t *testing.T) {
 		}
 		died := make(chan struct{})
 		if round == 10 { // in the middle of a write, or before it
-			go func() { p.kill(); p.start(); close(died) }()
+			go func() { p.Kill(); p.Start(); close(died) }()
 		} else {
 			close(died)
 		}
@@ -79,18 +49,18 @@ func TestARealPrometheusReceivesAcrossItsDeath(t *testing.T) {
 			t.Errorf("round %d: %v", round, ack)
 		}
 	}
-	got := p.instant(fmt.Sprintf("sum(count_over_time(real_total[%ds]))", rounds+60))["{}"]
-	if got != fmt.Sprint(series*rounds) {
-		t.Errorf("Prometheus has %s samples of %d; %d were acknowledged as stored", got, series*rounds, stored)
+	got := p.Query(fmt.Sprintf("sum(count_over_time(real_total[%ds]))", rounds+60))
+	if len(got) != 1 || got[0].Value != fmt.Sprint(series*rounds) {
+		t.Errorf("Prometheus has %v samples of %d; %d were acknowledged as stored", got, series*rounds, stored)
 	}
-	if last := p.instant(`real_total{i="7"}`)[`{__name__="real_total", i="7", instance="a:1", job="x"}`]; last != fmt.Sprint(rounds-1) {
-		t.Errorf("the last value is %q", last)
+	if last := fmt.Sprint(p.Query(`real_total{i="7"}`)); last != fmt.Sprintf(`[{real_total{i="7", instance="a:1", job="x"} %d}]`, rounds-1) {
+		t.Errorf("the last value is %s", last)
 	}
 	for _, ref := range refs {
 		b.PutAt(ref, sdk.StaleNaN, from.Add(rounds*time.Second))
 	}
 	c.Write()
-	p.eventually("the series are stale", func() bool { return len(p.instant("real_total")) == 0 })
+	p.Eventually("the series are stale", func() bool { return len(p.Query("real_total")) == 0 })
 }
 
 // newestReceiver is the receiver of the Prometheus that go.mod names, over its TSDB.

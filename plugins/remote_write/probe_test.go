@@ -7,20 +7,21 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/peer"
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
 func TestAProbeSendsNoSamplesToARealPrometheus(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, "", "--web.enable-remote-write-receiver")
-	if found, err := plugintest.Probe(t, prometheusStore(), plugintest.Config{"url": p.url}); err != nil || len(found) > 0 {
+	p := peer.Prometheus(t, "", "--web.enable-remote-write-receiver")
+	if found, err := plugintest.Probe(t, prometheusStore(), plugintest.Config{"url": p.URL}); err != nil || len(found) > 0 {
 		t.Errorf("the store: found %q, %v", found, err)
 	}
-	if found, err := plugintest.Probe(t, sink(), plugintest.Config{"url": p.url + "/api/v1/write"}); err != nil || len(found) > 0 {
+	if found, err := plugintest.Probe(t, sink(), plugintest.Config{"url": p.URL + "/api/v1/write"}); err != nil || len(found) > 0 {
 		t.Errorf("the sink: found %q, %v", found, err)
 	}
-	if got := sdk.AsProblem(second(plugintest.Probe(t, sink(), plugintest.Config{"url": p.url + "/api/v1/wirte"}))); got == nil || got.Path.String() != "url" || !strings.Contains(got.Error(), "404") {
+	if got := sdk.AsProblem(second(plugintest.Probe(t, sink(), plugintest.Config{"url": p.URL + "/api/v1/wirte"}))); got == nil || got.Path.String() != "url" || !strings.Contains(got.Error(), "404") {
 		t.Errorf("at a path that is not there: %v", got)
 	}
 }

@@ -1,15 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"math"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -487,67 +483,6 @@ func bareWriter(t testing.TB, url, protocol string) *writer {
 type deafHost struct{ sdk.Host }
 
 func (deafHost) Fail(error) {}
-
-// prometheus is a real one with its receiver on.
-type prometheus struct {
-	t    testing.TB
-	dir  string
-	url  string
-	args []string
-	cmd  *exec.Cmd
-	log  bytes.Buffer
-}
-
-func startPrometheus(t testing.TB, config string, args ...string) *prometheus {
-	t.Helper()
-	binary, err := exec.LookPath("prometheus")
-	if err != nil {
-		t.Skip("prometheus is not installed")
-	}
-	p := &prometheus{t: t, dir: t.TempDir()}
-	address := plugintest.FreeAddress(t)
-	p.url = "http://" + address
-	file := filepath.Join(p.dir, "p.yml")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p.args = append([]string{binary, "--config.file=" + file, "--web.listen-address=" + address, "--log.level=warn", "--storage.tsdb.path=" + filepath.Join(p.dir, "data")}, args...)
-	p.start()
-	t.Cleanup(p.kill)
-	return p
-}
-
-func (p *prometheus) start() {
-	p.t.Helper()
-	p.cmd = exec.Command(p.args[0], p.args[1:]...)
-	p.cmd.Dir = p.dir
-	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
-	if err := p.cmd.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-	p.eventually("it is ready", func() bool {
-		r, err := http.Get(p.url + "/-/ready")
-		if err != nil {
-			return false
-		}
-		r.Body.Close()
-		return r.StatusCode == http.StatusOK
-	})
-}
-
-func (p *prometheus) kill() {
-	p.cmd.Process.Kill()
-	p.cmd.Wait()
-}
-
-func (p *prometheus) eventually(what string, condition func() bool) {
-	p.t.Helper()
-	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			p.t.Fatalf("not within a minute: %s\nPrometheus' log:\n%s", what, p.log.String())
-		}
-	}
-}
 
 // Whatever is wrong with a receiver once, a sample arrives all the same, or is counted as refused.
 func TestAFaultyReceiverLosesNothing(t *testing.T) {

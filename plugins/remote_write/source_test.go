@@ -22,6 +22,7 @@ import (
 	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 
 	"github.com/magpie-monitoring/magpie/plugins/internal/certificates"
+	"github.com/magpie-monitoring/magpie/plugins/internal/peer"
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
@@ -416,7 +417,7 @@ func TestARealPrometheusSends(t *testing.T) {
 	t.Parallel()
 	address := plugintest.FreeAddress(t)
 	c := openSourceTest(t, plugintest.Config{"listen": address})
-	p := startPrometheus(t, fmt.Sprintf(`
+	p := peer.Prometheus(t, fmt.Sprintf(`
 global: {scrape_interval: 200ms, external_labels: {site: north}}
 scrape_configs: [{job_name: self, static_configs: [{targets: ['127.0.0.1:1']}]}]
 remote_write: [{url: 'http://%s/api/v1/write', queue_config: {batch_send_deadline: 100ms}, metadata_config: {send_interval: 300ms}}]
@@ -431,7 +432,7 @@ remote_write: [{url: 'http://%s/api/v1/write', queue_config: {batch_send_deadlin
 			t.Error("out of order, or twice")
 		}
 	}
-	p.kill()
+	p.Kill()
 	if h := c.Health(); h.Status != 0 || h.Errors["target"] != 0 {
 		t.Errorf("health %v", h)
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/peer"
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
@@ -27,8 +28,8 @@ func openStoreTest(t testing.TB, url string, more plugintest.Config) *plugintest
 
 func TestARealPrometheusIsAStore(t *testing.T) {
 	t.Parallel()
-	p := startPrometheus(t, "", "--web.enable-remote-write-receiver", "--web.enable-admin-api")
-	c := openStoreTest(t, p.url, nil)
+	p := peer.Prometheus(t, "", "--web.enable-remote-write-receiver", "--web.enable-admin-api")
+	c := openStoreTest(t, p.URL, nil)
 	b := c.Batch()
 	now := time.Now().Truncate(time.Second)
 	for i := range 3 {
@@ -113,7 +114,7 @@ func TestARealPrometheusIsAStore(t *testing.T) {
 			t.Errorf("%s: %d %s", path, code, body)
 		}
 	}
-	p.kill()
+	p.Kill()
 	if err := c.CheckQuery(t.Context(), c.Number, "sum by x (kept)"); err != nil {
 		t.Errorf("a check without the remote: %v", err)
 	}
