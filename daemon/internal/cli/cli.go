@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -144,13 +143,9 @@ func Main(args []string, to IO) int {
 	return exitErrors
 }
 
-// shortMemory is where commands but run begin to collect garbage as programs usually do.
-const shortMemory = 192 << 20
-
 func start(c command, args []string, to IO) int {
-	if c.name != "run" { // it ends soon: while there is room, a good part of its time would go into collecting garbage
-		debug.SetGCPercent(400)
-		debug.SetMemoryLimit(shortMemory)
+	if c.name != "run" {
+		language.RoomForGarbage() // until it ends, which is soon
 	}
 	o := &options{IO: to}
 	f := flag.NewFlagSet("magpie "+c.name, flag.ContinueOnError)

@@ -4,9 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"runtime"
-	"runtime/debug"
-	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -27,7 +24,7 @@ type Built struct {
 // build understands a configuration for the daemon: nothing that is said from now on holds its secrets.
 func (e *Engine) build(ctx context.Context, sources []language.Source) (*Built, error) {
 	if size(sources) > largeConfig {
-		defer roomForGarbage()()
+		defer language.RoomForGarbage()()
 	}
 	b, err := Build(ctx, e.catalogue, sources, e.hmacKey, false)
 	if err == nil {
@@ -68,40 +65,11 @@ func Build(ctx context.Context, catalogue *client.Catalogue, sources []language.
 	return b, nil
 }
 
-const (
-	largeConfig = 256 << 10 // bytes
-	loadMemory  = 192 << 20 // bytes beside what is in use, where garbage is collected as always
-)
+const largeConfig = 256 << 10 // bytes
 
 func size(sources []language.Source) (n int) {
 	for _, s := range sources {
 		n += len(s.Bytes)
 	}
 	return n
-}
-
-var loads struct {
-	sync.Mutex
-	running, percent int
-	limit            int64
-}
-
-// roomForGarbage makes the collector wait until done is called: to read a large configuration makes much garbage in a short time, and half of
-// that time would go into collecting it.
-func roomForGarbage() (done func()) {
-	loads.Lock()
-	defer loads.Unlock()
-	if loads.running++; loads.running == 1 {
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		loads.percent, loads.limit = debug.SetGCPercent(400), debug.SetMemoryLimit(int64(m.Sys-m.HeapReleased)+loadMemory)
-	}
-	return func() {
-		loads.Lock()
-		defer loads.Unlock()
-		if loads.running--; loads.running == 0 {
-			debug.SetGCPercent(loads.percent)
-			debug.SetMemoryLimit(loads.limit)
-		}
-	}
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
@@ -192,8 +191,7 @@ func numberedLocals(n int, format string) string {
 // that took.
 func TestMain(m *testing.M) {
 	if name := os.Getenv("LOAD_HOSTILE"); name != "" {
-		debug.SetGCPercent(400) // as commands do, and the daemon while it reads a large configuration
-		debug.SetMemoryLimit(192 << 20)
+		language.RoomForGarbage() // as commands and the daemon have
 		loadHostile(name)
 		os.Exit(0)
 	}
