@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -69,42 +68,6 @@ func (r *Report) Summary() string {
 		text += fmt.Sprintf(", %d not applicable", n)
 	}
 	return text
-}
-
-// Write prints the report for people: a line for each check, and below those that failed what to do. With all, the checks
-// that do not apply are listed too.
-func (r *Report) Write(w io.Writer, colour, all bool) {
-	paint := func(code, s string) string {
-		if !colour {
-			return s
-		}
-		return "\x1b[" + code + "m" + s + "\x1b[0m"
-	}
-	of := ""
-	for i := range r.Results {
-		x := &r.Results[i]
-		if x.State == NotApplicable && !all {
-			continue
-		}
-		if x.Of != of {
-			of = x.Of
-			fmt.Fprintf(w, "\n%s\n", paint("1", of))
-		}
-		word := map[State]string{OK: paint("32", "ok    "), Failed: paint("31", "failed"), NotApplicable: paint("2", "n/a   ")}[x.State]
-		fmt.Fprintf(w, "  %s  %-26s %s", word, x.Check, x.About)
-		if x.State == NotApplicable || x.State == OK && x.Text != "" {
-			fmt.Fprintf(w, " %s", paint("2", "("+x.Text+")"))
-		}
-		fmt.Fprintln(w)
-		if x.State == Failed {
-			fmt.Fprintf(w, "          %s\n", strings.ReplaceAll(x.Text, "\n", "\n          "))
-			fmt.Fprintf(w, "          %s\n", paint("36", "→ "+x.Fix))
-		}
-	}
-	fmt.Fprintf(w, "\n%s: %s, in %s.\n", strings.TrimSpace(r.Plugin+" "+r.Version), r.Summary(), r.Took.Round(100*time.Millisecond))
-	for _, n := range r.Notes {
-		fmt.Fprintf(w, "%s\n", paint("33", n))
-	}
 }
 
 type junitSuite struct {

@@ -43,8 +43,14 @@ func (w *wide) head(text string) { w.line("%s", paint(w.colour, bold, text)) }
 
 // prose writes a text in lines that begin with indent.
 func (w *wide) prose(indent, text string) {
-	for _, line := range wrapped(plainText(text), w.width-len(indent)) {
-		w.line("%s%s", indent, line)
+	w.hanging(indent, len(indent), plainText(text))
+}
+
+// hanging writes a text of which the first line stands behind a front of so many characters, and the others below it.
+func (w *wide) hanging(front string, indent int, text string) {
+	for _, line := range wrapped(text, max(w.width-indent, 20)) {
+		w.line("%s%s", front, line)
+		front = strings.Repeat(" ", indent)
 	}
 }
 
@@ -79,13 +85,7 @@ func (w *wide) entries(title string, list []docEntry) {
 		name = max(name, len(e.Name))
 	}
 	for _, e := range list {
-		for i, line := range wrapped(plainText(e.Doc), max(w.width-name-4, 20)) {
-			if i == 0 {
-				w.line("  %s%s  %s", paint(w.colour, bold, e.Name), strings.Repeat(" ", name-len(e.Name)), line)
-			} else {
-				w.line("  %s  %s", strings.Repeat(" ", name), line)
-			}
-		}
+		w.hanging("  "+paint(w.colour, bold, e.Name)+strings.Repeat(" ", name-len(e.Name)+2), name+4, plainText(e.Doc))
 	}
 	w.line("")
 }
@@ -101,9 +101,7 @@ func (w *wide) page(p docPage) {
 		w.line("")
 	}
 	for _, fact := range p.Facts {
-		for i, line := range wrapped(plainText(fact), w.width-4) {
-			w.line("  %s %s", map[bool]string{true: "-", false: " "}[i == 0], line)
-		}
+		w.hanging("  - ", 4, plainText(fact))
 	}
 	if len(p.Facts) > 0 {
 		w.line("")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/magpie-monitoring/magpie/sdk/client"
@@ -39,7 +40,8 @@ func (o *options) attach(f *verify.Found, r *verify.Report) (file string, err er
 	}
 	file = binary + client.VerifiedSuffix
 	if err := r.WriteFile(file); err != nil {
-		fmt.Fprintf(o.Err, "magpie: the report is kept for you, and not beside the binary, where a daemon looks: %v. Write it elsewhere with -o FILE, and have it copied there as %s\n", err, filepath.Base(file))
+		w := &wide{o.Err, o.width(), o.Colour}
+		w.hanging("magpie: ", 8, fmt.Sprintf("the report is kept for you, and not beside the binary, where a daemon looks: %v. Write it elsewhere with -o FILE, and have it copied there as %s", err, filepath.Base(file)))
 		return "", nil
 	}
 	return file, nil
@@ -68,7 +70,7 @@ func (o *options) tell(format string, args ...any) {
 	if !o.Colour || o.json {
 		return
 	}
-	fmt.Fprintf(o.Err, "\r\x1b[K%.100s", fmt.Sprintf(format, args...))
+	fmt.Fprintf(o.Err, "\r\x1b[K%.*s", o.width()-1, fmt.Sprintf(format, args...))
 }
 
 func verifyPlugin(ctx context.Context, o *options, path string) int {
@@ -103,19 +105,54 @@ func verifyPlugin(ctx context.Context, o *options, path string) int {
 	if o.json {
 		o.writeJSON(report)
 	} else {
-		report.Write(o.Out, o.Colour, o.plugin.all)
+		o.printReport(report)
 	}
 	file, err := o.attach(f, report)
 	if err != nil {
 		return o.fail(fmt.Errorf("the report cannot be written where -o says: %w", err))
 	}
 	if file != "" && !o.json {
-		fmt.Fprintf(o.Out, "The report is in %s. Beside the binary a daemon finds it, and shows it.\n", file)
+		o.wide().hanging("", 0, "The report is in "+file+". Beside the binary a daemon finds it, and shows it.")
 	}
 	if report.Count(verify.Failed) > 0 {
 		return exitErrors
 	}
 	return exitOK
+}
+
+// printReport writes a line for each check, and below those that failed what was seen and what to do. What does not apply is counted,
+// and listed with -all.
+func (o *options) printReport(r *verify.Report) {
+	w := o.wide()
+	of := ""
+	for i := range r.Results {
+		x := &r.Results[i]
+		if x.State == verify.NotApplicable && !o.plugin.all {
+			continue
+		}
+		if x.Of != of {
+			of = x.Of
+			w.line("")
+			w.head(of)
+		}
+		word := map[verify.State]string{verify.OK: paint(o.Colour, green, "ok    "), verify.Failed: paint(o.Colour, red, "failed"), verify.NotApplicable: "n/a   "}[x.State]
+		about := x.About
+		if x.Text != "" && x.State != verify.Failed {
+			about += " (" + x.Text + ")"
+		}
+		w.hanging(fmt.Sprintf("  %s  %-22s ", word, x.Check), 33, about)
+		if x.State == verify.Failed {
+			for line := range strings.Lines(x.Text) {
+				w.hanging("          ", 10, line)
+			}
+			w.hanging("        "+paint(o.Colour, yellow, "→")+" ", 10, x.Fix)
+		}
+	}
+	w.line("")
+	w.hanging("", 0, fmt.Sprintf("%s: %s, in %s.", strings.TrimSpace(r.Plugin+" "+r.Version), r.Summary(), r.Took.Round(100*time.Millisecond)))
+	for _, n := range r.Notes {
+		w.hanging(paint(o.Colour, yellow, "note:")+" ", 6, n)
+	}
 }
 
 // verified is what is known of a binary from the report beside it and from that which is kept for this user: the later one of this
