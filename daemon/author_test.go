@@ -118,7 +118,7 @@ source "demo" "self" { url = "http://127.0.0.1:1/" }
 	}
 	stale := regexp.MustCompile(`"sha256": "[0-9a-f]{8}`).ReplaceAllString(string(report), `"sha256": "00000000`)
 	for _, x := range [][3]string{
-		{stale, `"atUnixMs":`, "another binary: "},
+		{stale, `"atUnixMs":`, "no; another binary: "},
 		{"<script>canary</script>", `"problem":"[^"]*demo.verify.jsonisnoreportof[^"]*"\}`, "no, as its report cannot be read"},
 	} {
 		if err := os.WriteFile(beside, []byte(x[0]), 0o600); err != nil {

@@ -240,6 +240,7 @@ source "demo" "self" { url = "http://127.0.0.1:1/" }
 	if left, _ := filepath.Glob(filepath.Join(dir, ".magpie-dev-*")); len(left) > 0 {
 		t.Errorf("it leaves %v", left)
 	}
+	says("how to verify what is there now", "not verified: magpie plugin verify -o "+binary+".verify.json "+dir)
 	if said := told.logged(); strings.Count(said, "is in its place already") != 1 || strings.Count(said, "what ran before goes on") != 2 {
 		t.Errorf("it builds what has not changed:\n%s", said)
 	}

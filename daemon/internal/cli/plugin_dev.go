@@ -15,6 +15,7 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/magpie-monitoring/magpie/daemon/internal/api/control"
+	"github.com/magpie-monitoring/magpie/sdk/client"
 	"github.com/magpie-monitoring/magpie/sdk/verify"
 )
 
@@ -55,6 +56,7 @@ func devPlugin(ctx context.Context, o *options, dir string) int {
 		return o.fail(err)
 	}
 	defer end()
+	first := d.last
 	d.say("%s is built into %s at every change below %s, and the daemon at %s takes it. Ctrl-C ends this.", d.name, d.target, dir, d.to.name)
 	w := newWatched(ctx, dir, d.target)
 	for ctx.Err() == nil {
@@ -67,7 +69,19 @@ func devPlugin(ctx context.Context, o *options, dir string) int {
 			}
 		}
 	}
+	if d.last != first {
+		d.say("what is in place now was not verified: %s", d.verification())
+	}
 	return exitOK
+}
+
+// verification is the command that verifies what is in place, and puts the report beside it.
+func (d *dev) verification() string {
+	command := "magpie plugin verify "
+	if d.target != filepath.Join(d.dir, "bin", d.name) {
+		command += "-o " + d.target + client.VerifiedSuffix + " "
+	}
+	return command + d.dir
 }
 
 // place finds the binary that the daemon runs, or would find first. Without a daemon it is bin beside the sources.

@@ -39,7 +39,7 @@ func TestAListFitsATerminalAndIsALineEachInAPipe(t *testing.T) {
 			t.Errorf("%d characters in\n%s", n, narrow)
 		}
 	}
-	for _, word := range []string{"another binary: 2 failed", `store "prometheus"`, "degraded", "12.0 MiB", "503 Service Unavailable", `it says "no libraries"`} {
+	for _, word := range []string{"no; another binary: 2 failed", `store "prometheus"`, "degraded", "12.0 MiB", "503 Service Unavailable", `it says "no libraries"`} {
 		if !strings.Contains(wide, word) || !strings.Contains(strings.Join(strings.Fields(narrow), " "), word) {
 			t.Errorf("it does not say %q:\n%s\n%s", word, wide, narrow)
 		}

@@ -204,7 +204,7 @@ func (v *verified) String() string {
 		text += " by " + v.Kit
 	}
 	if !v.Current {
-		text = "another binary: " + text
+		text = "no; another binary: " + text
 	}
 	return text
 }
