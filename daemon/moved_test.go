@@ -2,9 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // calledBefore and calledNow are the same but for every name.
@@ -124,5 +129,108 @@ func TestAKeyThatGoesTakesOnlyItsOwn(t *testing.T) {
 	m.cmd.Process.Signal(syscall.SIGHUP)
 	if after := m.pids(); after["host"] != before["host"] || len(m.query("node_load1")) != 3 {
 		t.Errorf("%v, and it was %v", after, before)
+	}
+}
+
+// Rules that stood in the configuration, by themselves and in a group, go into a pack: no alert begins anew, and nobody is told anything.
+func TestRulesThatMoveIntoAPackKeepTheirTimers(t *testing.T) {
+	t.Parallel()
+	const (
+		fires = "alert \"Fires\" { expr = \"vector(1)\" }\n"
+		waits = "alert \"Waits\" {\n  expr = \"vector(2)\"\n  for  = \"1h\"\n}\n"
+		named = "rules \"named\" {\n  alert \"Named\" { expr = \"vector(3)\" }\n}\n"
+	)
+	for name, change := range map[string]func(m *magpie){
+		"while it runs": func(m *magpie) {
+			if out, stderr, code := m.cli("apply", "-yes"); code != 0 {
+				m.Fatalf("apply: exit %d\n%s%s", code, out, stderr)
+			}
+		},
+		"while it is down": func(m *magpie) {
+			m.cmd.Process.Signal(syscall.SIGTERM)
+			<-m.done
+			m.run()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var mu sync.Mutex
+			told := map[string]int{} // firing Fires: how often
+			hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				var n struct {
+					Alerts []struct {
+						Status string
+						Labels map[string]string
+					}
+				}
+				if err := json.NewDecoder(r.Body).Decode(&n); err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				for _, a := range n.Alerts {
+					told[a.Status+" "+a.Labels["alertname"]]++
+				}
+			}))
+			defer hook.Close()
+			said := func() string { mu.Lock(); defer mu.Unlock(); return fmt.Sprint(told) }
+			around := fmt.Sprintf(`
+store "tsdb" "main" {}
+notifier "webhook" "hook" { url = %q }
+route {
+  notify         = [notifier.webhook.hook]
+  group_by       = ["alertname"]
+  group_wait     = "0s"
+  group_interval = "1s"
+}
+alert "Stays" { expr = "vector(4)" }
+`, hook.URL)
+			m := start(t, around+fires+waits+named)
+			first := "map[firing Fires:1 firing Named:1 firing Stays:1]"
+			m.eventually("what fires is told", func() bool { return said() == first })
+			waited := func() (since time.Duration) { // for how long, when it was evaluated last
+				s := m.query(`timestamp(ALERTS_FOR_STATE{alertname="Waits"}) - ALERTS_FOR_STATE{alertname="Waits"}`)
+				if len(s) == 1 {
+					since = time.Duration(number(s[0].Value[1]) * float64(time.Second))
+				}
+				return since
+			}
+			m.eventually("one waits", func() bool { return waited() >= 4*time.Second })
+			before := map[string]time.Time{"Fires": m.activeAt("Fires"), "Named": m.activeAt("Named"), "Stays": m.activeAt("Stays")}
+
+			m.file("pack/main.hcl", fires+waits+named)
+			m.write(around + "pack \"p\" { source = \"./pack\" }\nmoved {\n  from = rules.named\n  to   = pack.p.rules.named\n}\n")
+			change(m)
+			m.eventually("the rules of the pack are evaluated", func() bool {
+				var answer struct {
+					Data struct {
+						Groups []struct {
+							Name           string
+							LastEvaluation time.Time
+						}
+					}
+				}
+				json.Unmarshal(m.get("/api/v1/rules"), &answer)
+				evaluated := 0
+				for _, g := range answer.Data.Groups {
+					if strings.HasPrefix(g.Name, "pack.p.") && !g.LastEvaluation.IsZero() {
+						evaluated++
+					}
+				}
+				return evaluated == 2 && !m.activeAt("Waits").IsZero() && !m.activeAt("Stays").IsZero()
+			})
+			for name, at := range before {
+				if now := m.activeAt(name); !now.Equal(at) {
+					t.Errorf("%s is active since %s, and it was since %s", name, now, at)
+				}
+			}
+			if got := waited(); got < 3*time.Second { // in whole seconds
+				t.Errorf("Waits has waited %s", got)
+			}
+			m.eventually("they go on", func() bool { return waited() >= 7*time.Second })
+			if got := said(); got != first {
+				t.Errorf("told: %s", got)
+			}
+		})
 	}
 }

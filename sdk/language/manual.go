@@ -170,7 +170,7 @@ variable "site" {
   }
 }`},
 	"moved": {Block: sdk.Block{
-		Name: "moved", Many: true, Doc: "A component, a pipeline, a group of rules or a pack, with all that is in it, has another name now: its data, state, place in the log and timers go along.",
+		Name: "moved", Many: true, Doc: "A component, a pipeline, a group of rules or a pack, with all that is in it, has another name now: its data, state, place in the log and timers go along. A rule that is in another group now, or in a pack, needs none: its alerts go on by its name and labels.",
 		Body: sdk.Schema{Attributes: []sdk.Attribute{
 			{Name: "from", Type: "address", Required: true, Doc: "What it was called."},
 			{Name: "to", Type: "address", Required: true, Doc: "What it is called now."},

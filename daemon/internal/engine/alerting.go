@@ -97,6 +97,7 @@ func (a *alerting) start() {
 			return a.e.Query(ctx, store, sdk.Query{Expr: expr, Start: at})
 		},
 		Write: a.write, Ready: a.ready, Load: load("rules"), Save: save("rules"),
+		Keys: func() ([]string, error) { return a.e.state.Keys("rules") },
 		Notify: func(alerts []rule.Alert) {
 			out := Outward(alerts, labels)
 			for i, x := range alerts {

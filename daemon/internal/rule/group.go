@@ -38,12 +38,16 @@ type group struct {
 	rules   []*state
 	leaving map[string]sdk.Labels // series of rules that are gone, to be marked stale
 	dirty   bool
+	moved   bool // it has states that another group saved
 	stats   GroupState
 }
 
 // state is a rule with what is known of it.
 type state struct {
 	Rule
+	id       string // what its state is kept by
+	of       *group
+	fresh    bool                  // it has no state yet
 	alerts   map[string]*alert     // by labels
 	previous map[string]sdk.Labels // written by the last evaluation
 	stats    RuleState
@@ -55,52 +59,72 @@ func newGroup(r *Rules, spec Group) *group {
 		done: make(chan struct{}), leaving: map[string]sdk.Labels{},
 	}
 	for _, rule := range spec.Rules {
-		g.rules = append(g.rules, &state{Rule: rule, alerts: map[string]*alert{}, stats: RuleState{Health: "unknown"}})
+		id := fmt.Sprintf("alert %q record %q %q", rule.Alert, rule.Record, rule.Labels)
+		g.rules = append(g.rules, &state{Rule: rule, id: id, of: g, fresh: true, alerts: map[string]*alert{}, stats: RuleState{Health: "unknown"}})
 	}
 	return g
 }
 
-// identity is what a rule's state is kept by.
-func (s *state) identity() string {
-	return fmt.Sprintf("alert %q record %q %q", s.Alert, s.Record, s.Labels)
-}
-
-// inherit takes over the state of the group that this one replaces. Of several rules with one identity the first is the
-// first, and so on.
-func (g *group) inherit(old *group) {
-	byIdentity := map[string][]*state{}
-	for _, s := range old.rules {
-		byIdentity[s.identity()] = append(byIdentity[s.identity()], s)
-	}
-	if old.Store != g.Store { // what it wrote stays behind
-		old.staleLater(old.living())
-		for _, s := range old.rules {
-			s.previous = nil
-		}
-		clear(old.leaving)
-	}
-	for _, s := range g.rules {
-		if was := byIdentity[s.identity()]; len(was) > 0 {
-			s.alerts, s.previous = was[0].alerts, was[0].previous
-			byIdentity[s.identity()] = was[1:]
+// follow gives the rules of new groups the states of old rules that are the same: of the group that theirs takes the place of, or else of any. Of several
+// with one identity the first is the first, and so on. What nobody takes is over: its alerts resolve, its series go stale.
+func follow(old, next map[string]*group) {
+	left := map[string][]*state{}
+	for _, key := range slices.Sorted(maps.Keys(old)) {
+		<-old[key].done
+		for _, s := range old[key].rules {
+			left[s.id] = append(left[s.id], s)
 		}
 	}
-	g.leaving, g.dirty = old.leaving, true
-	for _, gone := range byIdentity {
+	taken := map[string]*alert{} // a crash may have left of them what they were before
+	for _, ofAny := range []bool{false, true} {
+		for _, key := range slices.Sorted(maps.Keys(next)) {
+			if g := next[key]; g.cancel == nil {
+				g.takeOver(left, old[key], ofAny, taken)
+			}
+		}
+	}
+	for _, gone := range left {
 		for _, s := range gone {
-			g.resolve(s)
-			maps.Copy(g.leaving, s.previous)
+			maps.DeleteFunc(s.alerts, func(key string, _ *alert) bool { return taken[key] != nil && taken[key].Status == firing })
+			s.of.resolve(s)
+		}
+	}
+	for _, g := range next {
+		if g.moved { // before it is forgotten where it was
+			g.save()
+		}
+	}
+	for key, was := range old {
+		g := next[key]
+		if g != nil {
+			g.dirty = true
+		}
+		if g != nil && g.Store == was.Store {
+			g.leaving = was.living()
+		} else {
+			was.staleLater(was.living()) // what it wrote stays behind
+		}
+		if next[was.key] == nil {
+			was.forgetKey(was.key)
 		}
 	}
 }
 
-// retire ends what a removed group has said: its alerts resolve, its series go stale.
-func (g *group) retire() {
+// takeOver gives the rules of the group the states of those that are left: of the group before, or of any.
+func (g *group) takeOver(left map[string][]*state, before *group, ofAny bool, taken map[string]*alert) {
 	for _, s := range g.rules {
-		g.resolve(s)
+		i := slices.IndexFunc(left[s.id], func(was *state) bool { return s.fresh && (ofAny || was.of == before) })
+		if i < 0 {
+			continue
+		}
+		was := left[s.id][i]
+		left[s.id] = slices.Delete(left[s.id], i, i+1)
+		s.alerts, s.fresh, g.dirty, g.moved = was.alerts, false, true, g.moved || was.of.key != g.key
+		if was.of.Store == g.Store {
+			s.previous, was.previous = was.previous, nil
+		}
+		maps.Copy(taken, s.alerts)
 	}
-	g.forgetKey(g.key)
-	g.staleLater(g.living())
 }
 
 func (g *group) forgetKey(key string) {

@@ -160,10 +160,13 @@ func (p *pair) use(spec Group) {
 	mine.ctx = p.t.Context()
 	if p.group != nil {
 		group.CopyState(p.group)
-		mine.inherit(p.mine)
+		close(p.mine.done)
+		follow(alone(p.mine), alone(mine))
 	}
 	p.group, p.mine = group, mine
 }
+
+func alone(g *group) map[string]*group { return map[string]*group{g.key: g} }
 
 func promRule(r Rule, expr parser.Expr) rules.Rule {
 	if r.Record != "" {

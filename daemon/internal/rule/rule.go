@@ -6,7 +6,7 @@
 // knows neither stores nor notifiers.
 //
 // It differs from Prometheus where Prometheus makes up for not having a disk or its notifier at hand:
-//   - The state of alerts is saved (Save) and restored exactly, not guessed from ALERTS_FOR_STATE. The time that the daemon
+//   - The state of alerts is saved (Save) and restored exactly, for rules that have moved to another group meanwhile too, not guessed from ALERTS_FOR_STATE. The time that the daemon
 //     was down does not count as pending.
 //   - While a rule cannot be evaluated (store down or behind, query failed, clock set) its state is kept, and what fires
 //     is told on, so that no alert resolves because data is late.
@@ -40,7 +40,7 @@ import (
 	"github.com/magpie-monitoring/magpie/sdk"
 )
 
-// Options are what evaluation needs. Query, Write, Notify, Ready, Load and Save are called from several goroutines.
+// Options are what evaluation needs. Query, Write, Notify, Ready, Load, Save and Keys are called from several goroutines.
 type Options struct {
 	// Query evaluates an expression at a time. An error leaves the rule's state as it is.
 	Query func(ctx context.Context, store, expr string, at time.Time) (*sdk.Result, error)
@@ -50,9 +50,10 @@ type Options struct {
 	Notify func([]Alert)
 	// Ready says why the store cannot be asked now: it is down, or it lags. Evaluations are skipped meanwhile.
 	Ready func(store string) error
-	// Load reads what Save kept; nil where there is nothing. Save of nil removes the key.
+	// Load reads what Save kept; nil where there is nothing. Save of nil removes the key. Keys lists what is kept, but for what has a very long name.
 	Load func(key string) ([]byte, error)
 	Save func(key string, value []byte) error
+	Keys func() ([]string, error)
 
 	ExternalLabels map[string]string // for templates
 	ExternalURL    string            // where people find this daemon
@@ -113,7 +114,7 @@ type Rules struct {
 	wg    sync.WaitGroup // late staleness markers
 
 	mu     sync.Mutex
-	groups map[string]*group
+	groups map[string]*group // nil: none were set yet
 }
 
 // New makes an empty set.
@@ -124,14 +125,14 @@ func New(o Options) *Rules {
 	if o.Wall == nil {
 		o.Wall = time.Now
 	}
-	r := &Rules{o: o, clock: newClock(o.Wall), groups: map[string]*group{}}
+	r := &Rules{o: o, clock: newClock(o.Wall)}
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	return r
 }
 
-// Set replaces the set of groups. Groups that are unchanged are left alone; a changed one keeps the state of rules whose
-// name and labels stay; what a removed rule fired is resolved. An error (two groups of one identity, no interval) changes
-// nothing.
+// Set replaces the set of groups. Groups that are unchanged are left alone. A rule goes on from the state of one with its name and labels that is there no
+// more: in the group that its own takes the place of, or else in any, as where rules move into a pack. What a removed rule fired is resolved. The first
+// set takes the place of what an earlier process saved. An error (two groups of one identity, no interval) changes nothing.
 func (r *Rules) Set(groups []Group) error {
 	next := map[string]*group{}
 	for _, spec := range groups {
@@ -149,6 +150,9 @@ func (r *Rules) Set(groups []Group) error {
 	if r.ctx.Err() != nil {
 		return r.ctx.Err()
 	}
+	if r.groups == nil {
+		r.groups = r.saved(next)
+	}
 	old := r.groups
 	for key, g := range next {
 		if was := r.renamed(g, next); was != nil {
@@ -165,24 +169,11 @@ func (r *Rules) Set(groups []Group) error {
 	for _, was := range old { // all at once, then one after another: none waits for the others
 		was.cancel()
 	}
-	for key, was := range old {
-		<-was.done
-		if next[key] == nil {
-			was.retire()
-		} else if was.key != key {
-			next[key].forgetKey(was.key) // it is saved under the new one now
+	follow(old, next)
+	for _, g := range next {
+		if g.cancel == nil {
+			g.start()
 		}
-	}
-	for key, g := range next {
-		if g.cancel != nil {
-			continue
-		}
-		if was := old[key]; was != nil {
-			g.inherit(was)
-		} else {
-			g.load()
-		}
-		g.start()
 	}
 	r.groups = next
 	return nil

@@ -65,6 +65,11 @@ func (w *world) rules() *Rules {
 			}
 			return nil
 		},
+		Keys: func() ([]string, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return slices.Sorted(maps.Keys(w.disk)), nil
+		},
 		ExternalURL: "http://magpie.example", Wall: w.wall,
 		Log: hclog.New(&hclog.LoggerOptions{Output: &w.log, Mutex: &w.mu}),
 	})

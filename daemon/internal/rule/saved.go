@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/gob"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -41,7 +43,7 @@ func (g *group) save() {
 			list = append(list, a.shifted(g.clock.show))
 		}
 		count += len(list)
-		saved.Alerts[s.identity()] = append(saved.Alerts[s.identity()], list)
+		saved.Alerts[s.id] = append(saved.Alerts[s.id], list)
 	}
 	var b bytes.Buffer
 	err := gob.NewEncoder(&b).Encode(saved)
@@ -61,26 +63,39 @@ func (g *group) save() {
 	}
 }
 
-// load restores the state that an earlier process saved. What cannot be read is said, and the group starts empty.
-func (g *group) load() {
-	value, err := g.o.Load(saveKey(g.key))
-	was := ""
-	for _, name := range g.Was { // it was renamed while the daemon was down
-		if err == nil && value == nil {
-			was = g.File + ";" + name
-			value, err = g.o.Load(saveKey(was))
+// saved are the groups that an earlier process saved, with the states of their alerts: as if they had run until now. What cannot be read is said, and
+// starts anew.
+func (r *Rules) saved(next map[string]*group) map[string]*group {
+	keys, err := r.o.Keys()
+	if err != nil {
+		r.o.Log.Warn("the saved states of alerts cannot be listed: those of rules that have moved start anew", "error", err)
+	}
+	for _, g := range next { // those that are not listed
+		for _, name := range append(slices.Clip(g.Was), g.Name) {
+			keys = append(keys, saveKey(g.File+";"+name))
 		}
 	}
-	if err == nil && value != nil {
-		err = g.restore(value)
+	slices.Sort(keys)
+	groups := map[string]*group{}
+	for _, key := range slices.Compact(keys) {
+		value, err := r.o.Load(key)
+		key = strings.TrimPrefix(key, saveKey(""))
+		if value == nil && err == nil {
+			continue
+		}
+		file, name, _ := strings.Cut(key, ";")
+		g := newGroup(r, Group{Name: name, File: file})
+		g.cancel = func() {}
+		close(g.done)
+		if err == nil {
+			err = g.restore(value)
+		}
+		if err != nil {
+			g.o.Log.Warn("the saved state of alerts cannot be used: they start anew", "group", name, "file", file, "error", err)
+		}
+		groups[key] = g
 	}
-	if err != nil {
-		g.o.Log.Warn("the saved state of alerts cannot be used: they start anew", "group", g.Name, "file", g.File, "error", err)
-	} else if was != "" && value != nil {
-		g.dirty = true
-		g.save()
-		g.forgetKey(was)
-	}
+	return groups
 }
 
 func (g *group) restore(value []byte) error {
@@ -92,18 +107,11 @@ func (g *group) restore(value []byte) error {
 		return fmt.Errorf("it has version %d, and this daemon reads %d", saved.Version, savedVersion)
 	}
 	passed := g.clock.now().Sub(g.clock.steady(saved.At))
-	for _, s := range g.rules {
-		if lists := saved.Alerts[s.identity()]; s.Alert != "" && len(lists) > 0 {
-			g.restoreAlerts(s, lists[0], passed)
-			saved.Alerts[s.identity()] = lists[1:]
-		}
-	}
-	for _, lists := range saved.Alerts { // of rules that were removed while the daemon was down
+	for id, lists := range saved.Alerts {
 		for _, list := range lists {
-			gone := &state{alerts: map[string]*alert{}}
-			g.restoreAlerts(gone, list, passed)
-			g.resolve(gone)
-			g.dirty = true
+			s := &state{id: id, of: g, alerts: map[string]*alert{}}
+			g.restoreAlerts(s, list, passed)
+			g.rules = append(g.rules, s)
 		}
 	}
 	return nil
