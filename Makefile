@@ -3,9 +3,10 @@ GO      ?= go
 FLAGS   := -trimpath -tags grpcnotrace -ldflags "-s -w"
 PLUGINS := $(filter-out internal,$(notdir $(wildcard plugins/*)))
 BINS    := $(addprefix bin/plugins/,$(PLUGINS))
+ETCDS   := $(addprefix bin/etcd-,$(notdir $(wildcard examples/03-etcd-demo/versions/*)))
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: run build verify test check race fuzz bench soak gen deps demo-etcd clean ui $(BINS) bin/magpie
+.PHONY: run build verify test check race fuzz bench soak etcds gen deps demo-etcd clean ui $(BINS) bin/magpie
 
 run: build
 	bin/magpie run
@@ -73,8 +74,15 @@ bench: build
 	.ci/bench
 
 # The fault runs at full length: hours.
-soak: build
+soak: build etcds
 	.ci/soak
+
+# etcd of the versions between the one that is linked in and Debian's, by way of Go's modules: some minutes the first time.
+etcds: $(ETCDS)
+
+$(ETCDS): bin/etcd-%: examples/03-etcd-demo/versions/%/go.mod
+	@echo "building etcd $*"
+	@cd $(<D) && $(GO) build $(FLAGS) -o $(CURDIR)/$@ go.etcd.io/etcd/server/v3
 
 # Generated code and the plugins' manuals.
 gen:

@@ -179,9 +179,12 @@ func contended(t *testing.T, c *cluster, faults []func()) {
 	a.check(t)
 }
 
-func TestNeverTwoHoldWhileMembersArePausedKilledAndStartedAgainOn34(t *testing.T) {
+func TestNeverTwoHoldWhileMembersArePausedKilledAndStartedAgain(t *testing.T) {
 	t.Parallel()
-	c := startOld(t, 3, nil)
+	onOthers(t, func(t *testing.T, binary string) { contendedThroughFaults(t, startOn(t, 3, binary, nil)) })
+}
+
+func contendedThroughFaults(t *testing.T, c *cluster) {
 	lead := func() int {
 		for i := range 3 {
 			client := c.client(i, "", "")

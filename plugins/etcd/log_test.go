@@ -69,10 +69,13 @@ func TestALogIsFollowedThroughRotation(t *testing.T) {
 	}
 }
 
-// A real etcd says it, here 3.4, whose members are processes with logs of their own.
+// A real etcd says it, whose members are processes with logs of their own.
 func TestWhatAMemberLogsIsCountedAndShown(t *testing.T) {
 	t.Parallel()
-	c := startOld(t, 3, nil)
+	onOthers(t, func(t *testing.T, binary string) { losesItsLeader(t, startOn(t, 3, binary, nil)) })
+}
+
+func losesItsLeader(t *testing.T, c *cluster) {
 	// Whoever leads is killed, and one more: the last learns that it has lost its leader.
 	client := c.client(0, "", "")
 	r, err := client.Status(within(t), c.url(0))

@@ -72,7 +72,7 @@ func (r *roster) everyone() []string {
 	return urls
 }
 
-// list asks for the member list: first whoever gave the last one, then everybody at once. Only before the first list it
+// list asks for the member list: first whoever gave the last one, then everybody. Only before the first list it
 // is content with what a member knows without asking the others, which may be old: so a member of a minority cannot
 // bring back members that were removed.
 func (r *roster) list(ctx context.Context) ([]*etcdserverpb.Member, error) {
@@ -95,7 +95,9 @@ func (r *roster) list(ctx context.Context) ([]*etcdserverpb.Member, error) {
 	return nil, err
 }
 
-// listFrom asks several URLs side by side and takes the first answer. It returns when all questions have ended.
+// listFrom takes the first answer of several URLs. It asks the next one when the one before has failed, and all when that takes long; who
+// was asked has a moment more after the first answer, for etcd up to 3.6 counts requests that are given up as failed ones (Unknown). It
+// returns when all questions have ended.
 func (r *roster) listFrom(ctx context.Context, urls []string, options ...clientv3.OpOption) (list []*etcdserverpb.Member, err error) {
 	ctx, cancel := context.WithTimeout(ctx, r.wait)
 	defer cancel()
@@ -105,19 +107,35 @@ func (r *roster) listFrom(ctx context.Context, urls []string, options ...clientv
 		err  error
 	}
 	replies := make(chan reply, len(urls))
-	for _, url := range urls {
-		go func() {
-			a := reply{url: url}
-			a.err = sdk.Recover("the member list", func() (err error) {
-				a.list, err = r.clients.members(ctx, url, options...)
-				return err
-			})
-			replies <- a
-		}()
+	asked, answered := 0, 0
+	ask := func(upTo int) {
+		for ; asked < min(upTo, len(urls)); asked++ {
+			go func(url string) {
+				a := reply{url: url}
+				a.err = sdk.Recover("the member list", func() (err error) {
+					a.list, err = r.clients.members(ctx, url, options...)
+					return err
+				})
+				replies <- a
+			}(urls[asked])
+		}
 	}
+	ask(1)
+	long := time.NewTimer(r.wait / 4)
+	defer long.Stop()
 	var errs []error
-	for range urls {
-		switch a := <-replies; {
+	for answered < asked {
+		var a reply
+		select {
+		case a = <-replies:
+			answered++
+		case <-long.C:
+			if list == nil {
+				ask(len(urls))
+			}
+			continue
+		}
+		switch {
 		case list != nil:
 		case a.err != nil:
 			errs = append(errs, fmt.Errorf("%s: %w", a.url, a.err))
@@ -125,7 +143,10 @@ func (r *roster) listFrom(ctx context.Context, urls []string, options ...clientv
 			errs = append(errs, sdk.Target(fmt.Errorf("%s: a list of %d members is not etcd's", a.url, len(a.list))))
 		default:
 			list, r.last = a.list, a.url
-			cancel()
+			time.AfterFunc(r.wait/4, cancel)
+		}
+		if list == nil {
+			ask(asked + 1)
 		}
 	}
 	if list != nil {

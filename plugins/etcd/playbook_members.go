@@ -1,9 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/magpie-monitoring/magpie/sdk"
 )
@@ -228,27 +232,43 @@ func (x *exam) learners() {
 // versions finds a cluster in the middle of an upgrade.
 func (x *exam) versions() {
 	var evidence []sdk.Evidence
-	var minors, all []string
+	var minors []string
+	running := map[string][]*seen{}
 	for _, m := range x.answering() {
 		v := m.status.Version
 		evidence = append(evidence, sdk.Evidence{Time: m.at, Where: m.instance, What: "version", Value: v})
-		if !slices.Contains(all, v) {
-			all = append(all, v)
-		}
+		running[v] = append(running[v], m)
 		if !slices.Contains(minors, minor(v)) {
 			minors = append(minors, minor(v))
 		}
 	}
-	if len(all) < 2 {
+	if len(running) < 2 {
 		return
 	}
+	all := slices.SortedFunc(maps.Keys(running), compareVersions)
+	newest := all[len(all)-1]
+	var which []string
+	for _, v := range all {
+		which = append(which, fmt.Sprintf("%s at %s", v, list(running[v])))
+	}
 	f := sdk.Finding{
-		Severity: sdk.Info, Title: "the members run different versions of etcd", Evidence: evidence,
+		Severity: sdk.Info, Title: "the members run different versions of etcd: " + strings.Join(which, "; "), Evidence: evidence,
 		Text: "In an upgrade that goes on this is as it should be. Features of the newer version come when all have it.",
-		Next: []sdk.NextStep{change("Finish the upgrade, one member at a time, the leader last", "systemctl restart etcd")},
 	}
 	if len(minors) > 2 {
 		f.Severity, f.Text = sdk.Warning, "More than two minor versions at a time are not supported: upgrade one minor version after the other."
+		newest = "the next minor version"
+	}
+	for _, m := range x.leaderLast() {
+		if m.status.Version != all[len(all)-1] {
+			f.Next = append(f.Next, change("Upgrade "+m.title()+" to "+newest+", and wait until it is healthy again", "systemctl restart etcd"))
+		}
 	}
 	x.report.Find(f)
+}
+
+// compareVersions tells which of two versions is older, part by part: 3.5.9 is older than 3.5.10.
+func compareVersions(a, b string) int {
+	number := func(part string) int { n, _ := strconv.Atoi(part); return n }
+	return cmp.Or(slices.CompareFunc(strings.Split(a, "."), strings.Split(b, "."), func(p, q string) int { return cmp.Compare(number(p), number(q)) }), strings.Compare(a, b))
 }

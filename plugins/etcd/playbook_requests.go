@@ -22,7 +22,7 @@ var failures = []struct {
 	{"Unavailable", sdk.Warning, "no leader, a time-out of a proposal, or the server is stopping"},
 	{"DeadlineExceeded", sdk.Warning, "the client's time was up"},
 	{"ResourceExhausted", sdk.Warning, "the database is full, or there are too many requests"},
-	{"Unknown", sdk.Warning, "an error without a code of its own"},
+	{"Unknown", sdk.Warning, "an error without a code of its own; up to 3.6 also a request that the client gave up"},
 }
 
 // handled counts the requests that ended with a code at all members, by method: between the readings, or since the members
@@ -81,7 +81,7 @@ func (x *exam) requests(context.Context) {
 	x.compacted()
 	served := slices.ContainsFunc(x.members, func(m *seen) bool { return m.linear == nil })
 	for _, c := range failures {
-		if !served && (c.code == "Unavailable" || c.code == "DeadlineExceeded") {
+		if !served && (c.code == "Unavailable" || c.code == "DeadlineExceeded" || c.code == "Unknown") {
 			continue // without a quorum, our own reads are among them
 		}
 		now, n := byMethod(x.handled(c.code, false))

@@ -10,16 +10,40 @@ import (
 	"testing"
 	"time"
 
-	"go.etcd.io/etcd/server/v3/embed"
-
 	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
-// startOld runs a cluster of n members of Debian's etcd 3.4, each a process.
-func startOld(t *testing.T, n int, change func(*embed.Config)) *cluster {
+// onOthers runs a test on the versions of etcd that are not linked in, whose members are processes: on Debian's 3.4, and in a soak on 3.5
+// and 3.6 as make etcds builds them.
+func onOthers(t *testing.T, test func(t *testing.T, binary string)) {
 	t.Helper()
-	binary := plugintest.Program(t, "etcd")
-	return startOn(t, n, binary, change)
+	t.Run("3.4", func(t *testing.T) {
+		t.Parallel()
+		test(t, plugintest.Program(t, "etcd"))
+	})
+	for _, version := range []string{"3.5", "3.6"} {
+		if os.Getenv("MAGPIE_SOAK") == "" {
+			return
+		}
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			binary := "../../bin/etcd-" + version
+			if _, err := os.Stat(binary); err != nil {
+				t.Fatalf("%v: make etcds builds it", err)
+			}
+			test(t, binary)
+		})
+	}
+}
+
+// runs34 reports whether the members are of 3.4, which has fewer calls and another tool for files than what came after it.
+func (c *cluster) runs34(t *testing.T) bool {
+	t.Helper()
+	r, err := c.client(0, "", "").Status(within(t), c.url(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return minor(r.Version) == "3.4"
 }
 
 // process starts member i as a process.

@@ -140,7 +140,7 @@ func collected(t *testing.T, c *cluster) {
 		t.Errorf("%v members differ", n)
 	}
 	passes := live(samples).Find("etcd_health_check", "path", "readyz", "check", "data_corruption")
-	if want := map[bool]int{true: 0, false: 3}[c.binary != ""]; len(passes) != want || sum(passes) != float64(want) {
+	if want := map[bool]int{true: 0, false: 3}[c.runs34(t)]; len(passes) != want || sum(passes) != float64(want) {
 		t.Errorf("%d members say that their check for corruption passes, want %d", len(passes), want)
 	}
 }

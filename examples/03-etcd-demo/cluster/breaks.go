@@ -39,7 +39,7 @@ func (b Break) Do(ctx context.Context, c *Cluster) (Broken, error) { return b.do
 func Breaks() []Break {
 	return []Break{
 		{"stop-member", "kill a follower", "etcdMembersDown", nil, stopMember},
-		{"lose-quorum", "kill two of three members", "etcdInsufficientMembers", []string{"etcdNoLeader"}, loseQuorum},
+		{"lose-quorum", "kill two of three members", "etcdInsufficientMembers", []string{"etcdNoLeader", "etcdHighNumberOfFailedGRPCRequests"}, loseQuorum},
 		{"pause-leader", "freeze the leader's process (SIGSTOP)", "etcdMembersDown", nil, pauseLeader},
 		{"flap-leader", "freeze whoever leads for three seconds, again and again", "etcdHighNumberOfLeaderChanges", []string{"etcdNoLeader", "etcdLeadersDisagree"}, flapLeader},
 		{"cut-link", "cut the link between the leader and one follower", "etcdNoLeader", []string{"etcdLeadersDisagree"}, cutLink},
@@ -54,6 +54,7 @@ func Breaks() []Break {
 		{"read-only", "mount the last member's data directory read only, and restart it", "etcdMembersDown", nil, readOnly},
 		{"damage-db", "overwrite the head of the last member's database, and restart it", "etcdMembersDown", nil, damageDatabase},
 		{"damage-log", "flip a bit in the last member's log, and restart it", "etcdMembersDown", nil, damageLog},
+		{"unfinished-upgrade", "restart a follower as the next version of etcd, and leave it at that", "etcdVersionsDiffer", nil, unfinishedUpgrade},
 		{"expire-certificate", "put a certificate in place that is valid for a day", "etcdCertificateExpires", nil, expireCertificate},
 	}
 }

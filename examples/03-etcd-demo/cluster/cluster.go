@@ -14,6 +14,7 @@
 //	load.go          clients that read and write
 //	breaks.go        the ways to break it, by name
 //	files.go         damage to what is on disk
+//	upgrade.go       members of another version, one after another
 package cluster
 
 import (
@@ -38,6 +39,7 @@ import (
 type Options struct {
 	Dir     string         // for data, logs and settings; it must be there
 	Program string         // path of an etcd; "": the one that is linked in
+	Newer   []string       // what the break unfinished-upgrade goes to, one version after another; none: the one that is linked in
 	Members int            // 0: three
 	TLS     bool           // clients' URLs are https://, with certificates that are valid for a month
 	Set     map[string]any // further settings, under the names of etcd's configuration file
@@ -111,7 +113,7 @@ func (c *Cluster) Run(i int) error {
 	if err := c.links.open(i, m.peer, m.behind); err != nil {
 		return err
 	}
-	if err := m.start(c.options.Program); err != nil {
+	if err := m.start(); err != nil {
 		return err
 	}
 	m.set["initial-cluster-state"] = "existing"
@@ -177,9 +179,6 @@ func (c *Cluster) Len() int { return len(c.members) }
 
 // Running reports whether member i has a process, that may be paused.
 func (c *Cluster) Running(i int) bool { return c.members[i].process != nil && !c.members[i].unable }
-
-// Program is what the members are: a path, or "" for the etcd that is linked in.
-func (c *Cluster) Program() string { return c.options.Program }
 
 func (c *Cluster) scheme() string {
 	if c.options.TLS {

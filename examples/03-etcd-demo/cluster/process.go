@@ -20,6 +20,7 @@ type member struct {
 	name, dir, log string
 	client         string // host:port of its client URL
 	peer, behind   string // URL that the others know, which is the proxy's, and host:port of its own listener
+	program        string // as in Options
 	set            map[string]any
 	id             uint64
 	paused         bool
@@ -30,7 +31,7 @@ type member struct {
 }
 
 func (c *Cluster) newMember(name string) (*member, error) {
-	m := &member{name: name, dir: c.path(name), log: c.path(name + ".log")}
+	m := &member{name: name, dir: c.path(name), log: c.path(name + ".log"), program: c.options.Program}
 	var addresses [3]string
 	for i := range addresses {
 		var err error
@@ -58,7 +59,7 @@ const memberEnv = "MAGPIE_ETCD_MEMBER"
 
 // start runs the member with its settings in a file, which is what etcd reads with --config-file; the etcd that is linked in reads the
 // same.
-func (m *member) start(program string) error {
+func (m *member) start() error {
 	text, err := json.Marshal(m.set) // JSON is YAML
 	if err != nil {
 		return err
@@ -67,8 +68,8 @@ func (m *member) start(program string) error {
 	if err := writeFile(settings, text); err != nil {
 		return err
 	}
-	words, env := []string{program, "--config-file=" + settings}, []string(nil)
-	if program == "" {
+	words, env := []string{m.program, "--config-file=" + settings}, []string(nil)
+	if m.program == "" {
 		self, err := os.Executable()
 		if err != nil {
 			return err
@@ -107,6 +108,18 @@ func (m *member) kill() {
 	m.process.Process.Kill()
 	<-m.done
 	m.process, m.paused = nil, false
+}
+
+// end asks the process to end, as whoever restarts a service does: a leader hands over first.
+func (m *member) end() {
+	if m.process != nil && !m.paused {
+		m.process.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-m.done:
+		case <-time.After(20 * time.Second):
+		}
+	}
+	m.kill()
 }
 
 const pause, resume = syscall.SIGSTOP, syscall.SIGCONT

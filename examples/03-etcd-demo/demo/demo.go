@@ -30,9 +30,9 @@ import (
 
 // options are the command line's.
 type options struct {
-	script, magpie, examples, etcd, listen, dir string
-	tls                                         bool
-	rate                                        int
+	script, magpie, examples, etcd, newer, listen, dir string
+	tls                                                bool
+	rate                                               int
 }
 
 // demo is a running one.
@@ -74,6 +74,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out io.Writer) int {
 	f.StringVar(&d.options.magpie, "magpie", "bin/magpie", "the daemon's binary, beside its plugins")
 	f.StringVar(&d.examples, "examples", "examples", "the directory of the examples")
 	f.StringVar(&d.etcd, "etcd", "", "path of the etcd to run, such as /usr/bin/etcd; default: the one that is linked in, 3.7")
+	f.StringVar(&d.newer, "newer", "", "path of the etcd to upgrade to, the next version after that of -etcd; default: the one that is linked in")
 	f.StringVar(&d.listen, "listen", "127.0.0.1:9470", "address of Magpie's page")
 	f.StringVar(&d.dir, "dir", "", "directory to make the demo's own in, /dev/shm on a machine whose disk is slow; default: that of temporary files")
 	f.BoolVar(&d.tls, "tls", false, "let clients need certificates, which can expire then")
@@ -109,7 +110,7 @@ func (d *demo) run(ctx context.Context, in io.Reader) (err error) {
 	d.out.line("starting three members of etcd")
 	// Old revisions go after ten minutes, so that the load does not fill the database by itself.
 	set := map[string]any{"quota-backend-bytes": 32 << 20, "auto-compaction-mode": "periodic", "auto-compaction-retention": "10m"}
-	if d.cluster, err = cluster.Start(ctx, cluster.Options{Dir: d.dir, Program: d.etcd, TLS: d.tls, Set: set}); err != nil {
+	if d.cluster, err = cluster.Start(ctx, cluster.Options{Dir: d.dir, Program: d.etcd, Newer: []string{d.newer}, TLS: d.tls, Set: set}); err != nil {
 		return err
 	}
 	defer d.cluster.Close()

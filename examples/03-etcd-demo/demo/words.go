@@ -30,7 +30,9 @@ var others = [][2]string{
 
 // breaks are those that this cluster can show.
 func (d *demo) breaks() []cluster.Break {
-	return slices.DeleteFunc(cluster.Breaks(), func(b cluster.Break) bool { return b.Name == "expire-certificate" && !d.tls })
+	return slices.DeleteFunc(cluster.Breaks(), func(b cluster.Break) bool {
+		return b.Name == "expire-certificate" && !d.tls || b.Name == "unfinished-upgrade" && d.etcd == d.newer
+	})
 }
 
 func (d *demo) menu() {

@@ -5,7 +5,8 @@ rules "etcd_requests" {
   labels = var.alert_labels
 
   # Of few requests one failure is a large share: a failure every ten seconds is the least that counts. Watches end with Unavailable
-  # whenever a client goes away. OutOfRange is how clients behind a compaction fail; etcd-mixin leaves it out.
+  # whenever a client goes away. OutOfRange is how clients behind a compaction fail; etcd-mixin leaves it out. Unknown is, beside errors
+  # without a code, what 3.4 and 3.5 count where a client gave up, and 3.6 where it gave up a write; since then that is Canceled.
   alert "etcdHighNumberOfFailedGRPCRequestsWarning" {
     name   = "etcdHighNumberOfFailedGRPCRequests"
     expr   = <<-PROMQL
@@ -18,7 +19,7 @@ rules "etcd_requests" {
     annotations = {
       summary     = "{{ $value | humanizePercentage }} of the {{ $labels.grpc_method }} requests to {{ $labels.instance }} fail"
       description = "More than the given share of a kind of request fails with a code that is not the client's mistake. Watches are left out: they end with errors whenever a client goes away."
-      action      = "See the code: Unavailable means no leader or too busy, ResourceExhausted no space or too large, DataLoss and Internal damaged data."
+      action      = "See the code: Unavailable means no leader or too busy, ResourceExhausted no space or too large, DataLoss and Internal damaged data, Unknown up to 3.6 also that clients gave up."
     }
     diagnose = [diagnoser.etcd.main]
   }
@@ -52,7 +53,7 @@ rules "etcd_requests" {
     diagnose = [diagnoser.etcd.main]
   }
 
-  # The first half needs `--metrics extensive` (3.4 has no other); the second is there in 3.7 without being asked for.
+  # The first half needs `--metrics extensive` (3.4 to 3.6 have no other); the second is there in 3.7 without being asked for.
   alert "etcdGRPCRequestsSlow" {
     expr   = <<-PROMQL
       histogram_quantile(0.99, sum without (grpc_type) (rate(grpc_server_handling_seconds_bucket{job=~'.*etcd.*', grpc_type='unary', grpc_method!~'Defragment|Snapshot|HashKV'}[5m]))) > ${var.thresholds.request_seconds}
