@@ -15,6 +15,7 @@ import (
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
 
+	"github.com/magpie-monitoring/magpie/plugins/internal/certificates"
 	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
@@ -33,6 +34,20 @@ type cluster struct {
 func start(t *testing.T, n int, change func(*embed.Config)) *cluster {
 	t.Helper()
 	return startOn(t, n, "", change)
+}
+
+// startTLS runs a cluster of n members that speak TLS and want certificates; tls is the block that has one.
+func startTLS(t *testing.T, n int) (c *cluster, tls plugintest.Config) {
+	t.Helper()
+	authority := certificates.New(t)
+	pair := authority.Issue()
+	c = start(t, n, func(m *embed.Config) {
+		m.ListenClientUrls[0].Scheme, m.AdvertiseClientUrls[0].Scheme = "https", "https"
+		m.ListenPeerUrls[0].Scheme, m.AdvertisePeerUrls[0].Scheme = "https", "https"
+		m.ClientTLSInfo = transport.TLSInfo{TrustedCAFile: authority.File, CertFile: pair.Cert, KeyFile: pair.Key, ClientCertAuth: true}
+		m.PeerTLSInfo = m.ClientTLSInfo
+	})
+	return c, plugintest.Config{"ca_file": authority.File, "cert_file": pair.Cert, "key_file": pair.Key}
 }
 
 func startOn(t *testing.T, n int, binary string, change func(*embed.Config)) *cluster {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,11 +12,9 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
-	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 
-	"github.com/magpie-monitoring/magpie/plugins/internal/certificates"
 	"github.com/magpie-monitoring/magpie/sdk"
 	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 	"github.com/magpie-monitoring/magpie/sdk/report"
@@ -428,15 +425,7 @@ func userWithoutRole(t *testing.T, c *cluster, _ *clientv3.Client) {
 
 func TestCertificatesThatExpireAreFound(t *testing.T) {
 	t.Parallel()
-	authority := certificates.New(t)
-	pair := authority.Issue(net.IPv4(127, 0, 0, 1))
-	files := transport.TLSInfo{TrustedCAFile: authority.File, CertFile: pair.Cert, KeyFile: pair.Key, ClientCertAuth: true}
-	c := start(t, 1, func(m *embed.Config) {
-		m.ListenClientUrls[0].Scheme, m.AdvertiseClientUrls[0].Scheme = "https", "https"
-		m.ListenPeerUrls[0].Scheme, m.AdvertisePeerUrls[0].Scheme = "https", "https"
-		m.ClientTLSInfo, m.PeerTLSInfo = files, files
-	})
-	tls := plugintest.Config{"ca_file": files.TrustedCAFile, "cert_file": files.CertFile, "key_file": files.KeyFile}
+	c, tls := startTLS(t, 1)
 	d := c.diagnose(t, plugintest.Config{"tls": tls})
 	f := finding(t, d, sdk.Warning, "certificate of the client URL of m0 ("+c.host(0)+") expires in ")
 	says(t, f, c.url(0)+": valid until: 20")

@@ -1,29 +1,17 @@
 package main
 
 import (
-	"net"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"go.etcd.io/etcd/client/pkg/v3/transport"
-	"go.etcd.io/etcd/server/v3/embed"
-
-	"github.com/magpie-monitoring/magpie/plugins/internal/certificates"
 	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
 func TestTLSWithClientCertificates(t *testing.T) {
 	t.Parallel()
-	authority := certificates.New(t)
-	pair := authority.Issue(net.IPv4(127, 0, 0, 1))
-	certs := transport.TLSInfo{TrustedCAFile: authority.File, CertFile: pair.Cert, KeyFile: pair.Key, ClientCertAuth: true}
-	c := start(t, 3, func(m *embed.Config) {
-		m.ListenClientUrls[0].Scheme, m.AdvertiseClientUrls[0].Scheme = "https", "https"
-		m.ClientTLSInfo = certs
-	})
-	tls := plugintest.Config{"ca_file": certs.TrustedCAFile, "cert_file": certs.CertFile, "key_file": certs.KeyFile}
+	c, tls := startTLS(t, 3)
 	secure := watch(t, plugintest.Config{"endpoints": c.urls()[:1], "tls": tls}, often)
 	until(t, secure, "page, status and health of all three", func(s plugintest.Samples) bool {
 		return slices.Equal(ups(s), c.ups(1, 1, 1)) && sum(s.Find("etcd_status_success")) == 3 && sum(s.Find("etcd_health")) == 3

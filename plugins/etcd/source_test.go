@@ -2,17 +2,13 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.etcd.io/etcd/server/v3/embed"
 
-	"github.com/magpie-monitoring/magpie/plugins/internal/certificates"
 	"github.com/magpie-monitoring/magpie/sdk/plugintest"
 )
 
@@ -86,15 +82,7 @@ func TestTheProbesLeaseIsGivenBack(t *testing.T) {
 
 func TestTheExpiryOfCertificatesIsCollected(t *testing.T) {
 	t.Parallel()
-	authority := certificates.New(t)
-	pair := authority.Issue(net.IPv4(127, 0, 0, 1))
-	files := transport.TLSInfo{TrustedCAFile: authority.File, CertFile: pair.Cert, KeyFile: pair.Key, ClientCertAuth: true}
-	c := start(t, 1, func(m *embed.Config) {
-		m.ListenClientUrls[0].Scheme, m.AdvertiseClientUrls[0].Scheme = "https", "https"
-		m.ListenPeerUrls[0].Scheme, m.AdvertisePeerUrls[0].Scheme = "https", "https"
-		m.ClientTLSInfo, m.PeerTLSInfo = files, files
-	})
-	tls := plugintest.Config{"ca_file": files.TrustedCAFile, "cert_file": files.CertFile, "key_file": files.KeyFile}
+	c, tls := startTLS(t, 1)
 	samples := watch(t, plugintest.Config{"endpoints": c.urls(), "tls": tls}, once).Cycle()
 	for _, url := range []string{"client", "peer"} {
 		left := time.Until(time.Unix(int64(one(t, samples, "etcd_certificate_expiry_timestamp_seconds", "url", url)), 0))
