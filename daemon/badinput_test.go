@@ -19,6 +19,23 @@ import (
 // updating tells whether the golden files are to be written anew: go test -update, a flag of plugintest's.
 func updating() bool { return flag.Lookup("update").Value.String() == "true" }
 
+// expect compares what came with what stands in a file of an archive. With -update the archive takes it.
+func expect(t *testing.T, path string, a *txtar.Archive, file int, got string) {
+	t.Helper()
+	f := &a.Files[file]
+	if got == string(f.Data) {
+		return
+	}
+	if !updating() {
+		t.Errorf("%s:\n%s", f.Name, got)
+		return
+	}
+	f.Data = []byte(got)
+	if err := os.WriteFile(path, txtar.Format(a), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // What people give to the command line that is no configuration: check and run say what it is, where, and what to do, and
 // soon.
 func TestWhatIsNoConfigurationIsSaidAndHarmsNothing(t *testing.T) {
@@ -126,15 +143,7 @@ func TestTheTypicalMistakesAreAnsweredWithTheirLine(t *testing.T) {
 		if code != 1 || stdout != "" && stderr != "" {
 			t.Errorf("%s: exit %d\n%s\n%s", f.Name, code, stdout, stderr)
 		}
-		if !updating() && got != string(f.Data) {
-			t.Errorf("%s:\n%s", f.Name, got)
-		}
-		a.Files[i].Data = []byte(got)
-	}
-	if updating() {
-		if err := os.WriteFile(path, txtar.Format(a), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		expect(t, path, a, i, got)
 	}
 }
 

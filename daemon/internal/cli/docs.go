@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -47,12 +46,7 @@ func docs(ctx context.Context, o *options, args []string) int {
 	if len(args) > 1 {
 		return o.fail(fmt.Errorf("one at a time, and these are %d: %s", len(args), strings.Join(args, " ")))
 	}
-	catalogue, err := o.catalogue()
-	if err != nil {
-		return o.fail(err)
-	}
-	defer os.RemoveAll(catalogue.Run)
-	plugins, err := catalogue.Plugins(ctx)
+	plugins, err := o.plugins(ctx)
 	if err != nil {
 		return o.fail(err)
 	}

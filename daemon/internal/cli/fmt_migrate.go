@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -29,12 +28,7 @@ func (o *options) schemas(ctx context.Context) (schemas, error) {
 	if !o.fmt.migrate {
 		return nil, nil
 	}
-	catalogue, err := o.catalogue()
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(catalogue.Run)
-	plugins, err := catalogue.Plugins(ctx)
+	plugins, err := o.plugins(ctx)
 	if err != nil {
 		return nil, err
 	}
