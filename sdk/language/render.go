@@ -93,3 +93,26 @@ func Duration(d time.Duration) string {
 
 // Sorted are the keys of a map, in order.
 func Sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// Apart leaves out of two lists, as they are written, what they begin and end with alike.
+func Apart(old, now string) (string, string) {
+	x, y := strings.Split(strings.Trim(old, "[]"), ", "), strings.Split(strings.Trim(now, "[]"), ", ")
+	most, begin, end := min(len(x), len(y)), 0, 0
+	for begin < most && x[begin] == y[begin] {
+		begin++
+	}
+	for end < most-begin && x[len(x)-1-end] == y[len(y)-1-end] {
+		end++
+	}
+	short := func(list []string) string {
+		differ := slices.Clone(list[begin : len(list)-end])
+		if begin > 0 {
+			differ = slices.Insert(differ, 0, "…")
+		}
+		if end > 0 {
+			differ = append(differ, "…")
+		}
+		return "[" + strings.Join(differ, ", ") + "]"
+	}
+	return short(x), short(y)
+}

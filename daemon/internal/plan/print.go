@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/magpie-monitoring/magpie/sdk"
+	"github.com/magpie-monitoring/magpie/sdk/language"
 )
 
 // actions say how each is written: symbol, colour, words, and what it is forced by.
@@ -70,6 +71,9 @@ func (s Step) printAttrs(b *strings.Builder) {
 		}
 		if c.Old == c.New { // secrets
 			c.New += " (changed)"
+		}
+		if c.Path == "rules" { // of a group: there may be many
+			c.Old, c.New = language.Apart(c.Old, c.New)
 		}
 		fmt.Fprintf(b, "      %-*s  %s -> %s%s\n", wide, c.Path, cmp.Or(c.Old, "(unset)"), cmp.Or(c.New, "(unset)"), remark)
 	}
