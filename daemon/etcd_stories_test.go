@@ -234,6 +234,7 @@ func (s etcdStory) tell(on *telling) {
 	if on.b, err = cluster.Named(s.name); err != nil {
 		on.Fatal(err)
 	}
+	on.box.empty() // of the story before, which may have been of the same alert
 	began := time.Now()
 	if on.broken, err = on.b.Do(on.Context(), on.c.Cluster); err != nil {
 		on.Fatal(err)
@@ -245,7 +246,7 @@ func (s etcdStory) tell(on *telling) {
 		return on.alert(on.b.Alert, on.broken.Instance) == "firing" && on.box.find("firing", on.b.Alert, on.broken.Instance) != nil
 	})
 	fired := time.Since(began)
-	if s.name == "stop-member" {
+	if s.name == "stop-member" || s.name == "unfinished-upgrade" {
 		d := on.box.find("firing", on.b.Alert, on.broken.Instance).Diagnoses
 		if len(d) != 1 || !strings.Contains(strings.Join(d[0].Findings, "\n"), s.cause) {
 			on.Errorf("the notification's diagnosis: %+v", d)

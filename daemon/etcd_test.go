@@ -101,6 +101,13 @@ func newMailbox(t *testing.T) *mailbox {
 	return b
 }
 
+// empty forgets what came.
+func (b *mailbox) empty() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mail = nil
+}
+
 func (b *mailbox) find(status, alert, instance string) *webhookMessage {
 	b.mu.Lock()
 	defer b.mu.Unlock()

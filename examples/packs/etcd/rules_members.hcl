@@ -102,8 +102,9 @@ rules "etcd_members" {
     annotations = {
       summary     = "etcd {{ $labels.cluster }} has run different versions for six hours: an upgrade that was not finished"
       description = "Members have run different versions for hours: an upgrade that stopped half way. The cluster behaves as the oldest of them."
-      action      = "Finish the upgrade, one member at a time, the leader last."
+      action      = "Finish the upgrade, one member at a time, the leader last: the diagnosis says which member runs which version."
     }
+    diagnose = [diagnoser.etcd.main]
   }
 
   alert "etcdStatusUnanswered" {
