@@ -195,13 +195,16 @@ func wrongPeerURL(t *testing.T, c *cluster, admin *clientv3.Client) {
 	if _, err := admin.MemberUpdate(within(t), id, []string{wrong.String()}); err != nil {
 		t.Fatal(err)
 	}
+	c.allKnow(t, wrong.String())
 	d := c.diagnose(t, nil)
 	f := finding(t, d, sdk.Warning, "the peer URL of m2 ("+c.host(2)+") is wrong or cannot be reached: "+wrong.String())
 	says(t, f, "peer URL "+wrong.String()+": ", "connection refused", "member update "+hex(id)+" --peer-urls=RIGHT_URL")
 	others(t, d, sdk.Warning, f.Title, "member m2", "follower m2")
-	if _, err := admin.MemberUpdate(within(t), id, []string{c.configs[2].AdvertisePeerUrls[0].String()}); err != nil {
+	right := c.configs[2].AdvertisePeerUrls[0].String()
+	if _, err := admin.MemberUpdate(within(t), id, []string{right}); err != nil {
 		t.Fatal(err)
 	}
+	c.allKnow(t, right)
 }
 
 func (c *cluster) id(t *testing.T, i int) uint64 {
@@ -213,6 +216,21 @@ func (c *cluster) id(t *testing.T, i int) uint64 {
 	return r.Header.MemberId
 }
 
+// allKnow waits until every member lists a peer URL: an older one answers with the list as far as it has followed.
+func (c *cluster) allKnow(t *testing.T, url string) {
+	t.Helper()
+	for i := range c.configs {
+		client := c.client(i, "", "")
+		eventually(t, "a member knows the peer URL "+url, func() error {
+			list, err := client.MemberList(within(t))
+			if text := fmt.Sprint(list); err == nil && !strings.Contains(text, url) {
+				err = errors.New(text)
+			}
+			return err
+		})
+	}
+}
+
 func stuckLearner(t *testing.T, c *cluster, admin *clientv3.Client) {
 	nowhere := freeURL(t)
 	var added *clientv3.MemberAddResponse
@@ -220,6 +238,7 @@ func stuckLearner(t *testing.T, c *cluster, admin *clientv3.Client) {
 		added, err = admin.MemberAddAsLearner(within(t), []string{nowhere.String()})
 		return err
 	})
+	c.allKnow(t, nowhere.String())
 	d := c.diagnose(t, nil)
 	f := finding(t, d, sdk.Warning, "a learner was added and has never started: peer URL "+nowhere.Host)
 	says(t, f, "member id: "+hex(added.Member.ID), "connection refused", "member remove "+hex(added.Member.ID))
