@@ -93,7 +93,7 @@ func (d *diagnoser) Diagnose(ctx context.Context, _ sdk.Question, r *sdk.Report)
 	}
 	defer client.CloseIdleConnections()
 	x := &exam{DiagnoserConfig: d.cfg, report: r, ask: d.host.Query, clients: clients, http: client}
-	x.roster = &roster{access: &d.cfg.Access, clients: clients, wait: d.cfg.MemberTimeout}
+	x.roster = &roster{access: &d.cfg.Access, clients: clients, wait: d.cfg.MemberTimeout, alone: min(d.cfg.MemberTimeout/4, time.Second/2)}
 
 	r.Progress("asking for the member list")
 	members, err := x.roster.members(ctx)

@@ -212,7 +212,7 @@ func open(_ context.Context, cfg *Config, host sdk.Host) (*source, error) {
 	s.probe = newProbe(cfg.Probe, clients, host.Source().Interval)
 	s.log = follow(cfg.Log)
 	s.data = newWatching(clients, cfg.HashInterval, int64(cfg.HashUpTo))
-	s.roster = &roster{access: &cfg.Access, clients: clients, wait: s.timeout / 8}
+	s.roster = &roster{access: &cfg.Access, clients: clients, wait: s.timeout / 8, alone: s.timeout / 32}
 	return s, err
 }
 

@@ -39,6 +39,7 @@ type roster struct {
 	access  *Access
 	clients *clients
 	wait    time.Duration // for one list
+	alone   time.Duration // for one member, before the others are asked as well, and for those when one has answered
 
 	known []*member // as the last list has them; nil before there was one
 	last  string    // the URL that gave it
@@ -121,7 +122,7 @@ func (r *roster) listFrom(ctx context.Context, urls []string, options ...clientv
 		}
 	}
 	ask(1)
-	long := time.NewTimer(r.wait / 4)
+	long := time.NewTimer(r.alone)
 	defer long.Stop()
 	var errs []error
 	for answered < asked {
@@ -143,7 +144,7 @@ func (r *roster) listFrom(ctx context.Context, urls []string, options ...clientv
 			errs = append(errs, sdk.Target(fmt.Errorf("%s: a list of %d members is not etcd's", a.url, len(a.list))))
 		default:
 			list, r.last = a.list, a.url
-			time.AfterFunc(r.wait/4, cancel)
+			time.AfterFunc(r.alone, cancel)
 		}
 		if list == nil {
 			ask(asked + 1)

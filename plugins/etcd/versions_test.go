@@ -74,7 +74,7 @@ func TestOneMemberIsAskedForTheListWhileItAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer clients.keep(nil)
-	r := &roster{access: access, clients: clients, wait: time.Minute}
+	r := &roster{access: access, clients: clients, wait: time.Minute, alone: time.Minute}
 	if list, err := r.listFrom(within(t), access.Endpoints); err != nil || len(list) != 1 || asked.Load() != 0 {
 		t.Errorf("%v, %v; the other one was asked %d times", list, err, asked.Load())
 	}
