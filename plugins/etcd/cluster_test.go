@@ -14,6 +14,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
 
 	"github.com/magpie-monitoring/magpie/plugins/internal/certificates"
 	"github.com/magpie-monitoring/magpie/sdk/plugintest"
@@ -86,6 +87,8 @@ func newMember(t *testing.T, name string, change func(*embed.Config)) *embed.Con
 	m.TickMs, m.ElectionMs = 100, 1500
 	m.UnsafeNoFsync = true
 	m.BcryptCost = 4 // the least: passwords are not what is tested
+	// A question about its state that a member still answers while it closes its database is a panic, of the whole test.
+	m.GRPCAdditionalServerOptions = []grpc.ServerOption{grpc.WaitForHandlers(true)}
 	m.LogLevel, m.LogOutputs = "error", []string{os.DevNull}
 	if change != nil {
 		change(m)
