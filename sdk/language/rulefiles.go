@@ -42,12 +42,17 @@ func RuleFilePatterns(x *Body) (patterns []RuleFilePattern) {
 			continue
 		}
 		at := Within(f.Expr, sdk.Path{{Index: i}}).Range()
-		if !filepath.IsAbs(pattern) {
-			pattern = filepath.Join(literally.Replace(filepath.Dir(at.Filename)), pattern)
-		}
-		patterns = append(patterns, RuleFilePattern{pattern, at})
+		patterns = append(patterns, RuleFilePattern{beside(at.Filename, pattern), at})
 	}
 	return patterns
+}
+
+// beside is a pattern from where a file is.
+func beside(file, pattern string) string {
+	if filepath.IsAbs(pattern) {
+		return pattern
+	}
+	return filepath.Join(literally.Replace(filepath.Dir(file)), pattern)
 }
 
 // literally writes a directory's name as a pattern of itself.
@@ -68,9 +73,7 @@ func (c *Config) RuleFiles(pattern string) (names []string, err error) {
 
 // FilesBeside are the files that match a pattern, from where a file is: on the disk, or in the archive that the file was in. c may be nil: there is none then.
 func (c *Config) FilesBeside(file, pattern string) ([]string, error) {
-	if !filepath.IsAbs(pattern) {
-		pattern = filepath.Join(literally.Replace(filepath.Dir(file)), pattern)
-	}
+	pattern = beside(file, pattern)
 	archive := c.archiveOf(file)
 	switch {
 	case archive == "":
