@@ -107,6 +107,9 @@ func (e *Engine) Status() Status {
 // place writes what is wrong with a component, after the place of the attribute that it names: "config.hcl:3:14: no such host".
 func (e *Engine) place(address string, err error) string {
 	p := sdk.AsProblem(err)
+	if len(p.Path) == 0 {
+		return err.Error()
+	}
 	e.mu.Lock()
 	d := e.desired
 	if !e.booted {
@@ -114,7 +117,7 @@ func (e *Engine) place(address string, err error) string {
 	}
 	e.mu.Unlock()
 	i, here := slices.BinarySearchFunc(d.Components, address, func(x *plan.Component, address string) int { return strings.Compare(x.Address, address) })
-	if !here || len(p.Path) == 0 {
+	if !here {
 		return err.Error()
 	}
 	return language.Place(d.Components[i].RangeOf(p.Path)) + ": " + err.Error()
