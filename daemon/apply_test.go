@@ -65,13 +65,6 @@ func (f *faulty) recorded(pattern string) {
 	})
 }
 
-func (f *faulty) restart() {
-	f.Helper()
-	f.cmd.Process.Signal(syscall.SIGTERM)
-	<-f.done
-	f.run()
-}
-
 func TestAnOperatorsDay(t *testing.T) {
 	t.Parallel()
 	f := fault(t, "rate = 1000", "note = \"first\"", "")

@@ -3,10 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -79,11 +76,7 @@ func TestWhatIsMovedKeepsItsDataItsPlaceAndItsTimers(t *testing.T) {
 			}
 			m.cmd.Process.Signal(syscall.SIGHUP)
 		},
-		"while it is down": func(m *magpie) {
-			m.cmd.Process.Signal(syscall.SIGTERM)
-			<-m.done
-			m.run()
-		},
+		"while it is down": (*magpie).restart,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -146,45 +139,33 @@ func TestRulesThatMoveIntoAPackKeepTheirTimers(t *testing.T) {
 				m.Fatalf("apply: exit %d\n%s%s", code, out, stderr)
 			}
 		},
-		"while it is down": func(m *magpie) {
-			m.cmd.Process.Signal(syscall.SIGTERM)
-			<-m.done
-			m.run()
-		},
+		"while it is down": (*magpie).restart,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var mu sync.Mutex
-			told := map[string]int{} // firing Fires: how often
-			hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				var n struct {
-					Alerts []struct {
-						Status string
-						Labels map[string]string
+			box := newMailbox(t)
+			said := func() string {
+				box.mu.Lock()
+				defer box.mu.Unlock()
+				told := map[string]int{} // firing Fires: how often
+				for _, message := range box.mail {
+					for _, a := range message.Alerts {
+						told[a.Status+" "+a.Labels["alertname"]]++
 					}
 				}
-				if err := json.NewDecoder(r.Body).Decode(&n); err != nil {
-					t.Error(err)
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				for _, a := range n.Alerts {
-					told[a.Status+" "+a.Labels["alertname"]]++
-				}
-			}))
-			defer hook.Close()
-			said := func() string { mu.Lock(); defer mu.Unlock(); return fmt.Sprint(told) }
+				return fmt.Sprint(told)
+			}
 			around := fmt.Sprintf(`
 store "tsdb" "main" {}
-notifier "webhook" "hook" { url = %q }
+notifier "webhook" "box" { url = %q }
 route {
-  notify         = [notifier.webhook.hook]
+  notify         = [notifier.webhook.box]
   group_by       = ["alertname"]
   group_wait     = "0s"
   group_interval = "1s"
 }
 alert "Stays" { expr = "vector(4)" }
-`, hook.URL)
+`, box.URL)
 			m := start(t, around+fires+waits+named)
 			first := "map[firing Fires:1 firing Named:1 firing Stays:1]"
 			m.eventually("what fires is told", func() bool { return said() == first })

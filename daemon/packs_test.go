@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -146,9 +145,7 @@ pack "p" {
 	if err := os.RemoveAll(filepath.Join(m.dir, "packs")); err != nil {
 		t.Fatal(err)
 	}
-	m.cmd.Process.Signal(syscall.SIGTERM)
-	<-m.done
-	m.run()
+	m.restart()
 	if s := m.status(); s.Config.State != "last_applied" || !strings.Contains(s.Config.Problem, "./packs/p cannot be read: there is none") {
 		t.Errorf("%+v", s.Config)
 	}

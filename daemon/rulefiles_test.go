@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -56,9 +55,7 @@ rules "legacy" { files = ["rules/*.yml"] }
 	if _, stderr, code := m.cli("check"); code != 1 || !strings.Contains(stderr, "rules/legacy.yml:6:7: error: Invalid PromQL") {
 		t.Errorf("check: exit %d\n%s", code, stderr)
 	}
-	m.cmd.Process.Signal(syscall.SIGTERM)
-	<-m.done
-	m.run()
+	m.restart()
 	if s := m.status(); s.Config.State != "last_applied" || !strings.Contains(s.Config.Problem, "rules/legacy.yml:6:7") {
 		t.Errorf("%+v", s.Config)
 	}

@@ -182,6 +182,14 @@ func (m *magpie) run() {
 	})
 }
 
+// restart stops the daemon as a service is stopped, and runs it with what its files are now.
+func (m *magpie) restart() {
+	m.Helper()
+	m.cmd.Process.Signal(syscall.SIGTERM)
+	<-m.done
+	m.run()
+}
+
 func (m *magpie) Write(b []byte) (int, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
